@@ -1,0 +1,5 @@
+"""``python -m lawow``."""
+
+from lawow.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""The click group of all verbs, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+
+import click
+
+from lawow import __version__
+from lawow.errors import LawowError
+
+__all__ = ["VERBS", "cli", "run"]
+
+VERBS = {
+    "pack": "lawow.cli.pack",
+    "refactor": "lawow.cli.refactor",
+    "exec": "lawow.cli.exec",
+    "serve": "lawow.cli.serve",
+    "token": "lawow.cli.token",
+    "certificate": "lawow.cli.certificate",
+    "upload": "lawow.cli.upload",
+}
+"""Verb -> module that defines its click command under the name ``command``; imported when the verb is used."""
+
+
+class _Verbs(click.Group):
+    """A group whose commands are imported on demand, in the order of `VERBS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name]).command
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lawow")
+def cli() -> None:
+    """Move compute off a phone and onto an edge server, as WebAssembly.
+
+    pack embeds modules and a Wasm runtime into an Android app, refactor splits an APK into a slim APK and an
+    offload bundle, exec runs an export, serve is the edge.
+    """
+
+
+def run() -> None:
+    """Run `cli`; print any error as one sentence (or as JSON where ``--json`` was given) and exit."""
+    try:
+        status = cli.main(standalone_mode=False, prog_name="lawow")
+    except click.exceptions.Abort:
+        _finish("interrupted", {}, 1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LawowError as error:
+        _finish(str(error), {"error": type(error).__name__, **error.details()}, error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away; what matters was done. Keep the interpreter from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _finish(_os_sentence(error), {"error": "OSError", "errno": error.errno}, 1)
+    except MemoryError:
+        _finish("out of memory", {"error": "MemoryError"}, 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _finish(sentence: str, details: dict[str, object], exit_code: int) -> None:
+    """Print one error and end the process."""
+    if "--json" in sys.argv:
+        print(json.dumps({**details, "message": sentence, "exit_code": exit_code}), file=sys.stdout)
+    print(f"lawow: {sentence}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+def _os_sentence(error: OSError) -> str:
+    """Say what the system refused, and for which file."""
+    reason = (error.strerror or str(error)).lower()
+    name = error.filename2 or error.filename
+    return f"{os.fsdecode(name)}: {reason}" if isinstance(name, str | bytes) else reason

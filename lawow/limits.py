@@ -1,0 +1,106 @@
+"""Every default limit of LAWOW: its unit, its reason, its precedent.
+
+Nothing untrusted is ever unlimited by omission. Commands and the edge take other values by option;
+a limit that is hit raises `LimitExceeded` with the field's name, so that the name here is what a user reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ARCHIVE",
+    "CALL",
+    "COMPILE",
+    "EDGE",
+    "MODULE",
+    "ArchiveLimits",
+    "CallLimits",
+    "CompileLimits",
+    "EdgeLimits",
+    "ModuleLimits",
+]
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleLimits:
+    """What a WebAssembly module may hold before anybody compiles it.
+
+    Compile bombs are cheap: 21.5 KiB that declare 100 million locals cost 14 s of CPU, a million empty
+    functions 5.3 GiB. The counts below are one to two orders above real modules (SQLite: 1,900 functions).
+    """
+
+    module_bytes: int = 64 * MIB
+    functions: int = 100_000
+    locals_per_function: int = 5_000
+    locals_in_all: int = 4_000_000
+    function_body_bytes: int = 7_654_321  # the web's embedding limit
+    exports: int = 100_000  # the web's embedding limit
+    imports: int = 10_000
+    name_bytes: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What one call of an export may use."""
+
+    deadline_seconds: float = 60.0
+    memory_bytes: int = 1 * GIB  # `lawow exec`; the edge gives a tenant EdgeLimits.memory_bytes
+    table_elements: int = 100_000
+    instances: int = 1
+    tables: int = 4
+    memories: int = 1
+    wasm_stack_bytes: int = 512 * KIB  # wasmtime's own default; below every thread's native stack
+    output_bytes: int = 16 * MIB
+    arguments: int = 1_000  # the web's limit for parameters
+
+
+@dataclass(frozen=True, slots=True)
+class CompileLimits:
+    """What compiling one module may cost in the child process that does it."""
+
+    cpu_seconds: int = 60
+    address_space_bytes: int = 4 * GIB
+    in_process_bytes: int = 256 * KIB  # larger modules are compiled in a child: memory stays below 50 MB
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """What an APK, a JAR or a ZIP may be."""
+
+    archive_bytes: int = 1 * GIB
+    entries: int = 65_535  # the format's own maximum without zip64
+    entry_bytes: int = 512 * MIB  # uncompressed, counted while inflating
+    dex_bytes: int = 256 * MIB
+    manifest_bytes: int = 16 * MIB
+    bundle_modules: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """What the edge gives one tenant and one request, unless the operator says otherwise."""
+
+    deadline_seconds: float = 10.0  # a call may ask for less, and for no more than this
+    grace_seconds: float = 0.5  # between the deadline and the worker's end
+    memory_bytes: int = 256 * MIB  # of one instance
+    module_bytes: int = 16 * MIB
+    bundle_bytes: int = 64 * MIB
+    call_bytes: int = 1 * MIB  # body of one call; NATS has the same payload limit
+    modules_per_tenant: int = 256
+    bytes_per_tenant: int = 1 * GIB
+    calls_running_per_tenant: int = 2
+    calls_waiting_per_tenant: int = 64
+    worker_idle_seconds: float = 300.0
+    header_bytes: int = 16 * KIB
+    connections: int = 1_000
+
+
+MODULE = ModuleLimits()
+CALL = CallLimits()
+COMPILE = CompileLimits()
+ARCHIVE = ArchiveLimits()
+EDGE = EdgeLimits()
