@@ -1,0 +1,35 @@
+# The commands of the README. Each sets up what it needs: see .ci/setup.
+
+PY := .venv/bin/python
+
+.PHONY: demo test check bench fixtures stub setup setup-demo clean
+
+setup-demo:
+	@.ci/setup demo
+
+setup:
+	@.ci/setup test
+
+demo: setup-demo            ## pack -> APK -> refactor -> edge -> the programs of Table I, in three places
+	@$(PY) fixtures/demo.py
+
+test: setup                 ## all tests
+	$(PY) -m pytest -q
+
+check: setup                ## style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: setup                ## ratios against named peers, in interleaved pairs
+	$(PY) -m bench
+
+fixtures: setup             ## build the WebAssembly modules and the demo's APK
+	$(PY) fixtures/build.py wasm
+	$(PY) fixtures/build.py apk
+
+stub: setup                 ## build the Android glue libraries and the stub library
+	$(PY) android_stub/build.py
+
+clean:
+	rm -rf build .cache .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Imports point downwards only; formats and channel stay free of I/O; hot paths stay free of heavy modules."""
+"""Imports point downwards only; formats and channel do no I/O; pack and refactor load no engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,18 @@ MAY_IMPORT = {
     "formats": set(),
 }
 PURE = {"formats", "channel"}
-IMPURE = {"os", "socket", "asyncio", "threading", "time", "subprocess", "logging", "pathlib", "tempfile", "shutil"}
+IMPURE = {
+    "os",
+    "socket",
+    "asyncio",
+    "threading",
+    "time",
+    "subprocess",
+    "logging",
+    "pathlib",
+    "tempfile",
+    "shutil",
+}
 
 
 def sources() -> Iterator[tuple[str, Path]]:
@@ -51,7 +62,7 @@ def imports(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize(("layer", "path"), list(sources()), ids=lambda item: getattr(item, "name", item))
 def test_imports_point_downwards_only(layer: str, path: Path) -> None:
     if layer == "":
-        return  # the top level is `errors`, `limits`, `durable`, `resources` and the entry points, checked below
+        return  # the entry points; the common modules are checked below
     for name in imports(path):
         parts = name.split(".")
         if parts[0] != "lawow":
@@ -76,15 +87,17 @@ def test_formats_and_channel_do_no_io(layer: str, path: Path) -> None:
 
 
 def modules_loaded_by(code: str) -> set[str]:
-    """Names in `sys.modules` of a fresh interpreter after `code` ran (with site hooks of this environment)."""
-    script = f"import sys; before = set(sys.modules)\n{code}\nimport json; print(json.dumps(sorted(set(sys.modules) - before)))"
+    """Names that `code` adds to `sys.modules` of a fresh interpreter."""
+    report = "print(json.dumps(sorted(set(sys.modules) - before)))"
+    script = f"import json, sys\nbefore = set(sys.modules)\n{code}\n{report}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("tool", ["lawow.pack", "lawow.refactor"])
 def test_pack_and_refactor_load_no_engine(tool: str) -> None:
-    code = f"import importlib, pkgutil, {tool} as tool\nfor m in pkgutil.walk_packages(tool.__path__, '{tool}.'): importlib.import_module(m.name)"
+    walk = f"for m in pkgutil.walk_packages(tool.__path__, '{tool}.'): importlib.import_module(m.name)"
+    code = f"import importlib, pkgutil, {tool} as tool\n{walk}"
     loaded = modules_loaded_by(code)
     assert not {"wasmtime", "lawow.runtime"} & loaded
 
@@ -109,13 +122,20 @@ def test_all_names_what_the_module_really_exports_and_is_sorted(name: str) -> No
     listed = [
         ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
     ]
     assert listed, f"{name} has no __all__"
-    assert list(listed[0]) == sorted(listed[0], key=lambda item: (not item.isupper(), item[0].islower(), item)) or list(
-        listed[0]
-    ) == sorted(listed[0])
-    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)}
+    assert list(listed[0]) == sorted(
+        listed[0], key=lambda item: (not item.isupper(), item[0].islower(), item)
+    ) or list(listed[0]) == sorted(listed[0])
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+    }
     private = {item for item in listed[0] if item.startswith("_") and item != "__version__"}
     assert not private
-    assert not {item for item in defined if not item.startswith("_")} - set(listed[0]), "public names missing in __all__"
+    assert not {item for item in defined if not item.startswith("_")} - set(listed[0]), (
+        "public names missing in __all__"
+    )
