@@ -97,6 +97,20 @@ class EdgeLimits:
     worker_idle_seconds: float = 300.0
     header_bytes: int = 16 * KIB
     connections: int = 1_000
+    connections_per_address: int = 256  # many phones share one address behind a carrier's NAT
+    handshake_seconds: float = 5.0  # TLS; NATS gives 2
+    head_seconds: float = 10.0  # from a connection's or a request's first byte to the end of its header
+    body_seconds: float = 10.0  # a body may take this long, plus its size at `body_bytes_per_second`
+    body_bytes_per_second: int = 8 * KIB
+    keep_alive_seconds: float = 60.0
+    failed_authentications_per_minute: int = 5  # per address; then one more each `60 / 5` seconds
+    uploads_running_per_tenant: int = 2
+    waiting_seconds: float = 30.0  # a call that could not start by then is refused as busy
+    workers: int = 32  # processes at one time; each may use `memory_bytes` and about 40 MiB of its own
+    compiled_bytes_per_tenant: int = 2 * GIB  # cache of compiled modules; the oldest go
+    worker_losses: int = 3  # a module that ends its worker so often within `worker_loss_seconds` ...
+    worker_loss_seconds: float = 10.0  # ... rests for `quarantine_seconds`
+    quarantine_seconds: float = 60.0
 
 
 MODULE = ModuleLimits()
