@@ -21,7 +21,7 @@ APIDEMOS_SHA256 = "5e59f42af4e89200fe33eb82a7c2a2a9224947a8aeb9af6e21b77d40827f7
 
 
 def digest_of_sources(*folders: str) -> str:
-    """Return a digest of all files below some folders of the checkout: when it changes, what was built is stale."""
+    """Return a digest of all files below some folders: when it changes, what was built of them is stale."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*")):
@@ -32,7 +32,7 @@ def digest_of_sources(*folders: str) -> str:
 
 @pytest.fixture(scope="session")
 def demo() -> Path:
-    """The folder with app.apk, app-unsigned.apk and debug.p12, built by `fixtures/build.py` and kept while current."""
+    """The folder with app.apk, app-unsigned.apk and debug.p12, built by `fixtures/build.py`."""
     sources = digest_of_sources("fixtures", "android_stub", "lawow/pack", "lawow/formats")
     out = ROOT / "build" / "test-fixtures" / sources
     if not (out / "app.apk").exists():
