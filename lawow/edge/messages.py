@@ -1,0 +1,211 @@
+"""What the edge's supervisor and one of its workers say to each other over a socket pair.
+
+A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`; the worker answers each
+with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start. Texts are UTF-8 behind a u32 length, floats
+are IEEE 754 doubles. The supervisor takes a worker for hostile, since a guest may have escaped into it: whatever does
+not parse, is too long or comes unasked ends the worker. Only `FormatError` escapes from `read_message`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from lawow.errors import FormatError
+from lawow.formats.bytes import ByteReader, ByteWriter
+
+__all__ = [
+    "HEADER",
+    "MAX_PAYLOAD_BYTES",
+    "Call",
+    "Failure",
+    "Message",
+    "Ready",
+    "Result",
+    "Trap",
+    "read_header",
+    "read_message",
+    "write_message",
+]
+
+HEADER = struct.Struct("<IB")
+DOUBLE = struct.Struct("<d")
+MAX_PAYLOAD_BYTES = 2 << 20
+MAX_TEXT_BYTES = 1 << 16
+MAX_FRAMES = 64
+MAX_FRAME_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has set up its engine and its fences; `fences` names those that the kernel gave it."""
+
+    fences: str
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_text(writer, self.fences)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Ready:
+        """Read the payload."""
+        return cls(_read_text(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run `export` of the compiled module at `artefact`, on a fresh instance, until `deadline_seconds` from now.
+
+    The contents of `artefact` have just been verified by the supervisor. `digest` names the module among those
+    that the worker has loaded. `arguments` are slots as in `lawow.channel.values`.
+    """
+
+    digest: str
+    artefact: str
+    export: str
+    signature: str
+    deadline_seconds: float
+    arguments: bytes
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        for text in (self.digest, self.artefact, self.export, self.signature):
+            _write_text(writer, text)
+        _write_double(writer, self.deadline_seconds)
+        writer.write_bytes(self.arguments)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Call:
+        """Read the payload."""
+        digest, artefact, export, signature = (_read_text(reader) for _ in range(4))
+        deadline = _read_seconds(reader)
+        return cls(digest, artefact, export, signature, deadline, reader.read_bytes(reader.remaining))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The call returned. `prepare_seconds`: load, instantiate, initialise; `run_seconds`: the call itself."""
+
+    prepare_seconds: float
+    run_seconds: float
+    results: bytes
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_double(writer, self.prepare_seconds)
+        _write_double(writer, self.run_seconds)
+        writer.write_bytes(self.results)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Result:
+        """Read the payload."""
+        prepare, run = _read_seconds(reader), _read_seconds(reader)
+        return cls(prepare, run, reader.read_bytes(reader.remaining))
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """The guest trapped: `code` in kebab-case, `frames` with the innermost first."""
+
+    code: str
+    message: str
+    frames: tuple[str, ...]
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload; the guest chose the frames' names, so they are cut."""
+        _write_text(writer, self.code)
+        _write_text(writer, self.message)
+        frames = self.frames[:MAX_FRAMES]
+        writer.write_u8(len(frames))
+        for frame in frames:
+            _write_text(writer, frame[:MAX_FRAME_CHARACTERS])
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Trap:
+        """Read the payload."""
+        code, message = _read_text(reader), _read_text(reader)
+        count = reader.read_u8()
+        if count > MAX_FRAMES:
+            raise reader.fail("too many frames", found=count, allowed=MAX_FRAMES)
+        return cls(code, message, tuple(_read_text(reader) for _ in range(count)))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The call could not be made: the module cannot be instantiated, or the worker has a defect and ends."""
+
+    is_defect: bool
+    message: str
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        writer.write_u8(self.is_defect)
+        _write_text(writer, self.message)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Failure:
+        """Read the payload."""
+        return cls(bool(reader.read_u8()), _read_text(reader))
+
+
+Message = Ready | Call | Result | Trap | Failure
+
+KINDS: dict[int, type[Ready] | type[Call] | type[Result] | type[Trap] | type[Failure]] = {
+    1: Ready,
+    2: Call,
+    3: Result,
+    4: Trap,
+    5: Failure,
+}
+CODES = {kind: code for code, kind in KINDS.items()}
+
+
+def write_message(message: Message) -> bytes:
+    """Return the frame of a message."""
+    writer = ByteWriter()
+    message.write(writer)
+    return HEADER.pack(len(writer), CODES[type(message)]) + bytes(writer.data)
+
+
+def read_header(header: bytes) -> tuple[int, int]:
+    """Return payload length and kind. Raises `FormatError` beyond the limit and for unknown kinds."""
+    length, kind = HEADER.unpack(header)
+    if length > MAX_PAYLOAD_BYTES:
+        raise FormatError("frame too long", found=length, allowed=MAX_PAYLOAD_BYTES)
+    if kind not in KINDS:
+        raise FormatError("unknown kind of frame", found=kind)
+    return length, kind
+
+
+def read_message(kind: int, payload: bytes) -> Message:
+    """Return the message in a payload, all of which it must fill. Raises `FormatError`."""
+    reader = ByteReader(payload, structure="frame")
+    message = KINDS[kind].read(reader)
+    if reader.remaining:
+        raise reader.fail("bytes behind the end", found=reader.remaining)
+    return message
+
+
+def _write_text(writer: ByteWriter, text: str) -> None:
+    """Write at most `MAX_TEXT_BYTES`; guests choose some of these texts."""
+    data = text.encode(errors="replace")[:MAX_TEXT_BYTES]
+    writer.write_u32(len(data))
+    writer.write_bytes(data)
+
+
+def _read_text(reader: ByteReader) -> str:
+    length = reader.read_u32()
+    if length > MAX_TEXT_BYTES:
+        raise reader.fail("text too long", found=length, allowed=MAX_TEXT_BYTES)
+    return reader.read_bytes(length).decode(errors="replace")
+
+
+def _write_double(writer: ByteWriter, value: float) -> None:
+    writer.write_bytes(DOUBLE.pack(value))
+
+
+def _read_seconds(reader: ByteReader) -> float:
+    value: float = DOUBLE.unpack(reader.read_bytes(DOUBLE.size))[0]
+    if not 0 <= value < 1e9:
+        raise reader.fail("not a duration", found=value)
+    return value

@@ -1,0 +1,91 @@
+"""What the edge answers when it does not do what was asked: one class for each error code of the HTTP API.
+
+`code` is the value of the header ``Lawow-Error`` (docs/EDGE.md, "Errors"). The layer of HTTP turns a class
+into a status; nothing in here knows HTTP. A text of one of these errors may be shown to the peer that caused
+it, so it holds nothing about other tenants and nothing about the machine.
+"""
+
+from __future__ import annotations
+
+from lawow.errors import LawowError
+
+__all__ = [
+    "BadArguments",
+    "BadModule",
+    "Busy",
+    "DeadlineExceeded",
+    "EdgeRefusal",
+    "NotFound",
+    "SignatureMismatch",
+    "StorageFailed",
+    "TooLarge",
+    "WorkerLost",
+]
+
+
+class EdgeRefusal(LawowError):
+    """Base of all answers that are not results; `retry_after_seconds`: when a later try may succeed."""
+
+    code = "defect"
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+    def details(self) -> dict[str, object]:
+        """Return the error code."""
+        return {"code": self.code}
+
+
+class NotFound(EdgeRefusal):
+    """The tenant has no such module, or the module no such export; never says whether others have it."""
+
+    code = "not-found"
+
+
+class SignatureMismatch(EdgeRefusal):
+    """The caller expects another signature than the export has."""
+
+    code = "signature-mismatch"
+
+
+class TooLarge(EdgeRefusal):
+    """A body, or what a tenant keeps in all, is beyond its limit."""
+
+    code = "too-large"
+
+
+class BadArguments(EdgeRefusal):
+    """The arguments are not those of the export's signature."""
+
+    code = "bad-arguments"
+
+
+class BadModule(EdgeRefusal):
+    """This edge does not run these bytes: malformed, beyond a limit, or with imports it does not give."""
+
+    code = "bad-module"
+
+
+class Busy(EdgeRefusal):
+    """Everything that may run or wait for this tenant does so already; nothing was started."""
+
+    code = "busy"
+
+
+class WorkerLost(EdgeRefusal):
+    """The worker process ended while it had the call, through no deadline."""
+
+    code = "worker-lost"
+
+
+class DeadlineExceeded(EdgeRefusal):
+    """The call was stopped at its deadline."""
+
+    code = "deadline"
+
+
+class StorageFailed(EdgeRefusal):
+    """The edge's own disk refused a write; nothing of the request was kept."""
+
+    code = "storage-failed"
