@@ -1,0 +1,59 @@
+"""Files are whole or absent, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lawow.durable import remove_tree_of_files, replace_all, write_file
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 4 KiB, which is how a full disk looks to a writer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_written_file_holds_the_data_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+    write_file(tmp_path / "a", b"data", mode=0o600)
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_full_disk_leaves_the_old_files_and_no_part(tmp_path: Path, full_disk: None) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(OSError):
+        replace_all([(tmp_path / "a", b"new"), (tmp_path / "b", bytes(100_000))])
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_an_existing_file_is_kept_when_overwriting_is_not_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "a", b"new", overwrite=False)
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_removal_takes_empty_folders_but_not_those_in_use(tmp_path: Path) -> None:
+    for name in ("x/y/a", "x/b"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    remove_tree_of_files([tmp_path / "x/y/a", tmp_path / "x/y/missing"], tmp_path)
+    assert not (tmp_path / "x/y").exists()
+    assert (tmp_path / "x/b").exists()
