@@ -19,7 +19,7 @@ __all__ = ["SigningBlockRange", "ZipArchive", "read_zip"]
 
 _LOCAL_SIGNATURE = 0x04034B50
 _CENTRAL_SIGNATURE = 0x02014B50
-_DESCRIPTOR_SIGNATURE = 0x08074B50
+_DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
 _END_SIGNATURE = b"PK\x05\x06"
 _ZIP64_LOCATOR = b"PK\x06\x07"
 _SIGNING_BLOCK_MAGIC = b"APK Sig Block 42"
@@ -144,141 +144,156 @@ def _read_entries(view: memoryview, end: _End, data_end: int) -> tuple[list[ZipE
     entries: list[ZipEntry] = []
     extents: list[_Extent] = []
     for _ in range(end.entries):
-        entry, extent = _read_entry(view, reader, data_end)
-        entries.append(entry)
-        extents.append(extent)
+        record = _read_record(reader)
+        local = _read_local(view, record, data_end)
+        stop = _require_data(view, record, local, data_end)
+        entries.append(_entry(view, record, local))
+        extents.append(_Extent(record.header_offset, stop, record.name))
     if reader.remaining:
         raise reader.fail("goes on after its last entry", found=f"{reader.remaining} more bytes")
     extents.sort()
     return entries, extents
 
 
-def _read_entry(view: memoryview, reader: ByteReader, data_end: int) -> tuple[ZipEntry, _Extent]:
-    at = reader.offset
-    record = reader.read_struct(_CENTRAL)
-    signature, made_by, needed, flags, method, dos_time, crc, compressed, uncompressed = record[:9]
-    name_bytes, extra_bytes, comment_bytes, disk, internal, external, header_offset = record[9:]
-    if signature != _CENTRAL_SIGNATURE:
-        raise FormatError("has a record without its signature", structure=reader.structure, offset=at)
-    name = reader.read_bytes(name_bytes)
-    central_extra = reader.read_bytes(extra_bytes)
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One record of the central directory."""
+
+    offset: int
+    name: bytes
+    extra: bytes
+    comment: bytes
+    version_made_by: int
+    version_needed: int
+    flags: int
+    method: int
+    dos_time: int
+    sizes: tuple[int, int, int]  # CRC-32, compressed, uncompressed, as the three headers order them
+    disk: int
+    internal_attributes: int
+    external_attributes: int
+    header_offset: int
+
+    def wrong(
+        self, message: str, offset: int, *, found: object = None, allowed: object = None
+    ) -> FormatError:
+        return FormatError(message, offset=offset, found=found, allowed=allowed).within(shown_name(self.name))
+
+
+def _read_record(reader: ByteReader) -> _Record:
+    offset = reader.offset
+    fields = reader.read_struct(_CENTRAL)
+    if fields[0] != _CENTRAL_SIGNATURE:
+        raise FormatError("has a record without its signature", structure=reader.structure, offset=offset)
+    made_by, needed, flags, method, dos_time, crc, compressed, uncompressed = fields[1:9]
+    name_bytes, extra_bytes, comment_bytes, disk, internal, external, header_offset = fields[9:]
+    name, extra = reader.read_bytes(name_bytes), reader.read_bytes(extra_bytes)
     comment = reader.read_bytes(comment_bytes)
-    _require_name(name, at)
-    if disk or _ZIP64_MARK in (compressed, uncompressed, header_offset):
-        raise FormatError("is on another disk or zip64, which no APK can be", offset=at).within(
-            shown_name(name)
-        )
-    if method == STORED and compressed != uncompressed and not flags & ENCRYPTED:
-        message = "is stored, but declares two different sizes"
-        raise FormatError(message, offset=at, found=f"{compressed} and {uncompressed}").within(
-            shown_name(name)
-        )
-    local = _read_local(view, name, header_offset, data_end)
-    local.require_agreement(method, crc, compressed, uncompressed)
-    data_stop = local.data_offset + compressed
-    if data_stop > data_end:
-        message = "has data that ends outside of the archive's entries"
-        found, allowed = f"{data_stop:#x}", f"at most {data_end:#x}"
-        raise FormatError(message, offset=at, found=found, allowed=allowed).within(shown_name(name))
-    stop = data_stop
-    if local.flags & HAS_DESCRIPTOR:
-        stop += _descriptor_bytes(view, name, data_stop, data_end, (crc, compressed, uncompressed))
-    entry = ZipEntry(
-        name,
-        method,
-        flags,
-        dos_time,
-        crc,
-        compressed,
-        uncompressed,
-        view[local.data_offset : data_stop],
-        made_by,
-        needed,
-        internal,
-        external,
-        local.extra,
-        central_extra,
-        comment,
-        header_offset,
-        local.data_offset,
-    )
-    return entry, _Extent(header_offset, stop, name)
+    sizes = (crc, compressed, uncompressed)
+    record = _Record(
+        offset, name, extra, comment, made_by, needed, flags, method, dos_time, sizes, disk,
+        internal, external, header_offset,
+    )  # fmt: skip
+    _require_sound(record)
+    return record
 
 
-def _require_name(name: bytes, offset: int) -> None:
+def _require_sound(record: _Record) -> None:
+    """Refuse names and sizes that Android refuses, as far as the record alone can tell."""
+    _, compressed, uncompressed = record.sizes
+    if not _is_valid_name(record.name):
+        message = f"has the name {shown_name(record.name)}, which is empty, holds a NUL or is not UTF-8"
+        raise FormatError(message, structure="central directory", offset=record.offset)
+    if record.disk or _ZIP64_MARK in (compressed, uncompressed, record.header_offset):
+        raise record.wrong("is on another disk or zip64, which no APK can be", record.offset)
+    if record.method == STORED and compressed != uncompressed and not record.flags & ENCRYPTED:
+        found = f"{compressed} and {uncompressed}"
+        raise record.wrong("is stored, but declares two different sizes", record.offset, found=found)
+
+
+def _is_valid_name(name: bytes) -> bool:
     try:
-        valid = bool(name.decode("utf-8")) and b"\0" not in name
+        name.decode("utf-8")
     except UnicodeDecodeError:
-        valid = False
-    if not valid:
-        message = f"has the name {shown_name(name)!s}, which is empty, holds a NUL or is not UTF-8"
-        raise FormatError(message, structure="central directory", offset=offset)
+        return False
+    return bool(name) and b"\0" not in name
 
 
 @dataclass(frozen=True, slots=True)
 class _Local:
-    name: bytes
-    offset: int
-    flags: int
-    method: int
-    crc32: int
-    compressed_bytes: int
-    uncompressed_bytes: int
     extra: bytes
     data_offset: int
-
-    def require_agreement(self, method: int, crc: int, compressed: int, uncompressed: int) -> None:
-        """Refuse a header that two readers could understand in two ways."""
-        own = (self.crc32, self.compressed_bytes, self.uncompressed_bytes)
-        declared = (crc, compressed, uncompressed)
-        if self.method != method:
-            raise self._contradicts("compression method", self.method, method)
-        # With a descriptor the header may leave the values open as 0, each for itself.
-        open_values = bool(self.flags & HAS_DESCRIPTOR)
-        if any(
-            mine != theirs and (mine or not open_values) for mine, theirs in zip(own, declared, strict=True)
-        ):
-            raise self._contradicts("CRC-32 and sizes", own, declared)
-
-    def _contradicts(self, what: str, found: object, allowed: object) -> FormatError:
-        message = f"has a local header whose {what} contradicts the central directory"
-        return FormatError(message, offset=self.offset, found=found, allowed=allowed).within(
-            shown_name(self.name)
-        )
+    has_descriptor: bool
 
 
-def _read_local(view: memoryview, name: bytes, offset: int, data_end: int) -> _Local:
+def _read_local(view: memoryview, record: _Record, data_end: int) -> _Local:
+    """Read the local header and refuse one that lets two readers understand the entry in two ways."""
+    offset = record.header_offset
     if offset + _LOCAL.size > data_end:
-        message = "has its local header outside of the archive's entries"
-        raise FormatError(message, found=f"{offset:#x}", allowed=f"below {data_end:#x}").within(
-            shown_name(name)
-        )
+        allowed = f"below {data_end:#x}"
+        raise record.wrong("has its local header outside of the entries", offset, allowed=allowed)
     reader = ByteReader(view, offset, data_end, structure="local header")
-    signature, _, flags, method, _, crc, compressed, uncompressed, name_bytes, extra_bytes = (
-        reader.read_struct(_LOCAL)
-    )
-    if signature != _LOCAL_SIGNATURE:
-        raise FormatError("has no local header where one should be", offset=offset).within(shown_name(name))
-    local_name = reader.read_bytes(name_bytes)
-    if local_name != name:
-        message = f"is named {shown_name(local_name)} in its local header; Android refuses such files"
-        raise FormatError(message, offset=offset).within(shown_name(name))
-    extra = reader.read_bytes(extra_bytes)
-    return _Local(name, offset, flags, method, crc, compressed, uncompressed, extra, reader.offset)
+    fields = reader.read_struct(_LOCAL)
+    if fields[0] != _LOCAL_SIGNATURE:
+        raise record.wrong("has no local header where one should be", offset)
+    flags, method, sizes = fields[2], fields[3], fields[5:8]
+    name, extra = reader.read_bytes(fields[8]), reader.read_bytes(fields[9])
+    if name != record.name:
+        message = f"is named {shown_name(name)} in its local header; Android refuses such files"
+        raise record.wrong(message, offset)
+    if method != record.method:
+        message = "has a local header whose compression method contradicts the central directory"
+        raise record.wrong(message, offset, found=method, allowed=record.method)
+    has_descriptor = bool(flags & HAS_DESCRIPTOR)
+    if sizes != record.sizes and not (has_descriptor and _leaves_open(sizes, record.sizes)):
+        message = "has a local header whose CRC-32 and sizes contradict the central directory"
+        raise record.wrong(message, offset, found=sizes, allowed=record.sizes)
+    return _Local(extra, reader.offset, has_descriptor)
 
 
-def _descriptor_bytes(
-    view: memoryview, name: bytes, offset: int, data_end: int, declared: tuple[int, int, int]
-) -> int:
-    """Return the size of the data descriptor at `offset`; its signature is optional (APPNOTE 4.3.9)."""
-    reader = ByteReader(view, offset, data_end, structure="data descriptor")
-    if int.from_bytes(view[offset : min(offset + 4, data_end)], "little") == _DESCRIPTOR_SIGNATURE:
+def _leaves_open(sizes: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    return all(mine in (0, theirs) for mine, theirs in zip(sizes, declared, strict=True))
+
+
+def _require_data(view: memoryview, record: _Record, local: _Local, data_end: int) -> int:
+    """Return where the entry ends, its data descriptor (APPNOTE 4.3.9) included."""
+    stop = local.data_offset + record.sizes[1]
+    if stop > data_end:
+        message = "has data that ends outside of the entries"
+        raise record.wrong(message, local.data_offset, found=f"{stop:#x}", allowed=f"at most {data_end:#x}")
+    if not local.has_descriptor:
+        return stop
+    reader = ByteReader(view, stop, data_end, structure="data descriptor")
+    if view[stop : min(stop + 4, data_end)] == _DESCRIPTOR_SIGNATURE:  # it is optional
         reader.skip(4)
     found = reader.read_struct(_DESCRIPTOR)
-    if found != declared:
+    if found != record.sizes:
         message = "has a data descriptor that contradicts the central directory"
-        raise FormatError(message, offset=offset, found=found, allowed=declared).within(shown_name(name))
-    return reader.offset - offset
+        raise record.wrong(message, stop, found=found, allowed=record.sizes)
+    return reader.offset
+
+
+def _entry(view: memoryview, record: _Record, local: _Local) -> ZipEntry:
+    crc, compressed, uncompressed = record.sizes
+    return ZipEntry(
+        name=record.name,
+        method=record.method,
+        flags=record.flags,
+        dos_time=record.dos_time,
+        crc32=crc,
+        compressed_bytes=compressed,
+        uncompressed_bytes=uncompressed,
+        data=view[local.data_offset : local.data_offset + compressed],
+        version_made_by=record.version_made_by,
+        version_needed=record.version_needed,
+        internal_attributes=record.internal_attributes,
+        external_attributes=record.external_attributes,
+        local_extra=local.extra,
+        central_extra=record.extra,
+        comment=record.comment,
+        header_offset=record.header_offset,
+        data_offset=local.data_offset,
+    )
 
 
 def _index(entries: Iterable[ZipEntry]) -> dict[bytes, ZipEntry]:
