@@ -1,0 +1,177 @@
+package dev.lawow;
+
+import java.io.IOException;
+import java.io.StringReader;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
+import java.util.Properties;
+
+/**
+ * What the app's owner may set. Each value comes from the system property {@code lawow.<key>} or else from the
+ * properties file {@code assets/lawow/edge.properties} (UTF-8, key without {@code lawow.}).
+ *
+ * <table>
+ *   <caption>Keys</caption>
+ *   <tr><td>edge</td><td>URL of the edge; https, or http to this machine itself</td></tr>
+ *   <tr><td>token</td><td>bearer token of the edge</td></tr>
+ *   <tr><td>certificate.sha256</td><td>SHA-256 of the edge's own certificate; nothing else is trusted then</td></tr>
+ *   <tr><td>timeout.seconds</td><td>longest time for a call, connecting included; 30 for the edge if not set, and
+ *     without end on this device if not set</td></tr>
+ *   <tr><td>memory.bytes</td><td>most linear memory of one instance on this device; 268435456 if not set</td></tr>
+ *   <tr><td>fuel</td><td>most instructions, roughly, of one call on this device; without end if not set</td></tr>
+ *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, about 12 times slower)</td></tr>
+ *   <tr><td>library, wasmtime</td><td>paths of liblawow and libwasmtime, for a JVM that is not Android's</td></tr>
+ * </table>
+ */
+public final class Configuration {
+    static final String RESOURCE = "/assets/lawow/edge.properties";
+
+    private static final String DEFAULT_EDGE = "https://127.0.0.1:8443";
+    private static final int REMOTE_TIMEOUT_SECONDS = 30;
+    private static final int MAXIMUM_TIMEOUT_SECONDS = 24 * 60 * 60;
+    private static final long MEMORY_BYTES = 256L << 20;
+    private static final int PIN_DIGITS = 64;
+
+    private final Properties file;
+
+    private Configuration(Properties file) {
+        this.file = file;
+    }
+
+    /** Reads the system properties and the app's file. Throws {@link IllegalStateException} if the file is broken. */
+    public static Configuration load() {
+        Properties file = new Properties();
+        byte[] data = ModuleName.readResource(RESOURCE);
+        if (data != null) {
+            try {
+                file.load(new StringReader(new String(data, StandardCharsets.UTF_8)));
+            } catch (IOException error) {
+                throw new AssertionError(error); // a string does no I/O
+            } catch (IllegalArgumentException error) {
+                throw new IllegalStateException(RESOURCE + ": " + error.getMessage(), error);
+            }
+        }
+        return new Configuration(file);
+    }
+
+    /**
+     * Returns the edge's address: scheme, host and port, perhaps a path without a slash at its end.
+     *
+     * @throws IllegalStateException it is not such an address, or it is plain http to another machine
+     */
+    public URI edge() {
+        String text = text("edge", DEFAULT_EDGE);
+        URI edge;
+        try {
+            edge = new URI(text.endsWith("/") ? text.substring(0, text.length() - 1) : text);
+        } catch (URISyntaxException error) {
+            throw bad("edge", text, "a URL");
+        }
+        boolean plain = edge.getRawQuery() == null && edge.getRawFragment() == null && edge.getRawUserInfo() == null;
+        if (edge.getHost() == null || !plain) {
+            throw bad("edge", text, "https://HOST:PORT");
+        }
+        String scheme = edge.getScheme().toLowerCase(Locale.ROOT);
+        if (scheme.equals("https") || scheme.equals("http") && isLoopback(edge.getHost())) {
+            return edge;
+        }
+        throw bad("edge", text, "https://HOST:PORT (http only for 127.0.0.1, because the token would be readable)");
+    }
+
+    private static boolean isLoopback(String host) {
+        // Only spellings that need no name server: whoever controls the answer would get the token.
+        return host.equals("localhost") || host.equals("[::1]") || host.matches("127(\\.[0-9]{1,3}){3}");
+    }
+
+    /** Returns the bearer token, or null. */
+    public String token() {
+        String token = text("token", null);
+        if (token != null && !token.matches("[\\x21-\\x7e]+")) {
+            throw new IllegalStateException("token: holds characters that no token has");
+        }
+        return token;
+    }
+
+    /** Returns the SHA-256 of the only certificate to trust as 64 lower-case digits, or null. */
+    public String certificateSha256() {
+        String text = text("certificate.sha256", null);
+        if (text == null) {
+            return null;
+        }
+        String digits = text.replace(":", "").toLowerCase(Locale.ROOT);
+        if (digits.length() != PIN_DIGITS || !Hex.isLower(digits)) {
+            throw bad("certificate.sha256", text, "64 hexadecimal digits");
+        }
+        return digits;
+    }
+
+    /** Returns the time limit of a remote call in milliseconds. */
+    int remoteTimeoutMillis() {
+        int seconds = (int) number("timeout.seconds", REMOTE_TIMEOUT_SECONDS, MAXIMUM_TIMEOUT_SECONDS);
+        return 1000 * seconds;
+    }
+
+    /** Returns the time limit of a local call in nanoseconds, or 0 for none. */
+    long localTimeoutNanos() {
+        return 1000000000L * number("timeout.seconds", 0, MAXIMUM_TIMEOUT_SECONDS);
+    }
+
+    /** Returns the most linear memory that one local instance may have, in bytes. */
+    long memoryBytes() {
+        return number("memory.bytes", MEMORY_BYTES, Long.MAX_VALUE);
+    }
+
+    /** Returns the fuel of one local call, or 0 for no limit. */
+    long fuel() {
+        return number("fuel", 0, Long.MAX_VALUE);
+    }
+
+    /** Tells which engine the owner asks for: {@code native}, {@code pulley}, or null. */
+    String engine() {
+        String text = text("engine", null);
+        if (text == null || text.equals("native") || text.equals("pulley")) {
+            return text;
+        }
+        throw bad("engine", text, "native or pulley");
+    }
+
+    /** Returns the path of liblawow, or null for the one in the app. */
+    String library() {
+        return text("library", null);
+    }
+
+    /** Returns the path of libwasmtime, or null for the one in the app. */
+    String wasmtime() {
+        return text("wasmtime", null);
+    }
+
+    private String text(String key, String otherwise) {
+        String value = System.getProperty("lawow." + key);
+        if (value == null) {
+            value = file.getProperty(key);
+        }
+        return value == null || value.trim().isEmpty() ? otherwise : value.trim();
+    }
+
+    private long number(String key, long otherwise, long maximum) {
+        String text = text(key, null);
+        if (text == null) {
+            return otherwise;
+        }
+        try {
+            long value = Long.parseLong(text);
+            if (value > 0 && value <= maximum) {
+                return value;
+            }
+        } catch (NumberFormatException error) {
+            throw bad(key, text, "a whole number above 0");
+        }
+        throw bad(key, text, "1 to " + maximum);
+    }
+
+    private static IllegalStateException bad(String key, String found, String allowed) {
+        return new IllegalStateException(key + ": found " + found + ", allowed is " + allowed);
+    }
+}

@@ -1,0 +1,80 @@
+package dev.lawow;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * The functions of liblawow. Handles are addresses: never used after they were freed, never on two threads at once
+ * (engines and modules excepted). A function that fails leaves a record in {@code failure[0]}: two little-endian
+ * 32-bit numbers, code and exit status, then a message in UTF-8. The library looks up no Java name, so that a shrinker
+ * may rename everything but this class and its native methods, which the usual rules keep.
+ */
+final class Native {
+    static final int FUEL = 1;
+    static final int DEADLINES = 2;
+    static final int PULLEY = 4;
+
+    private static final int ERROR = -1;
+    private static final int EXIT = -2;
+    private static final int MISFIT = -3;
+    private static final int RECORD_BYTES = 8;
+
+    private Native() {}
+
+    /** Opens libwasmtime (null: by name) if that has not happened yet, and makes an engine. */
+    static native long engineNew(byte[] library, int flags, long stackBytes, byte[][] failure);
+
+    /** Makes running instances look whether they have expired. Any thread. */
+    static native void engineTick(long engine);
+
+    static native long moduleNew(long engine, byte[] wasm, byte[][] failure);
+
+    /** Makes an empty store; nothing of the guest runs yet. */
+    static native long instanceNew(long engine, long memoryBytes, byte[][] failure);
+
+    /** Begins a time limit that {@link #instanceExpire} ends. */
+    static native void instanceArm(long instance);
+
+    /** Interrupts the guest at the next {@link #engineTick}. Any thread, while the instance exists. */
+    static native void instanceExpire(long instance);
+
+    /** Instantiates with WASI (no files, no arguments), runs the start function and {@code _initialize}. */
+    static native void instanceStart(long instance, long module, long fuel, byte[][] failure);
+
+    /** Calls an export whose type must be exactly the signature's; returns the results' bits. */
+    static native long[] instanceCall(
+            long instance, byte[] export, byte[] signature, long[] bits, long fuel, byte[][] failure);
+
+    /** Takes what the guest wrote to its standard output and error since the last time; null for nothing. */
+    static native byte[] instanceOutput(long instance);
+
+    static native void instanceFree(long instance);
+
+    static byte[] utf8(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Throws what a failure record says, if there is one; {@code subject} begins the message. */
+    static void require(byte[][] failure, String subject) {
+        byte[] record = failure[0];
+        if (record == null) {
+            return;
+        }
+        ByteBuffer numbers = ByteBuffer.wrap(record).order(ByteOrder.LITTLE_ENDIAN);
+        int code = numbers.getInt();
+        int status = numbers.getInt();
+        String text = new String(record, RECORD_BYTES, record.length - RECORD_BYTES, StandardCharsets.UTF_8);
+        String message = subject + ": " + text;
+        if (code == ERROR) {
+            throw new IllegalStateException(message);
+        }
+        if (code == MISFIT) {
+            throw new IllegalArgumentException(message);
+        }
+        if (code == EXIT) {
+            throw new Trap("exit", subject + ": the guest ended itself with status " + status);
+        }
+        throw new Trap(Trap.nameOf(code), message);
+    }
+}

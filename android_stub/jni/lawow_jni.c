@@ -1,0 +1,423 @@
+/* liblawow.so: the native functions of dev.lawow.Native over libwasmtime.so.
+ *
+ * libwasmtime is opened by name and its functions are looked up, because it has no SONAME: linked against, Android
+ * would look for it under the build machine's path. Strings and failures cross JNI as byte arrays, and no Java name
+ * is ever looked up: nothing here breaks when a shrinker renames classes. Values cross as 64-bit patterns.
+ */
+#include "lawow_sys.h"
+
+enum { FLAG_FUEL = 1, FLAG_DEADLINES = 2, FLAG_PULLEY = 4 };
+enum { CODE_ERROR = -1, CODE_EXIT = -2, CODE_MISFIT = -3 }; /* from 0 on: wasmtime's trap codes */
+enum { OUTPUT_BYTES = 64 * 1024, MOST_VALUES = 1000, MOST_TABLE_ELEMENTS = 100000, MOST_TABLES = 4 };
+
+#define NATIVE(type, name) JNIEXPORT type JNICALL Java_dev_lawow_Native_##name
+
+static struct {
+#define X(type, name, parameters) type(*name) parameters;
+  WT_API(X)
+#undef X
+} wt;
+
+/* Set when every function of `wt` is there. A second thread that loads meanwhile stores the same addresses. */
+static int api_is_loaded;
+
+typedef struct {
+  void *engine;
+  void *linker;
+  int flags;
+} Engine;
+
+typedef struct {
+  Engine *engine;
+  void *store;
+  void *context;
+  wt_instance instance;
+  int expired; /* set by the watchdog's thread, read by the guest's */
+  size_t output_bytes;
+  uint8_t output[OUTPUT_BYTES];
+} Instance;
+
+/* --- failures --------------------------------------------------------------------------------------------------- */
+
+/* Leaves the record that Native.require reads: code, status, message. If even that fails, Java has its own pending
+ * OutOfMemoryError. */
+static void fail_bytes(JNIEnv *env, jobjectArray failure, int32_t code, int32_t status, const void *message, size_t size) {
+  int32_t numbers[2] = {code, status};
+  if (size > 4096) size = 4096;
+  jbyteArray record = (*env)->NewByteArray(env, (jsize)(sizeof numbers + size));
+  if (!record) return;
+  (*env)->SetByteArrayRegion(env, record, 0, sizeof numbers, (const jbyte *)numbers);
+  if ((*env)->ExceptionCheck(env)) return;
+  (*env)->SetByteArrayRegion(env, record, sizeof numbers, (jsize)size, message);
+  if ((*env)->ExceptionCheck(env)) return;
+  (*env)->SetObjectArrayElement(env, failure, 0, record);
+}
+
+static void fail(JNIEnv *env, jobjectArray failure, int32_t code, const char *message) {
+  fail_bytes(env, failure, code, 0, message, strlen(message));
+}
+
+/* Consumes wasmtime's error or trap, if there is one, into a failure record. `instance` may be NULL. */
+static bool failed(JNIEnv *env, jobjectArray failure, Instance *instance, void *error, void *trap) {
+  wt_bytes message = {0, NULL};
+  int32_t code = CODE_ERROR;
+  int status = 0;
+  uint8_t trap_code;
+  if (!error && !trap) return false;
+  if (error) {
+    wt.wasmtime_error_message(error, &message);
+    if (wt.wasmtime_error_exit_status(error, &status)) code = CODE_EXIT;
+    else if (instance && __atomic_load_n(&instance->expired, __ATOMIC_ACQUIRE)) code = WT_TRAP_INTERRUPT;
+    wt.wasmtime_error_delete(error);
+  } else {
+    wt.wasm_trap_message(trap, &message);
+    if (message.size && message.data[message.size - 1] == 0) message.size--;
+    code = wt.wasmtime_trap_code(trap, &trap_code) ? trap_code : 0xff;
+    wt.wasm_trap_delete(trap);
+  }
+  fail_bytes(env, failure, code, status, message.data, message.size);
+  if (message.data) wt.wasm_byte_vec_delete(&message);
+  return true;
+}
+
+/* Copies a Java array into new memory with a zero byte behind it; NULL for a NULL array or without memory. */
+static uint8_t *copy_bytes(JNIEnv *env, jbyteArray array, size_t *size) {
+  if (!array) return NULL;
+  jsize length = (*env)->GetArrayLength(env, array);
+  uint8_t *copy = malloc((size_t)length + 1);
+  if (!copy) return NULL;
+  (*env)->GetByteArrayRegion(env, array, 0, length, (jbyte *)copy);
+  copy[length] = 0;
+  *size = (size_t)length;
+  return copy;
+}
+
+/* --- Android's system call filter ------------------------------------------------------------------------------- */
+
+/* Apps die by SIGSYS at calls that the filter does not know, where Linux answers ENOSYS: openat2 (WASI file access; on
+ * every release) and membarrier (publishing native code on arm64; before Android 10). Answer ENOSYS for these two, for
+ * which wasmtime has another way (openat2) or an orderly error (membarrier); pass on everything else. */
+#if defined(__ANDROID__) && defined(__LP64__)
+enum { SYS_SECCOMP = 1, CALL_OPENAT2 = 437, MINUS_ENOSYS = -38 };
+#ifdef __aarch64__
+enum { CALL_MEMBARRIER = 283, RESULT_AT = 184 }; /* x0 in the ucontext */
+#else
+enum { CALL_MEMBARRIER = 324, RESULT_AT = 144 }; /* rax in the ucontext */
+#endif
+
+static struct sigaction earlier_handler;
+
+static void on_filtered_call(int signal_number, void *info, void *context) {
+  const int *fields = info; /* si_code stands at byte 8, si_syscall at byte 24 */
+  bool filtered = fields[2] == SYS_SECCOMP && (fields[6] == CALL_OPENAT2 || fields[6] == CALL_MEMBARRIER);
+  if (filtered) {
+    *(long *)((char *)context + RESULT_AT) = MINUS_ENOSYS;
+  } else if ((earlier_handler.sa_flags & SA_SIGINFO) && earlier_handler.sa_sigaction) {
+    ((void (*)(int, void *, void *))earlier_handler.sa_sigaction)(signal_number, info, context);
+  } else {
+    sigaction(SIGSYS, &earlier_handler, NULL); /* what was there before takes the next one */
+  }
+}
+
+static void guard_filtered_calls(void) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_sigaction = (void *)on_filtered_call;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSYS, &action, &earlier_handler);
+}
+#else
+static void guard_filtered_calls(void) {}
+#endif
+
+JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *machine, void *reserved) {
+  (void)machine;
+  (void)reserved;
+  guard_filtered_calls();
+  return JNI_VERSION_1_6;
+}
+
+/* --- engine ----------------------------------------------------------------------------------------------------- */
+
+/* Opens libwasmtime and fills `wt`; false leaves a failure. The library stays open for the life of the process. */
+static bool load_api(JNIEnv *env, jobjectArray failure, const char *path) {
+  if (__atomic_load_n(&api_is_loaded, __ATOMIC_ACQUIRE)) return true;
+  void *library = dlopen(path ? path : "libwasmtime.so", RTLD_NOW);
+  if (!library) {
+    const char *reason = dlerror();
+    fail(env, failure, CODE_ERROR, reason ? reason : "cannot be opened");
+    return false;
+  }
+  if (!dlsym(library, WT_VERSION_MARK)) {
+    fail(env, failure, CODE_ERROR, "is not version " WT_VERSION ", for which this app was packed");
+    return false;
+  }
+#define X(type, name, parameters) \
+  *(void **)(&wt.name) = dlsym(library, #name); \
+  if (!wt.name) { \
+    fail(env, failure, CODE_ERROR, "lacks the function " #name); \
+    return false; \
+  }
+  WT_API(X)
+#undef X
+  __atomic_store_n(&api_is_loaded, 1, __ATOMIC_RELEASE);
+  return true;
+}
+
+/* The engine profile of a phone. Traps by signals end the process on arm64 (wasmtime reads the wrong registers there),
+ * so every check is explicit, and then reserved address space and guard pages would buy nothing. */
+static void *new_config(JNIEnv *env, jobjectArray failure, int flags, jlong stack_bytes) {
+  void *config = wt.wasm_config_new();
+  wt.wasmtime_config_signals_based_traps_set(config, false);
+  wt.wasmtime_config_memory_reservation_set(config, 0);
+  wt.wasmtime_config_memory_guard_size_set(config, 0);
+  wt.wasmtime_config_memory_init_cow_set(config, false);
+  wt.wasmtime_config_max_wasm_stack_set(config, (size_t)stack_bytes);
+  wt.wasmtime_config_consume_fuel_set(config, (flags & FLAG_FUEL) != 0);
+  wt.wasmtime_config_epoch_interruption_set(config, (flags & FLAG_DEADLINES) != 0);
+  /* After an error here the config is lost, but so is the app's only engine: this happens once. */
+  if ((flags & FLAG_PULLEY) && failed(env, failure, NULL, wt.wasmtime_config_target_set(config, "pulley64"), NULL))
+    return NULL;
+  return config;
+}
+
+NATIVE(jlong, engineNew)(JNIEnv *env, jclass type, jbyteArray library, jint flags, jlong stack_bytes, jobjectArray failure) {
+  (void)type;
+  size_t size;
+  char *path = (char *)copy_bytes(env, library, &size);
+  bool loaded = load_api(env, failure, path);
+  free(path);
+  if (!loaded) return 0;
+  Engine *engine = calloc(1, sizeof *engine);
+  void *config = engine ? new_config(env, failure, flags, stack_bytes) : NULL;
+  if (!config) {
+    free(engine);
+    return 0;
+  }
+  engine->flags = flags;
+  engine->engine = wt.wasm_engine_new_with_config(config);
+  engine->linker = wt.wasmtime_linker_new(engine->engine);
+  if (failed(env, failure, NULL, wt.wasmtime_linker_define_wasi(engine->linker), NULL)) {
+    wt.wasmtime_linker_delete(engine->linker);
+    wt.wasm_engine_delete(engine->engine);
+    free(engine);
+    return 0;
+  }
+  return (jlong)(intptr_t)engine;
+}
+
+NATIVE(void, engineTick)(JNIEnv *env, jclass type, jlong engine) {
+  (void)env;
+  (void)type;
+  wt.wasmtime_engine_increment_epoch(((Engine *)(intptr_t)engine)->engine);
+}
+
+NATIVE(jlong, moduleNew)(JNIEnv *env, jclass type, jlong engine, jbyteArray wasm, jobjectArray failure) {
+  (void)type;
+  size_t size;
+  void *module = NULL;
+  uint8_t *bytes = copy_bytes(env, wasm, &size);
+  if (!bytes) {
+    fail(env, failure, CODE_ERROR, "no memory for the module");
+    return 0;
+  }
+  void *error = wt.wasmtime_module_new(((Engine *)(intptr_t)engine)->engine, bytes, size, &module);
+  free(bytes);
+  return failed(env, failure, NULL, error, NULL) ? 0 : (jlong)(intptr_t)module;
+}
+
+/* --- instance --------------------------------------------------------------------------------------------------- */
+
+/* Keeps the first OUTPUT_BYTES between two calls of instanceOutput and drops the rest: a guest that logs without end
+ * must not fill the phone's memory. */
+static ptrdiff_t on_output(void *data, const unsigned char *bytes, size_t size) {
+  Instance *instance = data;
+  size_t room = OUTPUT_BYTES - instance->output_bytes;
+  size_t kept = size < room ? size : room;
+  memcpy(instance->output + instance->output_bytes, bytes, kept);
+  instance->output_bytes += kept;
+  return (ptrdiff_t)size;
+}
+
+/* The epoch moves for every instance of the engine; only the one whose time is up stops. */
+static void *on_epoch(void *context, void *data, uint64_t *delta, uint8_t *kind) {
+  Instance *instance = data;
+  (void)context;
+  if (__atomic_load_n(&instance->expired, __ATOMIC_ACQUIRE)) return wt.wasmtime_error_new("the time limit was reached");
+  *delta = 1;
+  *kind = WT_DEADLINE_CONTINUE;
+  return NULL;
+}
+
+static void free_instance(Instance *instance) {
+  if (instance->store) wt.wasmtime_store_delete(instance->store);
+  free(instance);
+}
+
+NATIVE(jlong, instanceNew)(JNIEnv *env, jclass type, jlong engine_handle, jlong memory_bytes, jobjectArray failure) {
+  (void)type;
+  Instance *instance = calloc(1, sizeof *instance);
+  if (!instance) {
+    fail(env, failure, CODE_ERROR, "no memory for an instance");
+    return 0;
+  }
+  instance->engine = (Engine *)(intptr_t)engine_handle;
+  instance->store = wt.wasmtime_store_new(instance->engine->engine, NULL, NULL);
+  instance->context = wt.wasmtime_store_context(instance->store);
+  wt.wasmtime_store_limiter(instance->store, memory_bytes, MOST_TABLE_ELEMENTS, 1, MOST_TABLES, 1);
+  if (instance->engine->flags & FLAG_DEADLINES)
+    wt.wasmtime_store_epoch_deadline_callback(instance->store, on_epoch, instance, NULL);
+  void *wasi = wt.wasi_config_new(); /* no arguments, no environment, no folders */
+  wt.wasi_config_set_stdout_custom(wasi, on_output, instance, NULL);
+  wt.wasi_config_set_stderr_custom(wasi, on_output, instance, NULL);
+  if (failed(env, failure, NULL, wt.wasmtime_context_set_wasi(instance->context, wasi), NULL)) {
+    free_instance(instance);
+    return 0;
+  }
+  return (jlong)(intptr_t)instance;
+}
+
+NATIVE(void, instanceArm)(JNIEnv *env, jclass type, jlong handle) {
+  (void)env;
+  (void)type;
+  Instance *instance = (Instance *)(intptr_t)handle;
+  __atomic_store_n(&instance->expired, 0, __ATOMIC_RELEASE);
+  wt.wasmtime_context_set_epoch_deadline(instance->context, 1);
+}
+
+NATIVE(void, instanceExpire)(JNIEnv *env, jclass type, jlong handle) {
+  (void)env;
+  (void)type;
+  __atomic_store_n(&((Instance *)(intptr_t)handle)->expired, 1, __ATOMIC_RELEASE);
+}
+
+static bool set_fuel(JNIEnv *env, jobjectArray failure, Instance *instance, jlong fuel) {
+  if (!(instance->engine->flags & FLAG_FUEL)) return true;
+  return !failed(env, failure, NULL, wt.wasmtime_context_set_fuel(instance->context, (uint64_t)fuel), NULL);
+}
+
+static bool find_function(Instance *instance, const char *name, size_t size, wt_func *function) {
+  wt_extern found;
+  if (!wt.wasmtime_instance_export_get(instance->context, &instance->instance, name, size, &found)) return false;
+  bool is_function = found.kind == WT_EXTERN_FUNC;
+  if (is_function) *function = found.of.func;
+  wt.wasmtime_extern_delete(&found);
+  return is_function;
+}
+
+NATIVE(void, instanceStart)(JNIEnv *env, jclass type, jlong handle, jlong module, jlong fuel, jobjectArray failure) {
+  (void)type;
+  static const char initialize[] = "_initialize";
+  Instance *instance = (Instance *)(intptr_t)handle;
+  void *trap = NULL;
+  wt_func function;
+  if (!set_fuel(env, failure, instance, fuel)) return;
+  void *error = wt.wasmtime_linker_instantiate(
+      instance->engine->linker, instance->context, (void *)(intptr_t)module, &instance->instance, &trap);
+  if (failed(env, failure, instance, error, trap)) return;
+  if (!find_function(instance, initialize, sizeof initialize - 1, &function)) return;
+  error = wt.wasmtime_func_call(instance->context, &function, NULL, 0, NULL, 0, &trap);
+  failed(env, failure, instance, error, trap);
+}
+
+/* --- call ------------------------------------------------------------------------------------------------------- */
+
+static const char letters[] = "iIfF"; /* in the order of WT_I32 ... */
+
+/* Whether the types are exactly the `count` letters. */
+static bool types_fit(const wt_vec *types, const uint8_t *wanted, size_t count) {
+  if (types->size != count) return false;
+  for (size_t at = 0; at < count; at++) {
+    uint8_t kind = wt.wasm_valtype_kind(types->data[at]);
+    if (kind > WT_F64 || letters[kind] != (char)wanted[at]) return false;
+  }
+  return true;
+}
+
+static bool signature_fits(Instance *instance, const wt_func *function, const uint8_t *signature, size_t size, size_t parameters) {
+  void *type = wt.wasmtime_func_type(instance->context, function);
+  bool fits = types_fit(wt.wasm_functype_params(type), signature, parameters) &&
+              types_fit(wt.wasm_functype_results(type), signature + parameters + 1, size - parameters - 1);
+  wt.wasm_functype_delete(type);
+  return fits;
+}
+
+static void set_value(wt_val *value, char letter, jlong bits) {
+  memset(value, 0, sizeof *value);
+  for (uint8_t kind = WT_I32; kind <= WT_F64; kind++)
+    if (letters[kind] == letter) value->kind = kind;
+  if (letter == 'i' || letter == 'f') value->of.i32 = (int32_t)bits;
+  else value->of.i64 = bits;
+}
+
+static jlong get_bits(const wt_val *value) {
+  return value->kind == WT_I32 || value->kind == WT_F32 ? (jlong)(uint32_t)value->of.i32 : value->of.i64;
+}
+
+/* Calls with values and bits in one new block of memory; NULL leaves a failure or a pending Java exception. */
+static jlongArray call_with(JNIEnv *env, Instance *instance, const wt_func *function, const uint8_t *signature,
+                            size_t parameters, size_t results, jlongArray arguments, jobjectArray failure) {
+  jlongArray array = NULL;
+  void *trap = NULL;
+  wt_val *values = malloc((parameters + results + 1) * (sizeof(wt_val) + sizeof(jlong)));
+  if (!values) {
+    fail(env, failure, CODE_ERROR, "no memory for the arguments");
+    return NULL;
+  }
+  jlong *bits = (jlong *)(values + parameters + results + 1);
+  (*env)->GetLongArrayRegion(env, arguments, 0, (jsize)parameters, bits);
+  for (size_t at = 0; at < parameters; at++) set_value(&values[at], (char)signature[at], bits[at]);
+  void *error = wt.wasmtime_func_call(
+      instance->context, function, values, parameters, values + parameters, results, &trap);
+  if (!failed(env, failure, instance, error, trap)) {
+    for (size_t at = 0; at < results; at++) bits[at] = get_bits(&values[parameters + at]);
+    array = (*env)->NewLongArray(env, (jsize)results);
+    if (array) (*env)->SetLongArrayRegion(env, array, 0, (jsize)results, bits);
+  }
+  free(values);
+  return array;
+}
+
+NATIVE(jlongArray, instanceCall)(JNIEnv *env, jclass type, jlong handle, jbyteArray export, jbyteArray signature,
+                                 jlongArray arguments, jlong fuel, jobjectArray failure) {
+  (void)type;
+  Instance *instance = (Instance *)(intptr_t)handle;
+  jlongArray array = NULL;
+  wt_func function;
+  size_t name_size = 0, size = 0, parameters = 0;
+  uint8_t *name = copy_bytes(env, export, &name_size);
+  uint8_t *text = copy_bytes(env, signature, &size);
+  size_t given = (size_t)(*env)->GetArrayLength(env, arguments);
+  while (text && parameters < size && text[parameters] != '>') parameters++;
+  if (!name || !text) {
+    fail(env, failure, CODE_ERROR, "no memory for the call");
+  } else if (parameters == size || parameters != given || size - 1 > 2 * MOST_VALUES) {
+    fail(env, failure, CODE_MISFIT, "the arguments do not fit the signature");
+  } else if (!find_function(instance, (const char *)name, name_size, &function)) {
+    fail(env, failure, CODE_MISFIT, "the module exports no function of this name");
+  } else if (!signature_fits(instance, &function, text, size, parameters)) {
+    fail(env, failure, CODE_MISFIT, "the exported function has another signature");
+  } else if (set_fuel(env, failure, instance, fuel)) {
+    array = call_with(env, instance, &function, text, parameters, size - parameters - 1, arguments, failure);
+  }
+  free(name);
+  free(text);
+  return array;
+}
+
+NATIVE(jbyteArray, instanceOutput)(JNIEnv *env, jclass type, jlong handle) {
+  (void)type;
+  Instance *instance = (Instance *)(intptr_t)handle;
+  jsize size = (jsize)instance->output_bytes;
+  if (!size) return NULL;
+  jbyteArray array = (*env)->NewByteArray(env, size);
+  if (array) (*env)->SetByteArrayRegion(env, array, 0, size, (const jbyte *)instance->output);
+  instance->output_bytes = 0;
+  return array;
+}
+
+NATIVE(void, instanceFree)(JNIEnv *env, jclass type, jlong handle) {
+  (void)env;
+  (void)type;
+  free_instance((Instance *)(intptr_t)handle);
+}
