@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.bytes import ByteReader
@@ -82,8 +83,7 @@ class _End:
     comment: bytes
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Extent:
+class _Extent(NamedTuple):
     start: int
     end: int
     name: bytes
@@ -155,8 +155,7 @@ def _read_entries(view: memoryview, end: _End, data_end: int) -> tuple[list[ZipE
     return entries, extents
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(NamedTuple):
     """One record of the central directory."""
 
     offset: int
@@ -187,8 +186,9 @@ def _read_record(reader: ByteReader) -> _Record:
         raise FormatError("has a record without its signature", structure=reader.structure, offset=offset)
     made_by, needed, flags, method, dos_time, crc, compressed, uncompressed = fields[1:9]
     name_bytes, extra_bytes, comment_bytes, disk, internal, external, header_offset = fields[9:]
-    name, extra = reader.read_bytes(name_bytes), reader.read_bytes(extra_bytes)
-    comment = reader.read_bytes(comment_bytes)
+    texts = reader.read_bytes(name_bytes + extra_bytes + comment_bytes)
+    name, rest = texts[:name_bytes], texts[name_bytes:]
+    extra, comment = rest[:extra_bytes], rest[extra_bytes:]
     sizes = (crc, compressed, uncompressed)
     record = _Record(
         offset, name, extra, comment, made_by, needed, flags, method, dos_time, sizes, disk,
@@ -219,8 +219,7 @@ def _is_valid_name(name: bytes) -> bool:
     return bool(name) and b"\0" not in name
 
 
-@dataclass(frozen=True, slots=True)
-class _Local:
+class _Local(NamedTuple):
     extra: bytes
     data_offset: int
     has_descriptor: bool
@@ -237,7 +236,8 @@ def _read_local(view: memoryview, record: _Record, data_end: int) -> _Local:
     if fields[0] != _LOCAL_SIGNATURE:
         raise record.wrong("has no local header where one should be", offset)
     flags, method, sizes = fields[2], fields[3], fields[5:8]
-    name, extra = reader.read_bytes(fields[8]), reader.read_bytes(fields[9])
+    texts = reader.read_bytes(fields[8] + fields[9])
+    name, extra = texts[: fields[8]], texts[fields[8] :]
     if name != record.name:
         message = f"is named {shown_name(name)} in its local header; Android refuses such files"
         raise record.wrong(message, offset)
