@@ -122,7 +122,9 @@ class LimitExceeded(LawowError):
 
     exit_code = 4
 
-    def __init__(self, limit: str, value: object, maximum: object, *, hint: str = "", subject: str = "") -> None:
+    def __init__(
+        self, limit: str, value: object, maximum: object, *, hint: str = "", subject: str = ""
+    ) -> None:
         self.limit = limit
         self.value = value
         self.maximum = maximum
