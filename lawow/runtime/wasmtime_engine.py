@@ -1,0 +1,668 @@
+"""`Engine` over `libwasmtime`: core modules, compiled by Cranelift, called without conversions in between.
+
+On the start path of ``lawow exec``: what a plain call does not need (WASI, watchdog) is imported when used.
+"""
+
+from __future__ import annotations
+
+import struct
+from _thread import allocate_lock
+from ctypes import addressof, byref, c_size_t, c_uint64, c_void_p
+from os import fsencode
+
+from lawow.errors import (
+    FormatError,
+    GuestTrap,
+    LawowError,
+    LimitExceeded,
+    LocalProtocolError,
+    Refused,
+    UsageError,
+)
+from lawow.formats.interface import FuncType
+from lawow.runtime import libwasmtime as lib
+from lawow.runtime.base import CompiledModule, Engine, Instance
+from lawow.runtime.hot import CALL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lawow.runtime.profiles import EngineProfile
+    from lawow.runtime.watchdog import Watchdog
+
+    Output = Callable[[bytes], object]
+
+__all__ = ["TRAP_CODES", "WasmtimeEngine"]
+
+TRAP_CODES = (
+    "stack-overflow",
+    "memory-out-of-bounds",
+    "heap-misaligned",
+    "table-out-of-bounds",
+    "indirect-call-to-null",
+    "bad-signature",
+    "integer-overflow",
+    "integer-divide-by-zero",
+    "bad-conversion-to-integer",
+    "unreachable",
+    "interrupt",
+    "out-of-fuel",
+    "atomic-wait-non-shared-memory",
+    "null-reference",
+    "array-out-of-bounds",
+    "allocation-too-large",
+    "cast-failure",
+)
+"""``wasmtime_trap_code_enum`` by number, as far as core modules can reach it."""
+
+_OUT_OF_FUEL = TRAP_CODES.index("out-of-fuel")
+_UNCAUGHT_EXCEPTION = 49
+
+_VALUE_TYPES = ("i32", "i64", "f32", "f64", "v128")
+"""``wasmtime_valkind_t`` by number; all others are references."""
+
+_SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
+"""Layout of a value in ``wasmtime_val_raw_t`` (16 bytes, little-endian)."""
+
+_RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
+_RAW_VALUE = {"i32": "I4x", "i64": "Q", "f32": "I4x", "f64": "Q"}
+
+_FUNCTION = 0  # WASMTIME_EXTERN_FUNC
+_MEMORY = 3  # WASMTIME_EXTERN_MEMORY
+
+_WASI = "wasi_snapshot_preview1"
+
+
+class WasmtimeEngine(Engine):
+    """An engine configured by `profile`. Make it after `fork`, not before: its threads do not follow."""
+
+    def __init__(self, profile: EngineProfile) -> None:
+        functions = lib.library()
+        config = lib.Handle(functions.wasm_config_new(), functions.wasm_config_delete)
+        for name, code, value in profile.settings:
+            functions.configure(config.pointer, name, code, value)
+        self.profile = profile
+        self._handle = lib.Handle(
+            functions.wasm_engine_new_with_config(config.give_away()), functions.wasm_engine_delete
+        )
+        self._linkers: dict[bool, lib.Handle] = {}
+        self._watchdog: Watchdog | None = None
+
+    @property
+    def pointer(self) -> int:
+        """The ``wasm_engine_t``, for this package only."""
+        return self._handle.pointer
+
+    def compile(self, wasm: bytes) -> WasmtimeModule:
+        module = c_void_p()
+        error = lib.library().wasmtime_module_new(self.pointer, wasm, len(wasm), byref(module))
+        if error:
+            raise _bad_module(lib.take_error(error)[0])
+        return WasmtimeModule(self, module.value)
+
+    def load(self, path: str) -> WasmtimeModule:
+        module = c_void_p()
+        error = lib.library().wasmtime_module_deserialize_file(self.pointer, fsencode(path), byref(module))
+        if error:
+            raise _bad_artefact(lib.take_error(error)[0], path)
+        return WasmtimeModule(self, module.value)
+
+    def load_bytes(self, compiled: bytes) -> WasmtimeModule:
+        """Like `load`, from memory: slower for large modules, because the code is copied."""
+        module = c_void_p()
+        error = lib.library().wasmtime_module_deserialize(
+            self.pointer, compiled, len(compiled), byref(module)
+        )
+        if error:
+            raise _bad_artefact(lib.take_error(error)[0], "compiled module")
+        return WasmtimeModule(self, module.value)
+
+    def linker(self, wasi: bool) -> int:
+        """Return the ``wasmtime_linker_t`` with WASI or with nothing, made once."""
+        if wasi not in self._linkers:
+            functions = lib.library()
+            handle = lib.Handle(functions.wasmtime_linker_new(self.pointer), functions.wasmtime_linker_delete)
+            if wasi:
+                _require(functions.wasmtime_linker_define_wasi(handle.pointer))
+            self._linkers[wasi] = handle
+        return self._linkers[wasi].pointer
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """The thread that ends calls at their deadline; started when it is first needed."""
+        if self._watchdog is None:
+            from lawow.runtime.watchdog import Watchdog
+
+            handle, bump = self._handle, lib.library().wasmtime_engine_increment_epoch
+            self._watchdog = Watchdog(lambda: bump(handle.pointer))
+        return self._watchdog
+
+    def close(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        for linker in self._linkers.values():
+            linker.close()
+        self._handle.close()
+
+
+class WasmtimeModule(CompiledModule):
+    """A ``wasmtime_module_t``."""
+
+    def __init__(self, engine: WasmtimeEngine, pointer: int | None) -> None:
+        self._engine = engine
+        self._handle = lib.Handle(pointer or 0, lib.library().wasmtime_module_delete)
+        self._exports: Mapping[str, FuncType] | None = None
+        self._imports: Sequence[tuple[str, str]] | None = None
+
+    @property
+    def exports(self) -> Mapping[str, FuncType]:
+        if self._exports is None:
+            functions = lib.library()
+            found = lib.read_elements(
+                functions.wasmtime_module_exports,
+                functions.wasm_exporttype_vec_delete,
+                self._handle.pointer,
+                _export,
+            )
+            self._exports = {name: function for name, function in found if function is not None}
+        return self._exports
+
+    @property
+    def imports(self) -> Sequence[tuple[str, str]]:
+        if self._imports is None:
+            functions = lib.library()
+            self._imports = lib.read_elements(
+                functions.wasmtime_module_imports,
+                functions.wasm_importtype_vec_delete,
+                self._handle.pointer,
+                _import,
+            )
+        return self._imports
+
+    def serialize(self) -> bytes:
+        functions = lib.library()
+
+        def fill(vector: object) -> None:
+            _require(functions.wasmtime_module_serialize(self._handle.pointer, vector))
+
+        return lib.byte_string(fill)
+
+    def instantiate(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        table_elements: int | None = None,
+        deadline_seconds: float | None = None,
+        fuel: int | None = None,
+        wasi: bool = True,
+        stdout: Output | None = None,
+        stderr: Output | None = None,
+    ) -> WasmtimeInstance:
+        needs_wasi = self._require_imports(wasi)
+        store = _Store(
+            self._engine,
+            CALL.memory_bytes if memory_bytes is None else memory_bytes,
+            CALL.table_elements if table_elements is None else table_elements,
+            fuel,
+        )
+        if needs_wasi:
+            from lawow.runtime.wasi import grant_output
+
+            grant_output(store.context, stdout, stderr)
+        instance = WasmtimeInstance(store)
+        try:
+            instance.start(self._engine.linker(needs_wasi), self._handle.pointer, deadline_seconds)
+        except BaseException:
+            instance.close()
+            raise
+        return instance
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def _require_imports(self, wasi: bool) -> bool:
+        """Return whether WASI is needed. Raises `Refused` for imports that nobody provides."""
+        granted = {_WASI} if wasi else set()
+        missing = [f"{module}.{name}" for module, name in self.imports if module not in granted]
+        if missing:
+            shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+            raise Refused(f"the module imports what nobody provides here: {shown}")
+        return bool(self.imports)
+
+
+class _Store:
+    """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
+
+    __slots__ = (
+        "context",
+        "deadline_seconds",
+        "engine",
+        "fuel",
+        "handle",
+        "memory_bytes",
+        "table_elements",
+        "token",
+    )
+
+    def __init__(
+        self, engine: WasmtimeEngine, memory_bytes: int, table_elements: int, fuel: int | None
+    ) -> None:
+        functions = lib.library()
+        self.engine = engine
+        self.memory_bytes = memory_bytes
+        self.table_elements = table_elements
+        self.handle = lib.Handle(
+            functions.wasmtime_store_new(engine.pointer, None, None), functions.wasmtime_store_delete
+        )
+        self.context: int | None = functions.wasmtime_store_context(self.handle.pointer)
+        functions.wasmtime_store_limiter(
+            self.handle.pointer,
+            memory_bytes,
+            table_elements,
+            CALL.instances,
+            CALL.tables,
+            CALL.memories,
+        )
+        self.token = 0  # not 0: the store has epochs
+        self.deadline_seconds = 0.0
+        self.fuel = fuel
+        if engine.profile.has_fuel:
+            self.fuel = (1 << 64) - 1 if fuel is None else fuel
+            _require(functions.wasmtime_context_set_fuel(self.context, self.fuel))
+        elif fuel is not None:
+            raise LocalProtocolError(f"the engine profile {engine.profile.name} has no fuel")
+        if engine.profile.has_epochs:
+            self.token = _watch_epochs(self.handle.pointer, engine.watchdog)
+
+    def close(self) -> None:
+        """Free the store; its context is gone with it."""
+        self.context = None
+        _watched.pop(self.token, None)
+        self.handle.close()
+
+    def __del__(self) -> None:
+        _watched.pop(self.token, None)
+
+
+_watched: dict[int, Watchdog] = {}
+"""Token -> watchdog of every open store with epochs. The library hands the token back to `_on_epoch`."""
+
+_next_token = [1]
+
+
+def _watch_epochs(store: int, watchdog: Watchdog) -> int:
+    """Let the library ask `_on_epoch` when the epoch moves under a call; return the store's token."""
+    token = _next_token[0]
+    _next_token[0] = token + 1
+    _watched[token] = watchdog
+    lib.library().wasmtime_store_epoch_deadline_callback(store, _on_epoch, token, None)
+    return token
+
+
+def _epoch_decision(context: int, token: int, ticks: Sequence[int], kind: Sequence[int]) -> int | None:
+    """Stop the call if its own deadline has passed; else let it run until the next bump."""
+    watchdog = _watched.get(token)
+    if watchdog is None or watchdog.expired(token):
+        return lib.library().wasmtime_error_new(b"deadline")
+    ticks[0] = 1  # type: ignore[index]
+    kind[0] = 0  # type: ignore[index]  # WASMTIME_UPDATE_DEADLINE_CONTINUE
+    return None
+
+
+_on_epoch = lib.EpochCallback(_epoch_decision)
+
+
+class _Bound:
+    """An export made ready: the function, its type, the buffer of its arguments and results."""
+
+    __slots__ = ("address", "arguments", "buffer", "function", "item", "name", "results", "slots", "target")
+
+    def __init__(self, name: str, item: lib.ExternRecord, function: FuncType) -> None:
+        self.name = name
+        self.function = function
+        self.item = item  # keeps the memory of the wasmtime_func_t, to which `target` points
+        self.target = item.address
+        self.slots = max(len(function.params), len(function.results))
+        self.buffer = (c_uint64 * (2 * self.slots + 2))()
+        self.address = addressof(self.buffer)
+        self.arguments = struct.Struct("<" + "".join(_SLOT[item] for item in function.params))
+        self.results = struct.Struct("<" + "".join(_SLOT[item] for item in function.results))
+
+    def put(self, arguments: Sequence[int | float]) -> None:
+        """Write the arguments. Raises `UsageError` if they do not fit the parameters."""
+        try:
+            self.arguments.pack_into(self.buffer, 0, *arguments)
+        except (struct.error, OverflowError, TypeError):
+            self.arguments.pack_into(self.buffer, 0, *_fit(self.name, self.function.params, arguments))
+
+    def put_raw(self, values: bytes) -> None:
+        """Write arguments given as bit patterns of 8 bytes."""
+        params = self.function.params
+        if len(values) != 8 * len(params):
+            raise UsageError(
+                f"{self.name} takes {8 * len(params)} bytes of arguments, {len(values)} were given"
+            )
+        patterns = struct.unpack(f"<{len(params)}Q", values)
+        struct.pack_into("<" + "Q8x" * len(params), self.buffer, 0, *patterns)
+
+    def take_raw(self) -> bytes:
+        """Return the results as bit patterns of 8 bytes."""
+        types = self.function.results
+        found = struct.unpack_from("<" + "".join(_RAW_SLOT[item] for item in types), self.buffer)
+        return struct.pack("<" + "".join(_RAW_VALUE[item] for item in types), *found)
+
+
+class WasmtimeInstance(Instance):
+    """A store with one instance in it. The only holder of the store: when it closes, nothing dangles."""
+
+    def __init__(self, store: _Store) -> None:
+        functions = lib.library()
+        self._store = store
+        self._record = (c_uint64 * 2)()  # wasmtime_instance_t
+        self._bound: dict[str, _Bound] = {}
+        self._lock = allocate_lock()
+        self._dead = ""
+        self._trap = c_void_p()
+        self._trap_address = addressof(self._trap)
+        self._call = functions.wasmtime_func_call_unchecked
+        self._set_epoch_deadline = functions.wasmtime_context_set_epoch_deadline
+
+    def start(self, linker: int, module: int, deadline_seconds: float | None) -> None:
+        """Instantiate, then run ``_initialize`` if it is exported. Called once, by the module."""
+        instantiate = lib.library().wasmtime_linker_instantiate
+        record = addressof(self._record)
+        self._arm(deadline_seconds)
+        try:
+            error = instantiate(linker, self._store.context, module, record, self._trap_address)
+            if error or self._trap:
+                raise self._failure(error, "start")
+        finally:
+            self._disarm()
+        if self._export_kind("_initialize") == _FUNCTION:
+            if self.signature("_initialize") != FuncType((), ()):
+                raise FormatError("_initialize must take and return nothing", structure="export")
+            self.call("_initialize", deadline_seconds=deadline_seconds)
+
+    def signature(self, export: str) -> FuncType:
+        return self._ready(export).function
+
+    def call(
+        self, export: str, arguments: Sequence[int | float] = (), *, deadline_seconds: float | None = None
+    ) -> tuple[int | float, ...]:
+        bound = self._bound.get(export) or self._ready(export)
+        self._enter()
+        try:
+            bound.put(arguments)
+            self._run(bound, deadline_seconds)
+            return bound.results.unpack_from(bound.buffer)
+        finally:
+            self._lock.release()
+
+    def call_raw(self, export: str, values: bytes, *, deadline_seconds: float | None = None) -> bytes:
+        bound = self._bound.get(export) or self._ready(export)
+        self._enter()
+        try:
+            bound.put_raw(values)
+            self._run(bound, deadline_seconds)
+            return bound.take_raw()
+        finally:
+            self._lock.release()
+
+    @property
+    def memory_bytes(self) -> int:
+        functions = lib.library()
+        item, name, length = lib.ExternRecord(), c_void_p(), c_size_t()
+        largest = index = 0
+        while functions.wasmtime_instance_export_nth(
+            self._store.context, addressof(self._record), index, byref(name), byref(length), byref(item)
+        ):
+            if item.kind == _MEMORY:
+                size = functions.wasmtime_memory_data_size(self._store.context, item.address)
+                largest = max(largest, size)
+            functions.wasmtime_extern_delete(byref(item))
+            index += 1
+        return largest
+
+    @property
+    def fuel_left(self) -> int | None:
+        if not self._store.engine.profile.has_fuel:
+            return None
+        left = c_uint64()
+        _require(lib.library().wasmtime_context_get_fuel(self._store.context, byref(left)))
+        return left.value
+
+    def close(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise LocalProtocolError("an instance cannot be closed while a call runs in it")
+        self._dead = "it has been closed"
+        self._bound.clear()
+        self._store.close()
+        self._lock.release()
+
+    def _enter(self) -> None:
+        """Take the instance for one call; who entered releases the lock."""
+        if not self._lock.acquire(blocking=False):
+            raise LocalProtocolError("an instance serves one call at a time, and another one runs in it")
+        if self._dead:
+            self._lock.release()
+            raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
+
+    def _run(self, bound: _Bound, deadline_seconds: float | None) -> None:
+        """Call the guest with what is in the buffer; results are in the buffer afterwards."""
+        store = self._store
+        if store.token or deadline_seconds is not None:
+            self._arm(deadline_seconds)
+        try:
+            error = self._call(store.context, bound.target, bound.address, bound.slots, self._trap_address)
+            if error or self._trap:
+                raise self._failure(error, bound.name)
+        finally:
+            if store.token:
+                self._disarm()
+
+    def _arm(self, deadline_seconds: float | None) -> None:
+        store = self._store
+        if not store.token:
+            if deadline_seconds is not None:
+                raise LocalProtocolError(f"the profile {store.engine.profile.name} cannot interrupt a call")
+            return
+        store.deadline_seconds = CALL.deadline_seconds if deadline_seconds is None else deadline_seconds
+        self._set_epoch_deadline(store.context, 1)
+        store.engine.watchdog.arm(store.token, store.deadline_seconds)
+
+    def _disarm(self) -> None:
+        if self._store.token:
+            self._store.engine.watchdog.disarm(self._store.token)
+
+    def _failure(self, error: int | None, what: str) -> LawowError:
+        """Turn what the library returned into an error; the instance is not usable afterwards."""
+        store, trap = self._store, self._trap.value
+        self._trap.value = None
+        self._dead = "it trapped or hit a limit before; make a new one"
+        if trap:
+            message, code, frames = lib.take_trap(trap)
+            return _trap_error(message, code, frames, store)
+        message, status, frames = lib.take_error(error or 0)
+        if store.token and store.engine.watchdog.expired(store.token):
+            return LimitExceeded(
+                "deadline_seconds",
+                f"more than {store.deadline_seconds:g}",
+                f"{store.deadline_seconds:g}",
+                subject=what,
+                hint="the guest was stopped",
+            )
+        if status is not None:
+            return GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
+        return _limit_error(message, store) or GuestTrap("host-error", message, frames=_names(frames))
+
+    def _export_kind(self, name: str) -> int | None:
+        item = self._export(name)
+        return None if item is None else item.kind
+
+    def _export(self, name: str) -> lib.ExternRecord | None:
+        encoded = name.encode("utf-8", "surrogatepass")
+        item = lib.ExternRecord()
+        found = lib.library().wasmtime_instance_export_get(
+            self._store.context, addressof(self._record), encoded, len(encoded), byref(item)
+        )
+        return item if found else None
+
+    def _ready(self, name: str) -> _Bound:
+        """Look an export up and remember it."""
+        if self._dead:
+            raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
+        item = self._export(name)
+        if item is None or item.kind != _FUNCTION:
+            raise UsageError(f"the module exports no function named {name!r}")
+        functions = lib.library()
+        owned = functions.wasmtime_func_type(self._store.context, item.address)
+        function = _function_type(owned)
+        functions.wasm_functype_delete(owned)
+        if not function.is_callable:
+            raise UsageError(f"{name} cannot be called from outside: its type is {function}")
+        bound = self._bound[name] = _Bound(name, item, function)
+        return bound
+
+
+def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], store: _Store) -> LawowError:
+    """Return the error for a trap. `message` repeats the backtrace, of which only the cause is kept."""
+    names = _names(frames)
+    if code == _OUT_OF_FUEL:
+        return LimitExceeded(
+            "fuel", f"more than {store.fuel}", store.fuel, hint="give the call more fuel", subject=names[0]
+        )
+    if code == _UNCAUGHT_EXCEPTION:
+        return GuestTrap(
+            "uncaught-exception", "the guest threw an exception that nobody caught", frames=names
+        )
+    known = code is not None and code < len(TRAP_CODES)
+    name = TRAP_CODES[code] if known and code is not None else "unknown"
+    return GuestTrap(name, _cause(message), frames=names)
+
+
+def _cause(message: str) -> str:
+    """Return ``out of bounds memory access`` of wasmtime's long text."""
+    return f"the guest trapped: {message.rpartition('wasm trap: ')[2].rstrip()}"
+
+
+def _names(frames: list[lib.FrameFacts]) -> tuple[str, ...]:
+    return tuple(frame.function for frame in frames)
+
+
+_STORE_LIMITS = (
+    # Part of wasmtime's message, name in `lawow.limits`. tests/runtime/test_limits.py triggers each of them.
+    ("memory minimum size", "memory_bytes"),
+    ("table minimum size", "table_elements"),
+    ("memory count too high", "memories"),
+    ("table count too high", "tables"),
+    ("instance count too high", "instances"),
+)
+
+
+def _limit_error(message: str, store: _Store) -> LimitExceeded | None:
+    """Return `LimitExceeded` if an instantiation failed for a limit of the store."""
+    maximum = {
+        "memory_bytes": store.memory_bytes,
+        "table_elements": store.table_elements,
+        "memories": CALL.memories,
+        "tables": CALL.tables,
+        "instances": CALL.instances,
+    }
+    for text, limit in _STORE_LIMITS:
+        if text in message:
+            numbers = [int(word) for word in message.split() if word.isdigit()]
+            value = numbers[0] if numbers else 0
+            if limit == "memory_bytes":
+                value *= 65536  # the message counts pages
+            return LimitExceeded(limit, value, maximum[limit], hint="the module declares more than that")
+    return None
+
+
+def _fit(name: str, params: tuple[str, ...], arguments: Sequence[int | float]) -> list[int | float]:
+    """Return the arguments in the form of their slots (unsigned integers wrapped). Raises `UsageError`."""
+    if len(arguments) != len(params):
+        raise UsageError(
+            f"{name} takes {len(params)} arguments {FuncType(params, ())}, {len(arguments)} were given"
+        )
+    return [
+        _fit_one(index, kind, value)
+        for index, (kind, value) in enumerate(zip(params, arguments, strict=True))
+    ]
+
+
+def _fit_one(index: int, kind: str, value: int | float) -> int | float:
+    """Return one argument as its slot takes it."""
+    if kind in ("f32", "f64"):
+        try:
+            struct.pack("<f" if kind == "f32" else "<d", value)
+        except (struct.error, OverflowError, TypeError):
+            raise UsageError(f"argument {index + 1} does not fit {kind}: {value!r}") from None
+        return value
+    bits = 32 if kind == "i32" else 64
+    if not isinstance(value, int) or not -(1 << (bits - 1)) <= value < 1 << bits:
+        raise UsageError(f"argument {index + 1} does not fit {kind}: {value!r}")
+    return value - (1 << bits) if value >> (bits - 1) > 0 else value
+
+
+def _function_type(pointer: int) -> FuncType:
+    """Read a ``wasm_functype_t`` that somebody else owns."""
+    functions = lib.library()
+    params = lib.borrowed_elements(functions.wasm_functype_params(pointer))
+    results = lib.borrowed_elements(functions.wasm_functype_results(pointer))
+    return FuncType(tuple(map(_value_type, params)), tuple(map(_value_type, results)))
+
+
+def _value_type(pointer: int) -> str:
+    functions = lib.library()
+    record = lib.ValueTypeRecord()
+    functions.wasmtime_valtype_new(pointer, byref(record))
+    kind = record.kind
+    functions.wasmtime_valtype_delete(byref(record))
+    return _VALUE_TYPES[kind] if kind < len(_VALUE_TYPES) else "reference"
+
+
+def _export(pointer: int) -> tuple[str, FuncType | None]:
+    """Read a ``wasm_exporttype_t``: its name, and its type if it is a function."""
+    functions = lib.library()
+    name = lib.borrowed_name(functions.wasm_exporttype_name(pointer))
+    function = functions.wasm_externtype_as_functype_const(functions.wasm_exporttype_type(pointer))
+    return name, _function_type(function) if function else None
+
+
+def _import(pointer: int) -> tuple[str, str]:
+    """Read a ``wasm_importtype_t``."""
+    functions = lib.library()
+    module = lib.borrowed_name(functions.wasm_importtype_module(pointer))
+    return module, lib.borrowed_name(functions.wasm_importtype_name(pointer))
+
+
+def _require(error: int | None) -> None:
+    """Raise if a function that has no reason to fail did."""
+    if error:
+        raise LawowError(f"the WebAssembly engine failed: {lib.take_error(error)[0]}")
+
+
+_KNOWN_REFUSALS = (
+    # Part of wasmtime's message, what to say instead.
+    (
+        "legacy_exceptions",
+        "uses the legacy exception-handling proposal, which the engine does not run; "
+        "compile with the standard exceptions (exnref) or without exceptions",
+    ),
+    (
+        "given a WebAssembly component",
+        "is a WebAssembly component, not a core module; LAWOW runs core modules",
+    ),
+)
+
+
+def _bad_module(message: str) -> FormatError:
+    for text, sentence in _KNOWN_REFUSALS:
+        if text in message:
+            return FormatError(sentence)
+    return FormatError(f"is not a valid WebAssembly module: {message}")
+
+
+def _bad_artefact(message: str, path: str) -> FormatError:
+    return FormatError(f"is not compiled code for this engine: {message}", file=path)
