@@ -1,0 +1,20 @@
+"""ELF shared libraries as Android's loader sees them: read, check, strip and realign.
+
+Only 64-bit little-endian files, which is all that LAWOW packs. Sources: the System V ABI (gabi 4.2, chapters
+4 and 5), the GNU symbol version sections (LSB 5.0, 10.7), bionic's `linker.cpp` and `linker_phdr.cpp`.
+"""
+
+from lawow.formats.elf.android import ElfIssue, verify_android_library
+from lawow.formats.elf.reader import DynamicSymbol, ElfFile, Section, Segment, read_elf
+from lawow.formats.elf.repack import repack_elf
+
+__all__ = [
+    "DynamicSymbol",
+    "ElfFile",
+    "ElfIssue",
+    "Section",
+    "Segment",
+    "read_elf",
+    "repack_elf",
+    "verify_android_library",
+]
