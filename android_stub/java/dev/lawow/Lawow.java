@@ -8,6 +8,7 @@ public final class Lawow {
     private static final Object LOCK = new Object();
     private static volatile Target local;
     private static volatile Target remote;
+    private static final ThreadLocal<Timing> LAST = new ThreadLocal<>();
 
     private Lawow() {}
 
@@ -45,6 +46,15 @@ public final class Lawow {
             }
         }
         return target;
+    }
+
+    /** Returns where the time of this thread's last successful call went, or null before the first one. */
+    public static Timing lastTiming() {
+        return LAST.get();
+    }
+
+    static void setLastTiming(Timing timing) {
+        LAST.set(timing);
     }
 
     /** Runs an export on this device; the same as {@link #local()} with {@link Target#call}. */

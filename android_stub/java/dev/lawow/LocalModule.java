@@ -29,6 +29,7 @@ final class LocalModule {
 
     /** Calls an export in an instance that no other thread uses meanwhile. The time limit includes instantiation. */
     long[] call(String export, Signature signature, long[] bits) {
+        long start = System.nanoTime();
         long compiled = compiled();
         Long waiting = takeIdle();
         long instance = waiting == null ? newInstance() : waiting;
@@ -41,9 +42,11 @@ final class LocalModule {
                 Native.require(failure, name.file);
             }
             byte[] letters = Native.utf8(signature.toString());
+            long prepared = System.nanoTime();
             long[] results = Native.instanceCall(instance, Native.utf8(export), letters, bits, fuel, failure);
             Native.require(failure, name.file + ": " + export);
             usable = true;
+            Lawow.setLastTiming(Timing.local(start, prepared, System.nanoTime()));
             return results;
         } finally {
             if (limit != null) {

@@ -23,6 +23,7 @@ final class RemoteCall implements Callable<byte[]> {
     private final byte[] body;
     private final int timeoutMillis;
     private final AtomicReference<Stage> stage = new AtomicReference<>(Stage.PREPARING);
+    private volatile Timing timing;
 
     /** Either side may leave PREPARING, but only one of them: that settles whether the function can have run. */
     private enum Stage {
@@ -41,16 +42,27 @@ final class RemoteCall implements Callable<byte[]> {
     /** Sends the request and returns the results' bytes. Throws {@link Trap} or {@link RemoteException}. */
     @Override
     public byte[] call() {
+        long start = System.nanoTime();
         try {
             send();
             int status = connection.getResponseCode();
-            return status == OK ? results() : fail(status);
+            byte[] values = status == OK ? results() : fail(status);
+            timing = Timing.remote(
+                System.nanoTime() - start,
+                connection.getHeaderField("Server-Timing"),
+                connection.getHeaderField("Lawow-Peak-Memory-Bytes"));
+            return values;
         } catch (IOException error) {
             connection.disconnect();
             boolean sent = stage.get() == Stage.SENT;
             String code = sent ? "lost" : "unreachable";
             throw new RemoteException(code, 0, sent, connection.getURL().getAuthority() + ": " + reason(error), error);
         }
+    }
+
+    /** Returns where the time went; null before {@link #call} has returned. */
+    Timing timing() {
+        return timing;
     }
 
     private void send() throws IOException {

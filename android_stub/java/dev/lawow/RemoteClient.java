@@ -68,6 +68,7 @@ public final class RemoteClient implements Target {
         Future<byte[]> answer = executor.submit(call);
         try {
             byte[] values = answer.get(timeoutMillis, TimeUnit.MILLISECONDS);
+            Lawow.setLastTiming(call.timing());
             return type.fromBits(Signature.unpack(values));
         } catch (ExecutionException error) {
             throw unwrap(error);
