@@ -1,10 +1,11 @@
 """Arguments and results of a call as they travel: raw slots, and JSON.
 
-A signature is written in letters, parameters before and results after ``>``: ``iI>F`` takes an i32 and an i64 and
-returns an f64. A *slot* is the bit pattern of one value in 8 bytes, little-endian, i32 and f32 in the low four bytes
-with the upper four zero; slots follow each other in the signature's order and nothing else is in between. This form
-is exact: NaN payloads survive. In JSON an integer beyond 2^53 is a decimal string, because many readers hold numbers
-in an f64, and NaN and the infinities are the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+A signature is written in letters, parameters before and results after ``>``: ``iI>F`` takes an i32 and an i64
+and returns an f64. A *slot* is the bit pattern of one value in 8 bytes, little-endian, i32 and f32 in the low
+four bytes with the upper four zero; slots follow each other in the signature's order and nothing else is in
+between. This form is exact: NaN payloads survive. In JSON an integer beyond 2^53 is a decimal string, because
+many readers hold numbers in an f64, and NaN and the infinities are the strings ``"NaN"``, ``"Infinity"``,
+``"-Infinity"``.
 
 Nothing but `FormatError` escapes, whatever the input is. Defined by docs/EDGE.md, "Values".
 """
@@ -56,7 +57,7 @@ def split_signature(signature: str) -> tuple[str, str]:
 
 
 def encode_slots(letters: str, values: Sequence[Number]) -> bytes:
-    """Return `values` as slots. Integers may be signed or unsigned. Raises `FormatError` for what does not fit."""
+    """Return `values` as slots; integers signed or unsigned. Raises `FormatError` for what does not fit."""
     _require_count(letters, len(values))
     return b"".join(
         _encode(letter, index, value)
@@ -92,7 +93,7 @@ def require_slots(letters: str, data: bytes) -> None:
 
 
 def values_of_json(letters: str, items: object) -> tuple[Number, ...]:
-    """Return the values in a list that a JSON reader made. Raises `FormatError` naming the first that is wrong."""
+    """Return the values in a list from a JSON reader. Raises `FormatError` naming the first that is wrong."""
     if not isinstance(items, list):
         raise FormatError("the arguments must be a list", found=type(items).__name__)
     _require_count(letters, len(items))

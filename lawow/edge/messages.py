@@ -1,9 +1,10 @@
 """What the edge's supervisor and one of its workers say to each other over a socket pair.
 
-A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`; the worker answers each
-with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start. Texts are UTF-8 behind a u32 length, floats
-are IEEE 754 doubles. The supervisor takes a worker for hostile, since a guest may have escaped into it: whatever does
-not parse, is too long or comes unasked ends the worker. Only `FormatError` escapes from `read_message`.
+A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`; the worker answers
+each with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start. Texts are UTF-8 behind a u32
+length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile, since a guest may have escaped
+into it: whatever does not parse, is too long or comes unasked ends the worker. Only `FormatError` escapes
+from `read_message`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from lawow.errors import FormatError
 from lawow.formats.bytes import ByteReader, ByteWriter
 
 __all__ = [
+    "BAD_MODULE",
+    "DEADLINE",
+    "DEFECT",
     "HEADER",
     "MAX_PAYLOAD_BYTES",
+    "NEEDS_CODE",
     "Call",
     "Failure",
     "Message",
@@ -34,6 +39,9 @@ MAX_PAYLOAD_BYTES = 2 << 20
 MAX_TEXT_BYTES = 1 << 16
 MAX_FRAMES = 64
 MAX_FRAME_CHARACTERS = 1000
+
+NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT = FAILURES = ("needs-code", "bad-module", "deadline", "defect")
+"""It lacks the compiled module; the module cannot be instantiated; it was stopped; the worker is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +62,15 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Run `export` of the compiled module at `artefact`, on a fresh instance, until `deadline_seconds` from now.
+    """Run `export` of module `digest` on a fresh instance, until `deadline_seconds` from now.
 
-    The contents of `artefact` have just been verified by the supervisor. `digest` names the module among those
-    that the worker has loaded. `arguments` are slots as in `lawow.channel.values`.
+    With `has_code`, an open file with the compiled module comes along with the frame's header (SCM_RIGHTS);
+    its contents have just been verified. Without, the worker has it loaded, or answers ``Failure`` of kind
+    ``NEEDS_CODE``. `arguments` are slots as in `lawow.channel.values`.
     """
 
     digest: str
-    artefact: str
+    has_code: bool
     export: str
     signature: str
     deadline_seconds: float
@@ -69,7 +78,8 @@ class Call:
 
     def write(self, writer: ByteWriter) -> None:
         """Append the payload."""
-        for text in (self.digest, self.artefact, self.export, self.signature):
+        writer.write_u8(self.has_code)
+        for text in (self.digest, self.export, self.signature):
             _write_text(writer, text)
         _write_double(writer, self.deadline_seconds)
         writer.write_bytes(self.arguments)
@@ -77,9 +87,10 @@ class Call:
     @classmethod
     def read(cls, reader: ByteReader) -> Call:
         """Read the payload."""
-        digest, artefact, export, signature = (_read_text(reader) for _ in range(4))
+        has_code = bool(reader.read_u8())
+        digest, export, signature = (_read_text(reader) for _ in range(3))
         deadline = _read_seconds(reader)
-        return cls(digest, artefact, export, signature, deadline, reader.read_bytes(reader.remaining))
+        return cls(digest, has_code, export, signature, deadline, reader.read_bytes(reader.remaining))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +143,23 @@ class Trap:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The call could not be made: the module cannot be instantiated, or the worker has a defect and ends."""
+    """The call could not be made; `kind` is one of `FAILURES`."""
 
-    is_defect: bool
+    kind: str
     message: str
 
     def write(self, writer: ByteWriter) -> None:
         """Append the payload."""
-        writer.write_u8(self.is_defect)
+        writer.write_u8(FAILURES.index(self.kind))
         _write_text(writer, self.message)
 
     @classmethod
     def read(cls, reader: ByteReader) -> Failure:
         """Read the payload."""
-        return cls(bool(reader.read_u8()), _read_text(reader))
+        index = reader.read_u8()
+        if index >= len(FAILURES):
+            raise reader.fail("unknown kind of failure", found=index)
+        return cls(FAILURES[index], _read_text(reader))
 
 
 Message = Ready | Call | Result | Trap | Failure
