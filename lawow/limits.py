@@ -42,6 +42,7 @@ class ModuleLimits:
     exports: int = 100_000  # the web's embedding limit
     imports: int = 10_000
     name_bytes: int = 10_000
+    local_bytes: int = 200_000_000  # locals x bytes of one body: 346 million cost 8 s, SQLite has 2 million
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ else:
         exports = 100_000
         imports = 10_000
         name_bytes = 10_000
+        local_bytes = 200_000_000
 
     class CALL:
         """`lawow.limits.CALL`."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Output = Callable[[bytes], object]
 
-__all__ = ["TRAP_CODES", "WasmtimeEngine"]
+__all__ = ["TRAP_CODES", "WasmtimeEngine", "WasmtimeInstance", "WasmtimeModule"]
 
 TRAP_CODES = (
     "stack-overflow",
