@@ -1,0 +1,70 @@
+"""LEB128 at an offset of a byte string, for the loops that a cursor object would slow down threefold.
+
+Same rules as `lawow.formats.bytes`: at most 5 bytes and 32 bits, padding allowed, `FormatError` otherwise.
+"""
+
+from __future__ import annotations
+
+from lawow.errors import FormatError
+
+__all__ = ["put_uleb128", "read_sleb128", "read_uleb128"]
+
+_MAX_SHIFT = 28
+
+
+def read_uleb128(data: bytes, offset: int) -> tuple[int, int]:
+    """Return the unsigned number at `offset` and the offset behind it."""
+    position = offset
+    result = shift = 0
+    try:
+        while True:
+            byte = data[position]
+            position += 1
+            result |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            if shift == _MAX_SHIFT:
+                raise FormatError("LEB128 number is longer than 5 bytes", offset=offset)
+            shift += 7
+    except IndexError:
+        raise FormatError("LEB128 number ends behind the file", offset=offset) from None
+    if result > 0xFFFFFFFF:
+        raise FormatError("LEB128 number does not fit 32 bits", offset=offset, found=result)
+    return result, position
+
+
+def read_sleb128(data: bytes, offset: int) -> tuple[int, int]:
+    """Return the signed number at `offset` and the offset behind it."""
+    position = offset
+    result = shift = 0
+    try:
+        while True:
+            byte = data[position]
+            position += 1
+            result |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > _MAX_SHIFT:
+                raise FormatError("LEB128 number is longer than 5 bytes", offset=offset)
+    except IndexError:
+        raise FormatError("LEB128 number ends behind the file", offset=offset) from None
+    if byte & 0x40:
+        result -= 1 << shift
+    if not -0x80000000 <= result <= 0x7FFFFFFF:
+        raise FormatError("LEB128 number does not fit 32 bits", offset=offset, found=result)
+    return result, position
+
+
+def put_uleb128(out: bytearray, offset: int, length_bytes: int, value: int) -> None:
+    """Overwrite the `length_bytes` bytes at `offset` with `value`, padded with continuation bytes.
+
+    Offsets and indexes only shrink when a file is cut, so the old length always holds the new value, and no
+    size changes. Android decodes padded numbers (its decoder reads up to 5 bytes whatever their value).
+    """
+    for position in range(offset, offset + length_bytes - 1):
+        out[position] = value & 0x7F | 0x80
+        value >>= 7
+    if value > 0x7F:
+        raise ValueError(f"value does not fit into the {length_bytes} bytes of LEB128 at {offset:#x}")
+    out[offset + length_bytes - 1] = value
