@@ -1,0 +1,42 @@
+"""Signing a whole APK: v2 and v3, and v1 where Android before 7.0 can install it. RSA gives the same file
+every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lawow.formats.bytes import align_up
+from lawow.formats.signing import v2, v3
+from lawow.formats.signing.block import BLOCK_ALIGNMENT_BYTES, encode_signing_block
+from lawow.formats.signing.digest import ApkContent
+from lawow.formats.signing.key import SigningKey
+from lawow.formats.signing.v1 import is_signature_file, sign_v1
+from lawow.formats.zip import ZipEntry, end_of_central_directory, layout_zip
+
+__all__ = ["sign_apk"]
+
+
+def sign_apk(entries: Sequence[ZipEntry], key: SigningKey, *, min_sdk: int) -> bytes:
+    """Return the signed, aligned APK that holds `entries` in their order, without their old signature files.
+
+    `min_sdk` is the manifest's; below 24 a v1 signature is added, for which every entry is inflated. Raises
+    what `layout_zip` and `sign_v1` raise.
+    """
+    kept = [entry for entry in entries if not is_signature_file(entry.name)]
+    if min_sdk < v2.FIRST_SDK:
+        kept += sign_v1(kept, key, min_sdk=min_sdk, further_schemes=(2, 3))
+    body, directory = layout_zip(kept)
+    body += bytes(align_up(len(body), BLOCK_ALIGNMENT_BYTES) - len(body))
+    content = ApkContent(body, directory, _end(kept, directory, len(body)))
+    # v3 is looked at from API level 28 on; verifiers of v2 on 24 to 27 want its range to reach down to
+    # theirs.
+    pairs = (
+        (v2.IDENTIFIER, v2.encode_v2(key, content, further_scheme=3)),
+        (v3.IDENTIFIER, v3.encode_v3(key, content, min_sdk=max(min_sdk, v2.FIRST_SDK))),
+    )
+    block = encode_signing_block(pairs)
+    return b"".join((body, block, directory, _end(kept, directory, len(body) + len(block))))
+
+
+def _end(entries: Sequence[ZipEntry], directory: bytes, offset: int) -> bytes:
+    return end_of_central_directory(len(entries), directory_bytes=len(directory), directory_offset=offset)
