@@ -25,6 +25,8 @@ public final class Trap extends RuntimeException {
         "cast-failure",
     };
 
+    private static final int UNCAUGHT_EXCEPTION = 49;
+
     private final String code;
 
     Trap(String code, String message) {
@@ -34,6 +36,9 @@ public final class Trap extends RuntimeException {
 
     /** Names a trap code of the engine; codes that core modules cannot raise are all {@code "trap"}. */
     static String nameOf(int number) {
+        if (number == UNCAUGHT_EXCEPTION) {
+            return "uncaught-exception";
+        }
         return number >= 0 && number < CODES.length ? CODES[number] : "trap";
     }
 

@@ -1,0 +1,81 @@
+"""The native libraries of an app: stripped, aligned, checked, and put where Gradle looks for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawow.errors import FormatError
+from lawow.formats.elf import ElfIssue, read_elf, repack_elf, verify_android_library
+from lawow.formats.elf.android import PAGE_SIZE_KINDS
+from lawow.formats.elf.constants import PAGE_16K_BYTES
+from lawow.pack.runtimes import ABIS, LIBRARY, VERSION, fetched_library, library_from
+from lawow.resources import android_stub
+
+__all__ = ["AbiLibraries", "abi_libraries"]
+
+GLUE = "liblawow.so"
+MIN_API = 26
+"""The API level that wasmtime's Android libraries are built for."""
+
+# Each version of wasmtime exports this name with its own number; the glue checks for it when the app starts.
+_VERSION_MARK = f"resolve_vmctx_memory_ptr_{VERSION.split('.')[0]}_{VERSION.split('.')[1]}_0"
+
+
+@dataclass(frozen=True, slots=True)
+class AbiLibraries:
+    """What goes into the app for one ABI. `folder` is relative to the module; `reason` says why it is not
+    ``src/main``, if it is not. `download_bytes` is None for a runtime that LAWOW does not know.
+    """
+
+    abi: str
+    folder: str
+    files: dict[str, bytes]
+    reason: str
+    download_bytes: int | None
+
+    @property
+    def installed_bytes(self) -> int:
+        """What the libraries add to the installed app."""
+        return sum(len(data) for data in self.files.values())
+
+
+def abi_libraries(abi: str, runtime_dir: Path | None) -> AbiLibraries:
+    """Prepare the libraries of one ABI. Raises `FormatError` for a runtime that cannot go into an app."""
+    raw = library_from(runtime_dir, abi) if runtime_dir else fetched_library(abi)
+    name = str(runtime_dir / abi / LIBRARY) if runtime_dir else ABIS[abi].wheel
+    try:
+        runtime = _repack(raw)
+        _require_version(runtime)
+    except FormatError as error:
+        raise error.within(name) from None
+    glue = android_stub("prebuilt", abi, GLUE).read_bytes()
+    files = {GLUE: glue, LIBRARY: runtime}
+    reason = ""
+    for file, data in files.items():
+        issues = verify_android_library(data, abi, file_name=file, packed=files, min_api=MIN_API)
+        reason = reason or _require_loadable(issues, name if file == LIBRARY else file)
+    folder = f"src/{'debug' if reason else 'main'}/jniLibs/{abi}"
+    return AbiLibraries(abi, folder, files, reason, None if runtime_dir else ABIS[abi].download_bytes)
+
+
+def _repack(raw: bytes) -> bytes:
+    """Strip and align to 16 KB; where alignment is impossible, only strip (the checks will say so)."""
+    read_elf(raw)  # a malformed file is an error of its own, not a failure to align
+    try:
+        return repack_elf(raw, page_bytes=PAGE_16K_BYTES)
+    except FormatError:
+        return repack_elf(raw)
+
+
+def _require_version(runtime: bytes) -> None:
+    if not any(symbol.name == _VERSION_MARK and symbol.defined for symbol in read_elf(runtime).symbols()):
+        raise FormatError(f"is not wasmtime {VERSION}, the only version that the glue fits")
+
+
+def _require_loadable(issues: tuple[ElfIssue, ...], name: str) -> str:
+    """Return why the library is good for debug builds only, or an empty string. Raises for anything worse."""
+    for issue in issues:
+        if issue.kind not in PAGE_SIZE_KINDS:
+            raise FormatError(issue.sentence, file=name)
+    return "; ".join(issue.sentence for issue in issues)
