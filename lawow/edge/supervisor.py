@@ -12,12 +12,13 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from lawow.channel.values import SLOT_BYTES
+from lawow.edge.children import CHILD_ENVIRONMENT, python_command
 from lawow.edge.messages import (
     BAD_MODULE,
     DEADLINE,
@@ -42,7 +43,6 @@ __all__ = ["Finished", "Supervisor"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0
-CHILD_ENVIRONMENT = {"LANG": "C.UTF-8"}
 
 OpenCode = Callable[[], Awaitable[int]]
 """Returns a new descriptor of the verified compiled module; whoever asked closes it."""
@@ -72,10 +72,9 @@ class WorkerProcess:
         """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        command = [sys.executable, "-I", "-m", "lawow.edge.worker", str(os.getpid()), str(memory_bytes)]
         try:
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *python_command("lawow.edge.worker", str(memory_bytes)),
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env=CHILD_ENVIRONMENT,
@@ -201,28 +200,37 @@ class Supervisor:
 
         Raises `GuestTrap`, `BadModule`, `DeadlineExceeded`, `Busy` (nothing was started) and `WorkerLost`.
         """
+        started = asyncio.get_running_loop().time()
         self._require_rested(tenant, call.digest)
         async with self._turn(tenant) as lane:
             worker = await self._worker(tenant, lane)
-            code = None
-            try:
-                async with asyncio.timeout(call.deadline_seconds + self._limits.grace_seconds):
-                    answer = await worker.ask(call, None)
-                    if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
-                        code = await open_code()
-                        answer = await worker.ask(_with_code(call), code)
-            except TimeoutError:
-                await self._discard(tenant, lane, worker, "deadline")
-                raise DeadlineExceeded(_deadline_text(call)) from None
-            except (OSError, FormatError):
-                await self._lose(tenant, lane, worker, call)
-            except BaseException:
-                await self._discard(tenant, lane, worker, "cancelled")
-                raise
-            finally:
-                if code is not None:
+            answer = await self._ask(tenant, lane, call, None)
+            if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
+                code = await open_code()
+                try:
+                    answer = await self._ask(tenant, lane, _with_code(call), code)
+                finally:
                     os.close(code)
-            return await self._judge(tenant, lane, worker, call, answer)
+            result = await self._judge(tenant, lane, call, answer)
+            elapsed = asyncio.get_running_loop().time() - started
+            prepare_seconds = max(0.0, elapsed - result.run_seconds)
+            return Finished(result.results, prepare_seconds, result.run_seconds, worker.peak_memory_bytes())
+
+    async def _ask(self, tenant: str, lane: _Lane, call: Call, code: int | None) -> Message:
+        """Have the worker answer within deadline and grace; whoever does not is killed."""
+        worker = lane.worker
+        assert worker is not None  # `_worker` was called in this turn
+        try:
+            async with asyncio.timeout(call.deadline_seconds + self._limits.grace_seconds):
+                return await worker.ask(call, code)
+        except TimeoutError:
+            await self._discard(tenant, lane, "deadline")
+            raise DeadlineExceeded(_deadline_text(call)) from None
+        except (OSError, FormatError):
+            raise await self._lost(tenant, lane, call) from None
+        except BaseException:
+            await self._discard(tenant, lane, "cancelled")
+            raise
 
     async def close(self) -> None:
         """End all workers."""
@@ -238,13 +246,10 @@ class Supervisor:
         """Return the process id of each tenant's worker, for the operator and the tests."""
         return {name: lane.worker.process_id for name, lane in self._lanes.items() if lane.worker is not None}
 
-    async def _judge(
-        self, tenant: str, lane: _Lane, worker: WorkerProcess, call: Call, answer: Message
-    ) -> Finished:
-        """Turn a worker's answer into a result or an error."""
-        if isinstance(answer, Result) and len(answer.results) == 8 * len(call.signature.partition(">")[2]):
-            peak = worker.peak_memory_bytes()
-            return Finished(answer.results, answer.prepare_seconds, answer.run_seconds, peak)
+    async def _judge(self, tenant: str, lane: _Lane, call: Call, answer: Message) -> Result:
+        """Return the result in a worker's answer, or raise what it says instead."""
+        if isinstance(answer, Result) and len(answer.results) == SLOT_BYTES * len(_results_of(call)):
+            return answer
         if isinstance(answer, Trap):
             raise GuestTrap(answer.code, answer.message, frames=answer.frames)
         if isinstance(answer, Failure) and answer.kind == DEADLINE:
@@ -253,7 +258,7 @@ class Supervisor:
             raise BadModule(answer.message)
         if isinstance(answer, Failure) and answer.kind == DEFECT:
             self._log("worker-defect", tenant=tenant, module=call.digest, reason=answer.message)
-        return await self._lose(tenant, lane, worker, call)
+        raise await self._lost(tenant, lane, call)
 
     @asynccontextmanager
     async def _turn(self, tenant: str) -> AsyncIterator[_Lane]:
@@ -281,7 +286,7 @@ class Supervisor:
             lane.idle_timer.cancel()
             lane.idle_timer = None
         if lane.worker is not None and not lane.worker.is_alive:
-            await self._discard(tenant, lane, lane.worker, "found-dead")
+            await self._discard(tenant, lane, "found-dead")
         if lane.worker is None:
             self._make_room()
             self._starting += 1
@@ -325,15 +330,16 @@ class Supervisor:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _discard(self, tenant: str, lane: _Lane, worker: WorkerProcess, reason: str) -> None:
-        """Kill a worker; the next call gets a new one."""
-        lane.worker = None
-        status = await worker.kill()
-        self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason=reason, status=status)
+    async def _discard(self, tenant: str, lane: _Lane, reason: str) -> None:
+        """Kill the worker; the next call gets a new one."""
+        worker, lane.worker = lane.worker, None
+        if worker is not None:
+            status = await worker.kill()
+            self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason=reason, status=status)
 
-    async def _lose(self, tenant: str, lane: _Lane, worker: WorkerProcess, call: Call) -> Finished:
-        """Account for a worker that died or talked nonsense in a call, and raise `WorkerLost`."""
-        await self._discard(tenant, lane, worker, "lost")
+    async def _lost(self, tenant: str, lane: _Lane, call: Call) -> WorkerLost:
+        """Account for a worker that died or talked nonsense in a call, and return the error to raise."""
+        await self._discard(tenant, lane, "lost")
         key, now = (tenant, call.digest), asyncio.get_running_loop().time()
         losses = self._losses.setdefault(key, deque(maxlen=self._limits.worker_losses))
         losses.append(now)
@@ -341,7 +347,7 @@ class Supervisor:
             del self._losses[key]
             self._resting[key] = now + self._limits.quarantine_seconds
             self._log("module-quarantined", tenant=tenant, module=call.digest)
-        raise WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
+        return WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
 
     def _require_rested(self, tenant: str, digest: str) -> None:
         """Raise `WorkerLost` while a module that keeps ending its worker rests."""
@@ -360,6 +366,11 @@ class Supervisor:
 
 def _with_code(call: Call) -> Call:
     return Call(call.digest, True, call.export, call.signature, call.deadline_seconds, call.arguments)
+
+
+def _results_of(call: Call) -> str:
+    """Return the letters of the call's results."""
+    return call.signature.partition(">")[2]
 
 
 def _deadline_text(call: Call) -> str:

@@ -1,0 +1,112 @@
+"""A throw-away process that looks at one upload: ``python -m lawow.edge.intake_worker PARENT module|bundle``.
+
+Standard input is the upload, standard output a file for the findings: one line of JSON, and for a bundle the
+bytes of its modules behind it, in the order of the line. The process has no other way to the outside: parsers
+of hostile bytes run here under limits of time and memory, and not in the server, whose other requests they
+would hold up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from lawow.edge.confinement import ChildLimits, close_filter, limit_child, stay_with_parent
+from lawow.errors import FormatError, LawowError
+from lawow.formats.bundle import BoundMethod, read_bundle
+from lawow.formats.interface import signature_letters, wit_of
+from lawow.formats.wasm import inspect_module
+from lawow.limits import EDGE, MODULE
+
+__all__ = ["main"]
+
+CPU_SECONDS = 30
+ADDRESS_SPACE_BYTES = 2 << 30
+PROVIDED_IMPORTS = frozenset({"wasi_snapshot_preview1"})
+SHOWN_IMPORTS = 8
+
+ExportRecord = tuple[str, str, str]
+
+
+def main(arguments: list[str]) -> None:
+    """Read standard input, write the findings, end."""
+    parent, kind = int(arguments[0]), arguments[1]
+    stay_with_parent(parent)
+    limits = ChildLimits(
+        address_space_bytes=ADDRESS_SPACE_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=2 * EDGE.bundle_bytes
+    )
+    limit_child(limits)
+    close_filter()
+    data = _read_everything()
+    try:
+        findings, contents = LOOKS[kind](data)
+    except LawowError as error:
+        findings, contents = {"error": str(error)}, []
+    _write(json.dumps(findings).encode() + b"\n")
+    for content in contents:
+        _write(content)
+
+
+def _module(data: bytes) -> tuple[dict[str, object], list[bytes]]:
+    return {"exports": _exports(data)}, []
+
+
+def _bundle(data: bytes) -> tuple[dict[str, object], list[bytes]]:
+    bundle = read_bundle(data)
+    modules = [
+        {"sha256": module.sha256, "bytes": len(module.data), "exports": _exports(module.data)}
+        for module in bundle.modules
+    ]
+    digests = {module.file: module.sha256 for module in bundle.modules}
+    methods = [_method(bound, digests[bound.module]) for bound in bundle.methods]
+    return {"modules": modules, "methods": methods}, [module.data for module in bundle.modules]
+
+
+LOOKS = {"module": _module, "bundle": _bundle}
+
+
+def _method(bound: BoundMethod, sha256: str) -> dict[str, str]:
+    return {
+        "class": bound.class_name,
+        "method": bound.method,
+        "descriptor": bound.descriptor,
+        "sha256": sha256,
+        "export": bound.export,
+        "signature": bound.signature,
+    }
+
+
+def _exports(data: bytes) -> list[ExportRecord]:
+    """Return the functions that can be called. Raises `FormatError` for what the edge does not run."""
+    info = inspect_module(data, limits=MODULE)
+    if info.is_component:
+        raise FormatError("this is a component; the edge runs core modules")
+    unknown = [f"{item.module}.{item.name}" for item in info.imports if item.module not in PROVIDED_IMPORTS]
+    if unknown:
+        more = ", ..." if len(unknown) > SHOWN_IMPORTS else ""
+        raise FormatError(
+            f"the module imports what the edge does not give: {', '.join(unknown[:SHOWN_IMPORTS])}{more}"
+        )
+    return [
+        (item.name, signature_letters(item.type), wit_of(item.name, item.type))
+        for item in info.callable_exports
+        if item.type is not None
+    ]
+
+
+def _read_everything() -> bytes:
+    parts = []
+    while part := os.read(0, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _write(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

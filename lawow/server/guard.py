@@ -1,0 +1,185 @@
+"""What stands before and behind every route: identity, tenant, errors, headers, the log line.
+
+A plain ASGI application around the real one, so that no route can be added that forgets any of it: a request
+without a valid token reaches nothing but `PUBLIC`, and nothing that escapes from a route reaches a peer but
+as a problem.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lawow.errors import LawowError
+from lawow.server.auth import Authenticator
+from lawow.server.log import EventLog
+from lawow.server.problems import Problem, problem_of, problem_of_status
+
+__all__ = ["PUBLIC", "Guard"]
+
+PUBLIC = frozenset({"/v1/health", "/openapi.json"})
+"""Paths that need no token."""
+
+SECURITY_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+DRAIN_BYTES, DRAIN_SECONDS = 32 << 20, 10.0
+DRAIN_BYTES_UNKNOWN, DRAIN_SECONDS_UNKNOWN = 1 << 20, 2.0
+"""What is read and thrown away before an early answer: most clients read none before they have sent all."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and its answer."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    started: float = field(default_factory=time.perf_counter)
+    tenant: str | None = None
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    status: int | None = None
+    problem: Problem | None = None
+    body_is_complete: bool = False
+    closes: bool = False
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return all values of a request header."""
+        return [value for key, value in self.scope["headers"] if key == name]
+
+    @property
+    def address(self) -> str:
+        """The peer's address."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
+
+    async def take(self) -> Message:
+        """Receive, and count."""
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.received_bytes += len(message.get("body", b""))
+            self.body_is_complete = not message.get("more_body", False)
+        return message
+
+    async def give(self, message: Message) -> None:
+        """Send, with the headers that every answer has, and count."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [*message.get("headers", []), *SECURITY_HEADERS]
+            headers.append((b"lawow-request-id", self.request_id.encode()))
+            if self.closes:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        else:
+            self.sent_bytes += len(message.get("body", b""))
+        await self.send(message)
+
+
+class Guard:
+    """The outermost application."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, log: EventLog) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; everything that is not HTTP goes through as it is."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        try:
+            await self._serve(exchange)
+        finally:
+            self._log_request(exchange)
+
+    async def _serve(self, exchange: _Exchange) -> None:
+        if exchange.scope["path"] not in PUBLIC:
+            found = self._authenticator.tenant_of(exchange.values(b"authorization"), exchange.address)
+            if isinstance(found, Problem):
+                await self._answer(exchange, found)
+                return
+            exchange.tenant = found
+        exchange.scope.setdefault("state", {})["tenant"] = exchange.tenant
+        try:
+            await self._app(exchange.scope, exchange.take, exchange.give)
+        except ClientDisconnect:
+            return  # nobody is there to read an answer
+        except HTTPException as error:
+            await self._answer(exchange, problem_of_status(error.status_code))
+        except LawowError as error:
+            await self._answer(exchange, problem_of(error) or self._defect(exchange, error))
+        except Exception as error:  # noqa: BLE001  # the one place that keeps defects from peers
+            await self._answer(exchange, self._defect(exchange, error))
+
+    async def _answer(self, exchange: _Exchange, problem: Problem) -> None:
+        """Send a problem, unless an answer has begun: then cutting it short is all that is left."""
+        exchange.problem = problem
+        if exchange.status is not None:
+            return
+        await self._drain(exchange)
+        body = problem.body()
+        headers = [*problem.headers(), (b"content-length", str(len(body)).encode())]
+        await exchange.give({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await exchange.give({"type": "http.response.body", "body": body})
+
+    async def _drain(self, exchange: _Exchange) -> None:
+        """Throw away the rest of the body, within bounds; close the connection if it is longer."""
+        has_body = exchange.values(b"transfer-encoding") or exchange.values(b"content-length") not in (
+            [],
+            [b"0"],
+        )
+        if not has_body or exchange.body_is_complete:
+            return
+        known = exchange.tenant is not None
+        budget = exchange.received_bytes + (DRAIN_BYTES if known else DRAIN_BYTES_UNKNOWN)
+        waits = bool(exchange.values(b"expect"))
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS if known else DRAIN_SECONDS_UNKNOWN):
+                while not waits and not exchange.body_is_complete and exchange.received_bytes < budget:
+                    if (await exchange.take())["type"] == "http.disconnect":
+                        break
+        except TimeoutError:
+            exchange.closes = True
+        exchange.closes = not exchange.body_is_complete
+
+    def _defect(self, exchange: _Exchange, error: Exception) -> Problem:
+        """Log what the peer must not see: the kind of the error and where it was raised."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "unknown"
+        self._log("defect", id=exchange.request_id, error=type(error).__name__, where=where)
+        return Problem("defect", f"the edge's log has more under the request id {exchange.request_id}")
+
+    def _log_request(self, exchange: _Exchange) -> None:
+        route = getattr(exchange.scope.get("route"), "path", None)
+        problem = exchange.problem
+        if problem is not None and problem.code == "too-many-failures":
+            return  # the log is what this limit protects
+        self._log(
+            "request",
+            id=exchange.request_id,
+            peer=exchange.address,
+            tenant=exchange.tenant,
+            method=exchange.scope["method"],
+            route=route or "none",
+            status=exchange.status if sys.exc_info()[0] is None else "aborted",
+            code=problem.code if problem else None,
+            trap=problem.trap if problem else None,
+            received=exchange.received_bytes,
+            sent=exchange.sent_bytes,
+            ms=(time.perf_counter() - exchange.started) * 1000,
+        )

@@ -1,0 +1,53 @@
+"""One line for each event, on standard error: ``2026-11-22T10:00:00.123Z event key=value ...``.
+
+Values are numbers, names of ours, or texts that a peer chose; the latter are quoted, escaped and cut, so that
+no line can be forged and no terminal driven. Tokens, arguments, results and guest output are never passed in
+here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from typing import TextIO
+
+__all__ = ["EventLog"]
+
+PLAIN = re.compile(r"[A-Za-z0-9_.:/@,{}+-]+")
+MAX_VALUE_CHARACTERS = 200
+
+
+class EventLog:
+    """Writes events; one object, any thread."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._lock = threading.Lock()
+
+    def __call__(self, event: str, **facts: str | int | float | None) -> None:
+        """Write one line; facts that are None are left out."""
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+        parts = [f"{key}={_text(value)}" for key, value in facts.items() if value is not None]
+        line = " ".join([stamp, event, *parts])
+        with self._lock:
+            try:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                return  # nobody reads the log any more: serving goes on
+
+
+def _text(value: str | int | float) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    if len(text) > MAX_VALUE_CHARACTERS:
+        half = MAX_VALUE_CHARACTERS // 2
+        text = f"{text[:half]}...{text[-half:]}"
+    if PLAIN.fullmatch(text):
+        return text
+    escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,219 @@
+"""The HTTP server around the application: uvicorn, with the bounds on connections that it lacks by itself.
+
+Added here: a limit on connections in all and per address, a time limit for the TLS handshake and for each
+request's header, and a limit on everything in a request that is not body (request line, header, trailers,
+chunk framing), which uvicorn would collect without end. Uses the parts of uvicorn that are its protocol's
+callbacks and ``Server.startup``; `tests/server/test_transport.py` holds us to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+
+from uvicorn import Config, Server
+from uvicorn._types import ASGIApplication
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from lawow.limits import EDGE, EdgeLimits
+from lawow.server.problems import Problem
+
+__all__ = ["Bounds", "EdgeServer", "GuardedProtocol"]
+
+BACKLOG = 512
+PIPELINED_REQUESTS = 16
+FRAMING_PER_BODY_BYTE = 8
+"""A chunk of one byte costs five bytes of framing; who sends more than this is not sending a body."""
+
+
+class Bounds:
+    """What the connections of one server share."""
+
+    def __init__(self, limits: EdgeLimits = EDGE) -> None:
+        self.limits = limits
+        self.total = 0
+        self.per_address: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Count a connection; False if there are too many."""
+        if self.total >= self.limits.connections:
+            return False
+        if self.per_address[address] >= self.limits.connections_per_address:
+            return False
+        self.total += 1
+        self.per_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Count a connection no more."""
+        self.total -= 1
+        self.per_address[address] -= 1
+        if not self.per_address[address]:
+            del self.per_address[address]
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. A class attribute carries the bounds, because uvicorn makes the objects."""
+
+    bounds = Bounds()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection, or cut it at once."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self._overhead = 0
+        self._body = 0
+        self._in_head = True
+        self._counted = self.bounds.enter(self._address)
+        self._head_timer: asyncio.TimerHandle | None = None
+        if self._counted:
+            self._await_head()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place free."""
+        self._stop_timer()
+        if self._counted:
+            self._counted = False
+            self.bounds.leave(self._address)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, unless what is not body grows beyond its limit."""
+        if not self._counted:
+            return
+        if self._head_timer is None and self._in_head:
+            self._await_head()
+        self._overhead += len(data)
+        super().data_received(data)
+        allowed = self.bounds.limits.header_bytes + FRAMING_PER_BODY_BYTE * self._body
+        if self._overhead > allowed and not self.transport.is_closing():
+            self._refuse(Problem("header-too-large", "header, trailers or chunk framing are too large"))
+
+    def on_message_begin(self) -> None:
+        """Begin to count a request."""
+        self._overhead = self._body = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock: the header is there."""
+        if self.transport.is_closing():
+            return
+        self._in_head = False
+        self._stop_timer()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self.bounds.limits.header_bytes or len(self.pipeline) >= PIPELINED_REQUESTS:
+            self._refuse(Problem("header-too-large", "the request's header is too large"))
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count a part of the body as that, not as overhead."""
+        if self.cycle is None or self.transport.is_closing():
+            return
+        self._body += len(body)
+        self._overhead -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Expect the next request's header, whenever its first byte comes."""
+        if self.cycle is None or self.transport.is_closing():
+            return
+        self._in_head = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP."""
+        self._refuse(Problem("bad-request", "the bytes sent are no valid HTTP/1.1 request"))
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, and give up on a peer that does not even read."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(self.bounds.limits.body_seconds, self.transport.abort)
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer outside of the application and close."""
+        if self.transport.is_closing():
+            return
+        body = problem.body()
+        lines = [b"HTTP/1.1 %d %s" % (problem.status, b"Refused")]
+        headers = [
+            *problem.headers(),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self.transport.close()
+
+    def _await_head(self) -> None:
+        self._stop_timer()
+        self._head_timer = self.loop.call_later(self.bounds.limits.head_seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class EdgeServer(Server):
+    """uvicorn's server on one socket of ours, with a limit on the time of TLS handshakes."""
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        listener: socket.socket,
+        context: ssl.SSLContext | None,
+        limits: EdgeLimits,
+    ) -> None:
+        super().__init__(_config(app, limits))
+        self._listener = listener
+        self._context = context
+        self._limits = limits
+        self._kind = type("BoundProtocol", (GuardedProtocol,), {"bounds": Bounds(limits)})
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then accept connections."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            self.should_exit = True
+            return
+        server = await asyncio.get_running_loop().create_server(
+            self._protocol,
+            sock=self._listener,
+            ssl=self._context,
+            ssl_handshake_timeout=None if self._context is None else self._limits.handshake_seconds,
+            backlog=BACKLOG,
+        )
+        self.servers = [server]
+        self.started = True
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self._kind(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+
+def _config(app: ASGIApplication, limits: EdgeLimits) -> Config:
+    """Return uvicorn's configuration: no log of its own, no proxy headers, no WebSocket, bounded times."""
+    return Config(
+        app,
+        http=GuardedProtocol,
+        ws="none",
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=int(limits.keep_alive_seconds),
+        timeout_graceful_shutdown=int(limits.deadline_seconds + limits.grace_seconds) + 2,
+    )
