@@ -17,6 +17,7 @@ Source: "Dalvik executable format", "Dalvik bytecode" of the Android Open Source
 from __future__ import annotations
 
 from lawow.formats.dex.builder import DexBuilder
+from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.source import Assembly, Body, ClassSource, FieldSource, Instruction, MethodSource, Try
 from lawow.formats.dex.spec import (
@@ -75,6 +76,7 @@ __all__ = [
     "Try",
     "ValueType",
     "argument_words",
+    "collect_garbage",
     "copy_body",
     "copy_method",
     "drop_classes",

@@ -1,8 +1,8 @@
 """Builds a dex file from symbolic classes.
 
-Ids and class_defs are sorted as the format demands, equal data items are written once. The result depends on the
-classes and the order of adding them alone. Limits of the format (65,536 fields or methods; 65,535 types or
-protos) raise `LimitExceeded`; no other size is bounded.
+Ids and class_defs are sorted as the format demands, equal data items are written once. The result depends
+on the classes and the order of adding them alone. Limits of the format (65,536 fields or methods; 65,535
+types or protos) raise `LimitExceeded`; no other size is bounded.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class DexBuilder:
         self._set_version(max(self.version, dex.version))
 
     def build(self) -> bytes:
-        """Return the dex file. Raises `FormatError` for a class that inherits from itself, `LimitExceeded`."""
+        """Return the dex file. Raises `LimitExceeded`, or `FormatError` for a cycle of superclasses."""
         ids = self._pool.sort()
         jumbo = frozenset(ids.strings[_MAX_NARROW_STRING + 1 :])
         if jumbo:

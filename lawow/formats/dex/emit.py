@@ -90,10 +90,10 @@ class _Emitter:
 
     def _place_ids(self) -> None:
         ids = self.ids
-        counts = map(len, (ids.strings, ids.types, ids.protos, ids.fields, ids.methods, self.classes))
+        id_counts = [len(ids.strings), len(ids.types), len(ids.protos), len(ids.fields), len(ids.methods)]
         self.sections[ItemType.HEADER_ITEM] = (1, 0)
         offset = HEADER_BYTES
-        for item, count in zip(ID_SECTIONS, counts, strict=True):
+        for item, count in zip(ID_SECTIONS, [*id_counts, len(self.classes)], strict=True):
             if count:
                 self.sections[item] = (count, offset)
             offset += count * ID_BYTES[item]

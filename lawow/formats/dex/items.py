@@ -173,7 +173,7 @@ def read_annotation_set(dex: Dex, offset: int) -> tuple[tuple[Annotation, ...], 
 
 
 def read_annotation_set_ref_list(dex: Dex, offset: int) -> tuple[tuple[tuple[Annotation, ...], ...], int]:
-    """Decode the annotation_set_ref_list at `offset`: one (maybe empty) set for each parameter; and its end."""
+    """Decode the annotation_set_ref_list at `offset`: a set for each parameter, maybe empty; and its end."""
     offsets, end = _read_offsets(dex, ItemType.ANNOTATION_SET_REF_LIST, offset)
     sets = tuple(
         dex.decoded(ItemType.ANNOTATION_SET_ITEM, place, read_annotation_set) if place else ()

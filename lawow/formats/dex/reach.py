@@ -7,7 +7,7 @@ collected here for the classes that stay is rewritten. One pass, dominated by th
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,9 +18,10 @@ from lawow.formats.dex.spec import ALIGNMENT, ItemType, item_name
 if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
 
-__all__ = ["CodeOffset", "Directory", "Reach", "find_reach", "require_inside"]
+__all__ = ["CodeOffset", "Directory", "Reach", "disjoint", "find_reach", "require_inside"]
 
 _U32 = struct.Struct("<I")
+_CODE_HEAD_BYTES = 16
 _DEBUG_INFO_OFF = 8  # in a code_item
 
 
@@ -90,27 +91,35 @@ def require_inside(dex: Dex, item: ItemType, offsets: Collection[int]) -> None:
                     dex.require_item(item, offset)
 
 
+def disjoint(dex: Dex, item: ItemType, offsets: Collection[int], walk: Callable[[int], int]) -> None:
+    """Walk over items in file order; `walk` returns an item's end.
+
+    Raises `FormatError` at the first item that reaches into the next one or out of the section. So the
+    work is linear in the section's size, however many offsets a hostile file points into one place.
+    """
+    require_inside(dex, item, offsets)
+    end = 0
+    for offset in sorted(offsets):
+        if offset < end:
+            raise FormatError("items overlap", structure=item_name(item), offset=offset)
+        end = walk(offset)
+        if end > dex.sections[item].end:
+            raise FormatError("item runs past its section", structure=item_name(item), offset=offset)
+
+
 def _reach_code(dex: Dex, reach: Reach) -> None:
-    spent = 0
-    section = dex.sections.get(ItemType.CLASS_DATA_ITEM)
-    for offset in reach.of(ItemType.CLASS_DATA_ITEM):
-        try:
-            places, end = _class_data_code(dex.data, offset)
-        except IndexError:
-            raise FormatError(
-                "item ends behind the file", structure="class_data_item", offset=offset
-            ) from None
-        spent += end - offset
-        if section is None or end > section.end or spent > section.end - section.offset:
-            raise FormatError("items overlap", structure="class_data_item", offset=offset)
+    def walk(offset: int) -> int:
+        places, end = _class_data_code(dex.data, offset)
         reach.code_offsets[offset] = places
         reach.class_data_end[offset] = end
-    codes = reach.of(ItemType.CODE_ITEM)
-    for places in reach.code_offsets.values():
         codes.update([place.value for place in places])
-    require_inside(dex, ItemType.CODE_ITEM, reach.of(ItemType.CODE_ITEM))
+        return end
+
+    codes = reach.of(ItemType.CODE_ITEM)
+    disjoint(dex, ItemType.CLASS_DATA_ITEM, reach.of(ItemType.CLASS_DATA_ITEM), walk)
+    require_inside(dex, ItemType.CODE_ITEM, codes)
     for offset in codes:
-        if offset + 16 > len(dex.data):
+        if offset + _CODE_HEAD_BYTES > len(dex.data):
             raise FormatError("is cut off", structure="code_item", offset=offset)
         debug_info_off: int = _U32.unpack_from(dex.data, offset + _DEBUG_INFO_OFF)[0]
         if debug_info_off:
@@ -120,7 +129,7 @@ def _reach_code(dex: Dex, reach: Reach) -> None:
 
 
 def _class_data_code(data: bytes, offset: int) -> tuple[list[CodeOffset], int]:
-    """Find the code offsets of a class_data_item. The loop runs once per method: numbers are skipped inline."""
+    """Find the code offsets of a class_data_item. This runs for each method: numbers are skipped inline."""
     sizes = []
     position = offset
     for _ in range(4):
@@ -128,58 +137,57 @@ def _class_data_code(data: bytes, offset: int) -> tuple[list[CodeOffset], int]:
         sizes.append(size)
     if sum(sizes) > len(data):
         raise FormatError("too many members", structure="class_data_item", offset=offset, found=sizes)
-    for _ in range(2 * (sizes[0] + sizes[1])):
-        while data[position] >= 0x80:
-            position += 1
-        position += 1
     places = []
-    for _ in range(sizes[2] + sizes[3]):
-        while data[position] >= 0x80:
+    try:
+        for _ in range(2 * (sizes[0] + sizes[1])):
+            while data[position] >= 0x80:
+                position += 1
             position += 1
-        position += 1
-        while data[position] >= 0x80:
+        for _ in range(sizes[2] + sizes[3]):
+            while data[position] >= 0x80:
+                position += 1
             position += 1
-        position += 1
-        if data[position]:
+            while data[position] >= 0x80:
+                position += 1
+            position += 1
             value, end = read_uleb128(data, position)
-            places.append(CodeOffset(position, end, value))
+            if value:
+                places.append(CodeOffset(position, end, value))
             position = end
-        else:
-            position += 1
+    except IndexError:
+        raise FormatError("ends behind the file", structure="class_data_item", offset=offset) from None
     return places, position
 
 
 def _reach_annotations(dex: Dex, reach: Reach) -> None:
     sets = reach.of(ItemType.ANNOTATION_SET_ITEM)
     lists = reach.of(ItemType.ANNOTATION_SET_REF_LIST)
-    budget = len(dex.data)
-    for offset in reach.of(ItemType.ANNOTATIONS_DIRECTORY_ITEM):
+
+    def walk_directory(offset: int) -> int:
         directory = reach.directories[offset] = _read_directory(dex, offset)
         sets.add(directory.class_annotations_off)
         sets.update([place for _, place in directory.fields + directory.methods])
         lists.update([place for _, place in directory.parameters])
-        budget -= 16 + 8 * (len(directory.fields) + len(directory.methods) + len(directory.parameters))
-        _require_budget(budget, ItemType.ANNOTATIONS_DIRECTORY_ITEM)
-    require_inside(dex, ItemType.ANNOTATION_SET_REF_LIST, reach.of(ItemType.ANNOTATION_SET_REF_LIST))
-    for offset in lists:
+        rows = len(directory.fields) + len(directory.methods) + len(directory.parameters)
+        return offset + 16 + 8 * rows
+
+    def walk_list(offset: int) -> int:
         reach.ref_lists[offset] = _read_offsets(dex, ItemType.ANNOTATION_SET_REF_LIST, offset)
         sets.update(reach.ref_lists[offset])
-        budget -= 4 * len(reach.ref_lists[offset])
-        _require_budget(budget, ItemType.ANNOTATION_SET_REF_LIST)
-    sets.discard(0)
-    require_inside(dex, ItemType.ANNOTATION_SET_ITEM, reach.of(ItemType.ANNOTATION_SET_ITEM))
-    annotations = reach.of(ItemType.ANNOTATION_ITEM)
-    for offset in sets:
+        return offset + 4 + 4 * len(reach.ref_lists[offset])
+
+    def walk_set(offset: int) -> int:
         reach.sets[offset] = _read_offsets(dex, ItemType.ANNOTATION_SET_ITEM, offset)
-        annotations.update(reach.sets[offset])
-        budget -= 4 * len(reach.sets[offset])
-        _require_budget(budget, ItemType.ANNOTATION_SET_ITEM)
-    require_inside(dex, ItemType.ANNOTATION_ITEM, reach.of(ItemType.ANNOTATION_ITEM))
+        items.update(reach.sets[offset])
+        return offset + 4 + 4 * len(reach.sets[offset])
 
-
-def _require_budget(budget: int, item: ItemType) -> None:
-    if budget < 0:
-        raise FormatError("items overlap", structure=item_name(item))
+    items = reach.of(ItemType.ANNOTATION_ITEM)
+    directories = ItemType.ANNOTATIONS_DIRECTORY_ITEM
+    disjoint(dex, directories, reach.of(directories), walk_directory)
+    disjoint(dex, ItemType.ANNOTATION_SET_REF_LIST, lists, walk_list)
+    sets.discard(0)
+    disjoint(dex, ItemType.ANNOTATION_SET_ITEM, sets, walk_set)
+    require_inside(dex, ItemType.ANNOTATION_ITEM, items)
 
 
 def _read_directory(dex: Dex, offset: int) -> Directory:

@@ -3,9 +3,9 @@
 `read_dex` checks the header and the map; every index and offset below is checked where it is followed, so a
 damaged corner of a file hurts only those who look there. `verify_dex` looks everywhere.
 
-Hostile files: whatever the bytes are, only `FormatError` comes out, and the work stays linear in the size of the
-file. Items of a section can't overlap, so the bytes decoded in it can't exceed its size; `Dex.claim` keeps
-that account. Source: "Dalvik executable format" of the Android Open Source Project.
+Hostile files: whatever the bytes are, only `FormatError` comes out, and the work stays linear in the size
+of the file. Items of a section can't overlap, so the bytes decoded in it can't exceed its size;
+`Dex.claim` keeps that account. Source: "Dalvik executable format" of the Android Open Source Project.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def read_dex(data: bytes | memoryview) -> Dex:
 class Dex:
     """A dex file, read only. Made by `read_dex`.
 
-    Lookups by index (`string`, `type`, `proto`, `field`, `method`) give symbols; `classes` and `class_def` give
-    views. Everything decoded is kept, so asking twice costs nothing.
+    Lookups by index (`string`, `type`, `proto`, `field`, `method`) give symbols; `classes` and
+    `class_def` give views. Everything decoded is kept, so asking twice costs nothing.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -141,7 +141,7 @@ class Dex:
     # Accounts and caches
 
     def claim(self, item: ItemType, size_bytes: int) -> None:
-        """Account for `size_bytes` decoded in a section. Raises `FormatError` when items must be overlapping."""
+        """Account for `size_bytes` decoded in a section. Raises `FormatError` when its items must overlap."""
         left = self._unclaimed.get(item, 0) - size_bytes
         self._unclaimed[item] = left
         if left < 0:
@@ -161,7 +161,7 @@ class Dex:
     def decoded(
         self, item: ItemType, offset: int, decode: Callable[[Dex, int], tuple[_Value, int]]
     ) -> _Value:
-        """Return the item at `offset`, decoded once. `decode(dex, offset)` gives the value and the item's end."""
+        """Return the item at `offset`, decoded once. `decode(dex, offset)` gives value and end of the item."""
         key = (item, offset)
         if key not in self._decoded:
             section = self.require_item(item, offset)
@@ -201,7 +201,7 @@ class Dex:
         return text
 
     def string_extent(self, index: int) -> tuple[int, int, int]:
-        """Return where the bytes of a string start and end (at its NUL), and its length in UTF-16 code units."""
+        """Return where the bytes of a string start and end (at its NUL), and its length in UTF-16 units."""
         offset = self.string_offsets[index]
         section = self.require_item(ItemType.STRING_DATA_ITEM, offset)
         size, start = read_uleb128(self.data, offset)
@@ -317,7 +317,8 @@ class Dex:
     def references_of(self, item: ClassView | MethodView) -> References:
         """Return what a class (signatures, code, catch clauses) or one method names.
 
-        Annotations are not looked into; they are at `annotations` of the views. Cost: about 1 µs per instruction.
+        Annotations are not looked into; they are at `annotations` of the views. Cost: about 1 µs per
+        instruction.
         """
         methods = item.methods if isinstance(item, ClassView) else (item,)
         used: tuple[set[int], ...] = tuple(set() for _ in IndexKind)

@@ -75,9 +75,10 @@ ValuePayload: TypeAlias = (
 class EncodedValue:
     """An `encoded_value`: a constant in a static initialiser or in an annotation.
 
-    `value` is an int for the integer kinds; the raw bits as an unsigned int for FLOAT and DOUBLE, so that every
-    NaN survives; a str for STRING, TYPE and METHOD_TYPE (a method descriptor); a reference for FIELD, ENUM and
-    METHOD; a tuple of values for ARRAY; an `EncodedAnnotation` for ANNOTATION; a bool for BOOLEAN; None for NULL.
+    `value` is an int for the integer kinds; the raw bits as an unsigned int for FLOAT and DOUBLE, so that
+    every NaN survives; a str for STRING, TYPE and METHOD_TYPE (a method descriptor); a reference for
+    FIELD, ENUM and METHOD; a tuple of values for ARRAY; an `EncodedAnnotation` for ANNOTATION; a bool for
+    BOOLEAN; None for NULL.
     """
 
     kind: ValueType

@@ -1,8 +1,9 @@
 """Copies a class out of a dex file as symbols, so that it can be built into another one.
 
 Everything comes along: constructors, static initialiser, annotations (those of dalvik.annotation.* too),
-static values, catch clauses, switch tables, debug information. Instructions are copied unit by unit, only their
-indexes become symbols. What has no symbol is refused: call sites (invoke-custom) and method handles.
+static values, catch clauses, switch tables, debug information. Instructions are copied unit by unit, only
+their indexes become symbols. What has no symbol is refused: call sites (invoke-custom) and method
+handles.
 """
 
 from __future__ import annotations

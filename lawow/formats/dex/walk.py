@@ -177,7 +177,8 @@ def _end_of_directory(data: bytes, offset: int) -> int:
     return offset + 16 + 8 * entries
 
 
-# End of an item of each kind that classes own. class_data_item is walked where its code offsets are collected.
+# End of an item of each kind that classes own. class_data_item is walked where its code offsets are
+# collected.
 END_OF: dict[ItemType, Callable[[bytes, int], int]] = {
     ItemType.CODE_ITEM: lambda data, offset: skip_code(data, offset, []),
     ItemType.DEBUG_INFO_ITEM: lambda data, offset: walk_debug_info(data, offset, []),
