@@ -8,7 +8,18 @@ rotation), v4 and source stamps. Sources: source.android.com, "Application signi
 from __future__ import annotations
 
 from lawow.formats.signing.key import SigningKey, debug_key
+from lawow.formats.signing.keystore import load_keystore
 from lawow.formats.signing.signer import sign_apk
 from lawow.formats.signing.verdict import Issue, IssueKind, Verdict
+from lawow.formats.signing.verifier import verify_apk
 
-__all__ = ["Issue", "IssueKind", "SigningKey", "Verdict", "debug_key", "sign_apk"]
+__all__ = [
+    "Issue",
+    "IssueKind",
+    "SigningKey",
+    "Verdict",
+    "debug_key",
+    "load_keystore",
+    "sign_apk",
+    "verify_apk",
+]

@@ -32,7 +32,7 @@ def sign_apk(entries: Sequence[ZipEntry], key: SigningKey, *, min_sdk: int) -> b
     # theirs.
     pairs = (
         (v2.IDENTIFIER, v2.encode_v2(key, content, further_scheme=3)),
-        (v3.IDENTIFIER, v3.encode_v3(key, content, min_sdk=max(min_sdk, v2.FIRST_SDK))),
+        (v3.IDENTIFIER, v3.encode_v3(key, content)),
     )
     block = encode_signing_block(pairs)
     return b"".join((body, block, directory, _end(kept, directory, len(body) + len(block))))

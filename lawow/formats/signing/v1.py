@@ -13,15 +13,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from lawow.errors import KeystoreError
-from lawow.formats.signing import der
-from lawow.formats.signing.certificate import read_certificate
 from lawow.formats.signing.key import SigningKey
+from lawow.formats.signing.pkcs7 import encode_signed_data
 from lawow.formats.zip import ZipEntry, make_entry
 
 __all__ = [
-    "DIGEST_OIDS",
     "MANIFEST_NAME",
-    "SIGNED_DATA_OID",
     "STRIPPING_HEADER",
     "is_signature_file",
     "sign_v1",
@@ -29,18 +26,6 @@ __all__ = [
 
 MANIFEST_NAME = b"META-INF/MANIFEST.MF"
 STRIPPING_HEADER = "X-Android-APK-Signed"
-
-SIGNED_DATA_OID = "1.2.840.113549.1.7.2"
-DIGEST_OIDS = {
-    "sha1": "1.3.14.3.2.26",
-    "sha224": "2.16.840.1.101.3.4.2.4",
-    "sha256": "2.16.840.1.101.3.4.2.1",
-    "sha384": "2.16.840.1.101.3.4.2.2",
-    "sha512": "2.16.840.1.101.3.4.2.3",
-}
-_DATA_OID = "1.2.840.113549.1.7.1"
-_RSA_OID = "1.2.840.113549.1.1.1"
-_ECDSA_SHA256_OID = "1.2.840.10045.4.3.2"
 
 _FIRST_SHA256_SDK = 18
 _FIRST_EC_SDK = 21  # older ones fail on EC signatures in practice, whatever the documents say
@@ -91,7 +76,9 @@ def sign_v1(
     return [
         make_entry(MANIFEST_NAME, manifest_file),
         make_entry("META-INF/CERT.SF", signature_file),
-        make_entry(f"META-INF/CERT.{key.algorithm.key_type}", _pkcs7(signature_file, key, hash_name)),
+        make_entry(
+            f"META-INF/CERT.{key.algorithm.key_type}", encode_signed_data(signature_file, key, hash_name)
+        ),
     ]
 
 
@@ -124,30 +111,3 @@ def _attribute(name: str, value: str) -> bytes:
         for start in range(_LINE_BYTES, len(line), _LINE_BYTES - 1)
     ]
     return b"\r\n".join(pieces) + b"\r\n"
-
-
-def _pkcs7(data: bytes, key: SigningKey, hash_name: str) -> bytes:
-    """Return SignedData over `data` (RFC 2315, section 9), detached, with one signer."""
-    own = read_certificate(key.certificate)
-    digest_algorithm = der.encode(der.SEQUENCE, der.encode_oid(DIGEST_OIDS[hash_name]), der.encode(der.NULL))
-    if key.algorithm.key_type == "RSA":
-        signature_algorithm = der.encode(der.SEQUENCE, der.encode_oid(_RSA_OID), der.encode(der.NULL))
-    else:
-        signature_algorithm = der.encode(der.SEQUENCE, der.encode_oid(_ECDSA_SHA256_OID))
-    signer = der.encode(
-        der.SEQUENCE,
-        der.encode_integer(1),
-        der.encode(der.SEQUENCE, own.issuer, own.serial_number),
-        digest_algorithm,
-        signature_algorithm,
-        der.encode(der.OCTET_STRING, key.sign(data, hash_name)),
-    )
-    signed_data = der.encode(
-        der.SEQUENCE,
-        der.encode_integer(1),
-        der.encode(der.SET, digest_algorithm),
-        der.encode(der.SEQUENCE, der.encode_oid(_DATA_OID)),
-        der.encode(der.explicit(0), *key.certificates),
-        der.encode(der.SET, signer),
-    )
-    return der.encode(der.SEQUENCE, der.encode_oid(SIGNED_DATA_OID), der.encode(der.explicit(0), signed_data))

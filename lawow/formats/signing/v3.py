@@ -24,15 +24,16 @@ __all__ = ["FIRST_SDK", "IDENTIFIER", "encode_v3", "has_lineage", "verify_v3"]
 IDENTIFIER = 0xF05368C0
 FIRST_SDK = 28
 
+_SIGNED_FROM_SDK = 24
 _LAST_SDK = 0x7FFFFFFF
 _LINEAGE = 0x3BA06F8C
 
 
-def encode_v3(key: SigningKey, content: ApkContent, *, min_sdk: int) -> bytes:
-    """Return the value of the v3 pair for the API levels from `min_sdk` on."""
+def encode_v3(key: SigningKey, content: ApkContent) -> bytes:
+    """Return the value of the v3 pair, for all API levels from that of v2 on, as apksig does."""
     algorithm = key.algorithm
     digest = encode_identified(algorithm.identifier, content.digest(algorithm.content_digest))
-    sdks = encode_u32(min_sdk, _LAST_SDK)
+    sdks = encode_u32(_SIGNED_FROM_SDK, _LAST_SDK)
     signed_data = b"".join((encode_list([digest]), encode_list(key.certificates), sdks, encode_list([])))
     signature = encode_identified(algorithm.identifier, key.sign(signed_data))
     signer = (encode_prefixed(signed_data), sdks, encode_list([signature]), encode_prefixed(key.public_key))
