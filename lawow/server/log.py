@@ -7,13 +7,14 @@ here.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import threading
 import time
 from typing import TextIO
 
-__all__ = ["EventLog"]
+__all__ = ["EventLog", "adopt_libraries"]
 
 PLAIN = re.compile(r"[A-Za-z0-9_.:/@,{}+-]+")
 MAX_VALUE_CHARACTERS = 200
@@ -51,3 +52,25 @@ def _text(value: str | int | float) -> str:
         return text
     escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+class _Forward(logging.Handler):
+    """Turns records of libraries into events: one line, the error's kind, no traceback."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(logging.ERROR)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        error = record.exc_info[1] if record.exc_info else None
+        kind = type(error).__name__ if error is not None else None
+        self._log("library", logger=record.name, message=record.getMessage(), error=kind)
+
+
+def adopt_libraries(log: EventLog) -> None:
+    """Send what uvicorn and asyncio report as errors to `log`; drop the rest."""
+    for name in ("uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Forward(log)]
+        logger.propagate = False

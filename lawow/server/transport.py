@@ -9,12 +9,16 @@ callbacks and ``Server.startup``; `tests/server/test_transport.py` holds us to t
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
-from uvicorn._types import ASGIApplication
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lawow.limits import EDGE, EdgeLimits
@@ -168,7 +172,7 @@ class EdgeServer(Server):
 
     def __init__(
         self,
-        app: ASGIApplication,
+        app: ASGIApp,
         listener: socket.socket,
         context: ssl.SSLContext | None,
         limits: EdgeLimits,
@@ -195,6 +199,16 @@ class EdgeServer(Server):
         self.servers = [server]
         self.started = True
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Shut down on SIGTERM and SIGINT; unlike uvicorn, do not die of them again when that is done."""
+        before = {which: signal.signal(which, self.handle_exit) for which in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
     def _protocol(self) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self._kind(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
@@ -202,10 +216,10 @@ class EdgeServer(Server):
         return protocol
 
 
-def _config(app: ASGIApplication, limits: EdgeLimits) -> Config:
+def _config(app: ASGIApp, limits: EdgeLimits) -> Config:
     """Return uvicorn's configuration: no log of its own, no proxy headers, no WebSocket, bounded times."""
     return Config(
-        app,
+        cast(Any, app),  # uvicorn's and starlette's types say the same in different words
         http=GuardedProtocol,
         ws="none",
         loop="uvloop",

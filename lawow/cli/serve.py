@@ -1,0 +1,102 @@
+"""``lawow serve``: run the edge."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from lawow.errors import UsageError
+from lawow.limits import EDGE, EdgeLimits
+
+__all__ = ["command", "require_edge_extra"]
+
+MIB = 1 << 20
+
+
+def require_edge_extra() -> None:
+    """Raise `UsageError` with the command that installs what the edge needs, if it is not there."""
+    missing = [name for name in ("fastapi", "uvicorn", "httptools", "uvloop") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"`lawow serve` needs {', '.join(missing)}: pip install 'lawow[edge]'")
+
+
+def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
+    return replace(EDGE, deadline_seconds=deadline, memory_bytes=memory * MIB, workers=workers)
+
+
+@click.command("serve", short_help="Run the edge.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address or name to listen on.")
+@click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--data", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to keep."
+)
+@click.option(
+    "--cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate, PEM."
+)
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@click.option(
+    "--deadline",
+    default=EDGE.deadline_seconds,
+    show_default=True,
+    help="Longest call, seconds.",
+    type=click.FloatRange(0.01, 300),
+)
+@click.option(
+    "--memory",
+    default=EDGE.memory_bytes // MIB,
+    show_default=True,
+    help="Of one instance, MiB.",
+    type=click.IntRange(1, 4096),
+)
+@click.option(
+    "--workers",
+    default=EDGE.workers,
+    show_default=True,
+    help="Tenants that compute at one time.",
+    type=click.IntRange(1, 1024),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin.")
+def command(
+    host: str,
+    port: int,
+    data: Path,
+    cert: Path | None,
+    key: Path | None,
+    deadline: float,
+    memory: int,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
+
+    Beyond loopback only HTTPS is spoken, so --cert and --key are needed there. The log goes to standard
+    error; SIGTERM ends the edge after the calls under way. docs/EDGE.md is the operator's guide.
+    """
+    require_edge_extra()
+    from lawow.server.app import Edge, serve
+    from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
+    from lawow.server.log import EventLog
+    from lawow.server.tls import read_leaf, server_context
+
+    if (cert is None) != (key is None):
+        raise UsageError("--cert and --key belong together; `lawow certificate` makes both")
+    require_tls_beyond_loopback(host, has_tls=cert is not None)
+    pin = read_leaf(cert).pin if cert is not None else None
+    context = server_context(cert, key) if cert is not None and key is not None else None
+    limits = _limits(deadline, memory, workers)
+    listener = open_listener(host, port)
+    edge = Edge(data, EventLog(), limits)
+    url = url_of(host, listener, has_tls=context is not None)
+    print(json.dumps({"url": url, "pin": pin}) if as_json else _greeting(url, pin, data), flush=True)
+    serve(edge, listener, context, limits)
+    sys.exit(0)
+
+
+def _greeting(url: str, pin: str | None, data: Path) -> str:
+    certificate = f" (certificate SHA-256 {pin})" if pin else ""
+    return f"edge at {url}{certificate}; for a token: lawow token --data {data} --tenant NAME"

@@ -1,0 +1,427 @@
+"""A client of the edge's HTTP API, version 1, on the standard library alone.
+
+Trust is explicit: a pinned certificate (SHA-256 of its DER form), a CA file, or the system's authorities. The
+pin is checked before the token or anything else is sent, and an expired certificate is refused even if its
+pin is right. Plain HTTP is spoken to loopback alone. A call is sent at most once: if the connection is lost
+after the request went out, `OutcomeUnknown` says so, and nothing is sent again. For one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import hmac
+import http.client
+import ipaddress
+import json
+import re
+import select
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote, urlsplit
+
+from lawow.channel.values import decode_slots, encode_slots, require_slots, split_signature
+from lawow.errors import (
+    FormatError,
+    GuestTrap,
+    HostLost,
+    LawowError,
+    LimitExceeded,
+    OutcomeUnknown,
+    Refused,
+    RemoteProtocolError,
+    Unauthorized,
+    UsageError,
+)
+
+__all__ = ["CallOutcome", "EdgeClient", "EdgeProblem", "RemoteExport", "RemoteModule", "Seconds"]
+
+VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
+PIN = re.compile(r"[0-9a-f]{64}")
+TOKEN = re.compile(r"[!-~]{1,200}")
+ANSWER_BYTES = 16 << 20
+UPLOAD_SECONDS = 300.0
+"""An upload is answered when the edge has compiled the module, which may take its time."""
+
+
+class EdgeProblem(LawowError):
+    """The edge refused: `code` is its ``Lawow-Error``, `status` the HTTP status."""
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+    def details(self) -> dict[str, object]:
+        """Return code and status."""
+        return {"code": self.code, "status": self.status}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteExport:
+    """A function that a module on the edge exports."""
+
+    name: str
+    signature: str
+    wit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteModule:
+    """A module on the edge. `digest` is SHA-256 in hex."""
+
+    digest: str
+    size_bytes: int
+    exports: tuple[RemoteExport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Where the edge's time went: receiving the request, preparing an instance, running the function."""
+
+    transfer: float
+    prepare: float
+    run: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What a call returned. `slots` are the exact bit patterns, `results` the same as numbers."""
+
+    results: tuple[int | float, ...]
+    slots: bytes
+    seconds: Seconds
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class EdgeClient:
+    """One connection to one edge, made when it is needed. Use as a context manager."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        certificate_sha256: str | None = None,
+        ca_file: Path | None = None,
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        """Check everything that can be checked without a connection. Raises `UsageError`, `Refused`."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise UsageError(f"{url!r} is not the URL of an edge; write https://HOST:PORT")
+        if not TOKEN.fullmatch(token):
+            raise UsageError("the token is empty or holds characters that no token has")
+        self._is_tls = parts.scheme == "https"
+        if not self._is_tls and not _is_loopback(parts.hostname):
+            raise Refused(f"{url}: plain HTTP would send the token in clear; use https://")
+        self._host = parts.hostname
+        self._port = parts.port or (443 if self._is_tls else 80)
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._pin = None if certificate_sha256 is None else _normal_pin(certificate_sha256)
+        self._context = _context(self._pin, ca_file) if self._is_tls else None
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> EdgeClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next request makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def health(self) -> str:
+        """Return the edge's version."""
+        return str(_field(self._document("GET", "/v1/health"), "version", str))
+
+    def modules(self) -> list[RemoteModule]:
+        """Return the tenant's modules."""
+        return [_module(item) for item in _list(self._document("GET", "/v1/modules"), "modules")]
+
+    def upload_module(self, wasm: bytes) -> RemoteModule:
+        """Upload a module; returns when it is stored, valid and compiled. May be repeated."""
+        digest = hashlib.sha256(wasm).hexdigest()
+        path = f"/v1/modules/sha256:{digest}"
+        return _module(self._document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
+
+    def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
+        """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
+        media_type = "application/java-archive"
+        document = self._document("POST", "/v1/bundles", jar, media_type, UPLOAD_SECONDS)
+        return [_module(item) for item in _list(document, "modules")]
+
+    def call(
+        self,
+        digest: str,
+        export: str,
+        signature: str,
+        arguments: Sequence[int | float],
+        *,
+        deadline_seconds: float | None = None,
+    ) -> CallOutcome:
+        """Call an export with numbers; see `call_slots`. Raises `FormatError` for arguments that do not fit."""
+        parameters, _ = split_signature(signature)
+        slots = encode_slots(parameters, arguments)
+        return self.call_slots(digest, export, signature, slots, deadline_seconds=deadline_seconds)
+
+    def call_slots(
+        self, digest: str, export: str, signature: str, slots: bytes, *, deadline_seconds: float | None = None
+    ) -> CallOutcome:
+        """Call an export of the module with this SHA-256, with arguments as slots of `lawow.channel.values`.
+
+        Raises `GuestTrap`, `LimitExceeded` (``deadline_seconds``), `EdgeProblem` (any other refusal),
+        `Unauthorized`, `HostLost` (the call was not sent) and `OutcomeUnknown` (it was, and may have run).
+        """
+        parameters, results = split_signature(signature)
+        require_slots(parameters, slots)
+        headers = {"Content-Type": VALUES_MEDIA_TYPE, "Lawow-Signature": signature}
+        if deadline_seconds is not None:
+            headers["Lawow-Deadline-Seconds"] = repr(float(deadline_seconds))
+        path = f"/v1/modules/sha256:{digest}/exports/{quote(export, safe='')}/calls"
+        answer = self._exchange("POST", path, slots, headers, self._timeout_seconds, is_call=True)
+        if answer.status != 200:
+            raise _error(answer)
+        try:
+            require_slots(results, answer.body)
+        except FormatError as error:
+            raise RemoteProtocolError(
+                f"the edge answered with other results than {signature}: {error}"
+            ) from None
+        return CallOutcome(
+            decode_slots(results, answer.body), answer.body, _seconds(answer), _peak_memory(answer)
+        )
+
+    def _document(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        media_type: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, object]:
+        """Make a request that may be repeated, and return its JSON. Raises as `call_slots`."""
+        headers = {} if media_type is None else {"Content-Type": media_type}
+        answer = self._exchange(method, path, body, headers, timeout_seconds or self._timeout_seconds)
+        if answer.status not in (200, 201):
+            raise _error(answer)
+        return _json_object(answer.body)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+        *,
+        is_call: bool = False,
+    ) -> _Answer:
+        """Send one request and read its answer; never twice."""
+        connection = self._connected()
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout_seconds)
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                # An edge that refuses a body early may stop reading; its answer is there to be read.
+                connection.request(method, path, body, {**headers, "Authorization": f"Bearer {self._token}"})
+            response = connection.getresponse()
+            data = response.read(ANSWER_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"
+            if is_call:
+                raise OutcomeUnknown(f"{lost}; the call may have run and was not sent again") from None
+            raise HostLost(lost) from None
+        if len(data) > ANSWER_BYTES:
+            self.close()
+            raise RemoteProtocolError(f"{self._name}: the answer has more than {ANSWER_BYTES} bytes")
+        if response.will_close:
+            self.close()
+        return _Answer(response.status, response.headers, data)
+
+    @property
+    def _name(self) -> str:
+        return f"{self._host}:{self._port}"
+
+    def _connected(self) -> http.client.HTTPConnection:
+        """Return a connection that is open as far as can be seen without sending on it."""
+        if self._connection is not None and not _was_closed(self._connection.sock):
+            return self._connection
+        self.close()
+        connection: http.client.HTTPConnection
+        if self._context is not None:
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=self._timeout_seconds, context=self._context
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
+        try:
+            connection.connect()
+            if isinstance(connection.sock, ssl.SSLSocket) and self._pin is not None:
+                _require_pin(connection.sock, self._pin, self._name)
+        except ssl.SSLCertVerificationError as error:
+            connection.close()
+            raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
+        except OSError as error:
+            connection.close()
+            raise HostLost(f"{self._name}: cannot be reached ({_reason(error)})") from None
+        except LawowError:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+
+def _context(pin: str | None, ca_file: Path | None) -> ssl.SSLContext:
+    """Return the trust of a connection: by pin (checked right after the handshake), or by authorities."""
+    if pin is not None and ca_file is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        try:
+            context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        except ssl.SSLError:
+            raise FormatError("holds no PEM certificate", file=str(ca_file)) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
+    """Raise `Refused` unless the leaf certificate is the pinned one and in force."""
+    der = connection.getpeercert(binary_form=True) or b""
+    found = hashlib.sha256(der).hexdigest()
+    if not hmac.compare_digest(found, pin):
+        raise Refused(
+            f"{name}: the certificate has the SHA-256 {found}, not the pinned {pin}; nothing was sent"
+        )
+    from cryptography import x509
+
+    certificate = x509.load_der_x509_certificate(der)
+    now = datetime.datetime.now(datetime.UTC)
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise Refused(
+            f"{name}: the pinned certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} "
+            f"to {certificate.not_valid_after_utc:%Y-%m-%d}, not now; nothing was sent"
+        )
+
+
+def _normal_pin(text: str) -> str:
+    """Accept hex in either case, with or without colons. Raises `UsageError`."""
+    pin = text.replace(":", "").lower()
+    if not PIN.fullmatch(pin):
+        raise UsageError("a certificate's SHA-256 has 64 hex digits")
+    return pin
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _was_closed(connection: socket.socket | None) -> bool:
+    """Tell whether the edge has closed an idle connection: then it is readable, with nothing to read."""
+    if connection is None:
+        return True
+    readable, _, _ = select.select([connection], [], [], 0)
+    return bool(readable)
+
+
+def _error(answer: _Answer) -> LawowError:
+    """Return the error that a refusal stands for."""
+    code = answer.headers.get("Lawow-Error", "unknown")
+    try:
+        detail = str(_json_object(answer.body).get("detail", ""))
+    except RemoteProtocolError:
+        detail = ""
+    message = _printable(detail) or f"the edge answered with status {answer.status} ({_printable(code)})"
+    if code == "trap":
+        return GuestTrap(_printable(answer.headers.get("Lawow-Trap", "unknown")), message)
+    if code == "unauthorized":
+        return Unauthorized(message)
+    if code == "deadline":
+        return LimitExceeded("deadline_seconds", "more than that", "the edge's", subject=message)
+    return EdgeProblem(_printable(code), answer.status, message)
+
+
+def _printable(text: str) -> str:
+    """Keep an edge from driving our terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:2_000])
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return str(error) or type(error).__name__
+
+
+def _seconds(answer: _Answer) -> Seconds:
+    """Read ``Server-Timing``; what is missing counts as 0."""
+    found = {}
+    for item in answer.headers.get("Server-Timing", "").split(","):
+        name, _, rest = item.strip().partition(";dur=")
+        with contextlib.suppress(ValueError):
+            found[name] = float(rest) / 1000
+    return Seconds(*(found.get(name, 0.0) for name in ("transfer", "prepare", "run")))
+
+
+def _peak_memory(answer: _Answer) -> int | None:
+    value = answer.headers.get("Lawow-Peak-Memory-Bytes", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+def _json_object(body: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise RemoteProtocolError("the edge's answer is not a JSON object")
+    return document
+
+
+def _field(document: dict[str, object], key: str, kind: type) -> object:
+    value = document.get(key)
+    if type(value) is not kind:
+        raise RemoteProtocolError(f"the edge's answer has no {key!r} of the kind {kind.__name__}")
+    return value
+
+
+def _list(document: dict[str, object], key: str) -> list[dict[str, object]]:
+    items = _field(document, key, list)
+    assert isinstance(items, list)  # `_field` has checked it
+    if not all(isinstance(item, dict) for item in items):
+        raise RemoteProtocolError(f"the edge's answer has something else than objects in {key!r}")
+    return items
+
+
+def _module(document: dict[str, object]) -> RemoteModule:
+    exports = tuple(
+        RemoteExport(*(str(_field(item, key, str)) for key in ("name", "signature", "wit")))
+        for item in _list(document, "exports")
+    )
+    digest = str(_field(document, "digest", str)).removeprefix("sha256:")
+    return RemoteModule(digest, int(str(_field(document, "bytes", int))), exports)

@@ -1,0 +1,164 @@
+"""What each route says about itself in the OpenAPI document, as one table.
+
+`ROUTES` is also what the tests walk through to prove that no route lets anybody reach what is not theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from lawow.server.problems import MEDIA_TYPE, PROBLEMS
+from lawow.server.schemas import (
+    BundleReceipt,
+    CallRequest,
+    CallResult,
+    Health,
+    Module,
+    ModuleList,
+)
+
+__all__ = ["JSON_MEDIA_TYPE", "ROUTES", "VALUES_MEDIA_TYPE", "RouteDescription"]
+
+JSON_MEDIA_TYPE = "application/json"
+VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
+BINARY = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
+
+
+UPLOAD_PROBLEMS = ("too-slow", "too-large", "unsupported-media-type", "bad-module", "busy", "storage-failed")
+CALL_PROBLEMS = (
+    "not-found",
+    "too-slow",
+    "signature-mismatch",
+    "too-large",
+    "unsupported-media-type",
+    "bad-arguments",
+    "trap",
+    "busy",
+    "worker-lost",
+    "deadline",
+)
+CALL_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        JSON_MEDIA_TYPE: {"schema": CallRequest.model_json_schema()},
+        VALUES_MEDIA_TYPE: BINARY,
+    },
+}
+CALL_ANSWER: dict[str, Any] = {
+    "model": CallResult,
+    "description": "The function returned",
+    "content": {VALUES_MEDIA_TYPE: BINARY},
+    "headers": {
+        "Server-Timing": {
+            "schema": {"type": "string"},
+            "description": "transfer, prepare, run; milliseconds",
+        },
+        "Lawow-Peak-Memory-Bytes": {"schema": {"type": "integer"}, "description": "of the tenant's worker"},
+    },
+}
+CALL_HEADERS: list[dict[str, Any]] = [
+    {
+        "name": "Lawow-Signature",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "Refuse the call unless the export has this signature",
+    },
+    {
+        "name": "Lawow-Deadline-Seconds",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+        "description": "The deadline, where the body does not say it",
+    },
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDescription:
+    """One route: `handler` names the method of `lawow.server.rest.Routes`, `problems` its possible codes."""
+
+    method: str
+    path: str
+    handler: str
+    summary: str
+    answer: type[BaseModel]
+    status: int = 200
+    problems: tuple[str, ...] = ()
+    also: dict[int, dict[str, Any]] = field(default_factory=dict)
+    request: dict[str, Any] | None = None
+    headers: list[dict[str, Any]] = field(default_factory=list)
+    needs_token: bool = True
+
+    def responses(self) -> dict[int | str, dict[str, Any]]:
+        """Return all answers but the usual one."""
+        by_status: dict[int, list[str]] = {}
+        for code in (*(("unauthorized",) if self.needs_token else ()), *self.problems):
+            by_status.setdefault(PROBLEMS[code].status, []).append(code)
+        schema = {"$ref": "#/components/schemas/ProblemDocument"}
+        problems: dict[int | str, dict[str, Any]] = {
+            status: {
+                "description": "Lawow-Error: " + " or ".join(codes),
+                "content": {MEDIA_TYPE.decode(): {"schema": schema}},
+            }
+            for status, codes in by_status.items()
+        }
+        return problems | self.also
+
+    def extra(self) -> dict[str, Any]:
+        """Return the parts of the operation that the framework cannot find out."""
+        extra: dict[str, Any] = {"security": [{"token": []}] if self.needs_token else []}
+        if self.request is not None:
+            extra["requestBody"] = self.request
+        if self.headers:
+            extra["parameters"] = self.headers
+        return extra
+
+
+def _binary_body(media_type: str) -> dict[str, Any]:
+    return {"required": True, "content": {media_type: BINARY}}
+
+
+ROUTES = (
+    RouteDescription("GET", "/v1/health", "health", "Is the edge up?", Health, needs_token=False),
+    RouteDescription("GET", "/v1/modules", "list_modules", "List the tenant's modules", ModuleList),
+    RouteDescription(
+        "GET", "/v1/modules/{digest}", "show_module", "Show one module", Module, problems=("not-found",)
+    ),
+    RouteDescription(
+        "PUT",
+        "/v1/modules/{digest}",
+        "put_module",
+        "Upload a module",
+        Module,
+        status=201,
+        problems=("not-found", *UPLOAD_PROBLEMS),
+        also={200: {"model": Module, "description": "The tenant had it already"}},
+        request=_binary_body("application/wasm"),
+    ),
+    RouteDescription(
+        "POST",
+        "/v1/bundles",
+        "post_bundle",
+        "Upload an offload bundle",
+        BundleReceipt,
+        status=201,
+        problems=UPLOAD_PROBLEMS,
+        request=_binary_body("application/java-archive"),
+    ),
+    RouteDescription(
+        "POST",
+        "/v1/modules/{digest}/exports/{name:path}/calls",
+        "call",
+        "Call an export on a fresh instance",
+        CallResult,
+        problems=CALL_PROBLEMS,
+        also={200: CALL_ANSWER},
+        request=CALL_BODY,
+        headers=CALL_HEADERS,
+    ),
+)
+"""All routes of version 1."""

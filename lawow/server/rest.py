@@ -1,0 +1,222 @@
+"""The HTTP API, version 1. Adapters only: bytes and names in, calls of `lawow.edge`, documents out.
+
+Every route but health reads `tenant` from the request's state, where `lawow.server.guard` put it. Bodies are
+read in bounds by `lawow.server.bodies`. Defined by docs/EDGE.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse, Response
+
+from lawow import __version__
+from lawow.channel.values import (
+    decode_slots,
+    encode_slots,
+    json_of_values,
+    split_signature,
+    values_of_json,
+)
+from lawow.edge.execution_handler import ExecutionHandler
+from lawow.edge.intake import MethodRecord
+from lawow.edge.module_store import StoredExport, StoredModule, Upload
+from lawow.edge.refusals import BadArguments, NotFound
+from lawow.edge.supervisor import Finished
+from lawow.errors import FormatError
+from lawow.limits import EdgeLimits
+from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
+from lawow.server.descriptions import JSON_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
+
+__all__ = ["Routes", "make_router"]
+
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+WASM_MEDIA_TYPES = ("application/wasm", "application/octet-stream", "")
+BUNDLE_MEDIA_TYPES = ("application/java-archive", "application/zip", "application/octet-stream", "")
+
+DigestPath = Path(description="sha256: and 64 hex digits", pattern=f"^{DIGEST.pattern}$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """What a call's body says."""
+
+    slots: bytes
+    deadline_seconds: float | None
+
+
+class Routes:
+    """The handlers that `ROUTES` names, for one execution handler."""
+
+    def __init__(self, handler: ExecutionHandler) -> None:
+        self._handler = handler
+
+    async def health(self) -> Response:
+        """Answer as long as the server runs."""
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    async def list_modules(self, request: Request) -> Response:
+        """List the modules of the tenant, oldest first."""
+        modules = self._handler.store.list(_tenant(request))
+        return JSONResponse({"modules": [_module_document(module) for module in modules]})
+
+    async def show_module(self, request: Request, digest: str = DigestPath) -> Response:
+        """Show size and exports of a module of the tenant."""
+        return JSONResponse(_module_document(self._handler.store.get(_tenant(request), _hex(digest))))
+
+    async def put_module(self, request: Request, digest: str = DigestPath) -> Response:
+        """Keep a module: the answer means that it is on the disk, valid and compiled."""
+        require_media_type(request, WASM_MEDIA_TYPES)
+        tenant = _tenant(request)
+        with self._handler.store.begin(tenant) as upload:
+            await self._receive(request, upload)
+            module, is_new = await self._handler.keep_module(tenant, upload, _hex(digest))
+        return JSONResponse(_module_document(module), status_code=201 if is_new else 200)
+
+    async def post_bundle(self, request: Request) -> Response:
+        """Keep all modules of a bundle, or none."""
+        require_media_type(request, BUNDLE_MEDIA_TYPES)
+        tenant = _tenant(request)
+        with self._handler.store.begin(tenant, bundle=True) as upload:
+            await self._receive(request, upload)
+            findings = await self._handler.keep_bundle(tenant, upload)
+        document = {
+            "modules": [_module_document(item.module) for item in findings.modules],
+            "methods": [_method_document(method) for method in findings.methods],
+        }
+        return JSONResponse(document, status_code=201)
+
+    async def call(self, request: Request, name: str, digest: str = DigestPath) -> Response:
+        """Call an export; the answer has the form of the request."""
+        started = time.perf_counter()
+        handler, tenant = self._handler, _tenant(request)
+        media_type = require_media_type(request, (JSON_MEDIA_TYPE, VALUES_MEDIA_TYPE))
+        expected = request.headers.get("lawow-signature")
+        export = handler.export(tenant, _hex(digest), name, expected)
+        body = await read_body(request, handler.limits.call_bytes, "call_bytes", handler.limits)
+        transfer_seconds = time.perf_counter() - started
+        given = READ_ARGUMENTS[media_type](export, body)
+        deadline = _deadline(request, given, handler.limits)
+        finished = await handler.call(tenant, _hex(digest), export, given.slots, deadline)
+        return _call_response(media_type, export, finished, transfer_seconds)
+
+    async def _receive(self, request: Request, upload: Upload) -> None:
+        """Stream the body into the upload, refused from its announced length on."""
+        announced = announced_bytes(request)
+        if announced is not None:
+            upload.announce(announced)
+        async for part in body_chunks(request, self._handler.limits):
+            upload.write(part)
+
+
+def make_router(handler: ExecutionHandler) -> APIRouter:
+    """Return the routes of `ROUTES`, bound to an execution handler."""
+    routes, router = Routes(handler), APIRouter()
+    for route in ROUTES:
+        router.add_api_route(
+            route.path,
+            getattr(routes, route.handler),
+            methods=[route.method],
+            summary=route.summary,
+            response_model=route.answer,
+            status_code=route.status,
+            responses=route.responses(),
+            openapi_extra=route.extra(),
+            operation_id=route.handler,
+        )
+    return router
+
+
+def _tenant(request: Request) -> str:
+    tenant = request.state.tenant
+    assert isinstance(tenant, str)  # the guard lets nobody else through
+    return tenant
+
+
+def _hex(digest: str) -> str:
+    """Return the hex digits. Raises `NotFound` for what cannot be the name of a module."""
+    match = DIGEST.fullmatch(digest)
+    if match is None:
+        raise NotFound("modules are named sha256: and 64 hex digits in lower case")
+    return match[1]
+
+
+def _json_arguments(export: StoredExport, body: bytes) -> _Arguments:
+    """Read ``{"arguments": [...], "deadline_seconds": ...}``. Raises `BadArguments`."""
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadArguments("the body is not valid JSON") from None
+    if not isinstance(document, dict) or not set(document) <= {"arguments", "deadline_seconds"}:
+        raise BadArguments('the body must be {"arguments": [...]}, and may have "deadline_seconds"')
+    deadline = document.get("deadline_seconds")
+    if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, int | float)):
+        raise BadArguments("deadline_seconds must be a number")
+    parameters, _ = split_signature(export.signature)
+    try:
+        values = values_of_json(parameters, document.get("arguments"))
+        return _Arguments(encode_slots(parameters, values), deadline)
+    except FormatError as error:
+        raise BadArguments(str(error)) from None
+
+
+def _slot_arguments(_: StoredExport, body: bytes) -> _Arguments:
+    return _Arguments(body, None)
+
+
+READ_ARGUMENTS = {JSON_MEDIA_TYPE: _json_arguments, VALUES_MEDIA_TYPE: _slot_arguments}
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no JSON; write it as a string")
+
+
+def _deadline(request: Request, given: _Arguments, limits: EdgeLimits) -> float:
+    """Return what the caller asks for, at most what the edge allows. Raises `BadArguments`."""
+    asked = given.deadline_seconds
+    header = request.headers.get("lawow-deadline-seconds")
+    if asked is None and header is not None:
+        try:
+            asked = float(header)
+        except ValueError:
+            raise BadArguments("Lawow-Deadline-Seconds must be a number") from None
+    if asked is None:
+        return limits.deadline_seconds
+    if not 0 < asked < float("inf"):
+        raise BadArguments("the deadline must be a positive number of seconds")
+    return min(float(asked), limits.deadline_seconds)
+
+
+def _call_response(
+    media_type: str, export: StoredExport, finished: Finished, transfer_seconds: float
+) -> Response:
+    seconds = {"transfer": transfer_seconds, "prepare": finished.prepare_seconds, "run": finished.run_seconds}
+    headers = {
+        "server-timing": ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in seconds.items()),
+        "lawow-peak-memory-bytes": str(finished.peak_memory_bytes),
+    }
+    if media_type == VALUES_MEDIA_TYPE:
+        return Response(finished.results, media_type=VALUES_MEDIA_TYPE, headers=headers)
+    _, letters = split_signature(export.signature)
+    results = json_of_values(letters, decode_slots(letters, finished.results))
+    return JSONResponse({"results": results, "seconds": seconds}, headers=headers)
+
+
+def _module_document(module: StoredModule) -> dict[str, object]:
+    exports = [{"name": item.name, "signature": item.signature, "wit": item.wit} for item in module.exports]
+    return {"digest": f"sha256:{module.digest}", "bytes": module.size_bytes, "exports": exports}
+
+
+def _method_document(record: MethodRecord) -> dict[str, object]:
+    return {
+        "class": record.class_name,
+        "method": record.method,
+        "descriptor": record.descriptor,
+        "digest": f"sha256:{record.digest}",
+        "export": record.export,
+        "signature": record.signature,
+    }

@@ -1,0 +1,103 @@
+"""The JSON documents of the API, for the OpenAPI description. Routes build the same documents by hand.
+
+Digests are written ``sha256:`` and 64 hex digits everywhere in the API.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+__all__ = [
+    "BundleReceipt",
+    "CallRequest",
+    "CallResult",
+    "Export",
+    "Health",
+    "Method",
+    "Module",
+    "ModuleList",
+    "ProblemDocument",
+    "Seconds",
+]
+
+Value = int | float | str
+
+
+class Health(BaseModel):
+    """The edge is up."""
+
+    status: str
+    version: str
+
+
+class Export(BaseModel):
+    """An exported function."""
+
+    name: str
+    signature: str = Field(description="core types in letters, parameters > results", examples=["i>i"])
+    wit: str = Field(examples=["fib: func(p0: s32) -> s32"])
+
+
+class Module(BaseModel):
+    """A module of the tenant."""
+
+    digest: str
+    bytes: int
+    exports: list[Export]
+
+
+class ModuleList(BaseModel):
+    """All modules of the tenant."""
+
+    modules: list[Module]
+
+
+class Method(BaseModel):
+    """A Java method of a bundle and the export that it stands for."""
+
+    class_name: str = Field(alias="class")
+    method: str
+    descriptor: str
+    digest: str
+    export: str
+    signature: str
+
+
+class BundleReceipt(BaseModel):
+    """What a bundle held; all of it is kept."""
+
+    modules: list[Module]
+    methods: list[Method]
+
+
+class CallRequest(BaseModel):
+    """Arguments in the signature's order. Integers may be decimal strings, floats "NaN" or "Infinity"."""
+
+    arguments: list[Value]
+    deadline_seconds: float | None = Field(default=None, gt=0)
+
+
+class Seconds(BaseModel):
+    """Where the time went: receiving the request, making an instance ready, running the function."""
+
+    transfer: float
+    prepare: float
+    run: float
+
+
+class CallResult(BaseModel):
+    """What the function returned. Integers beyond 2^53 are decimal strings."""
+
+    results: list[Value]
+    seconds: Seconds
+
+
+class ProblemDocument(BaseModel):
+    """Problem details (RFC 9457). The header Lawow-Error holds the code that ends `type`."""
+
+    type: str = Field(examples=["urn:lawow:problem:trap"])
+    title: str
+    status: int
+    detail: str
+    trap: str | None = Field(default=None, description="with code trap: which one")
+    frames: list[str] | None = Field(default=None, description="with code trap: functions, innermost first")
