@@ -19,6 +19,7 @@ final class Native {
     private static final int EXIT = -2;
     private static final int MISFIT = -3;
     private static final int RECORD_BYTES = 8;
+    private static final String CAUSE = "wasm trap: ";
 
     private Native() {}
 
@@ -75,6 +76,13 @@ final class Native {
         if (code == EXIT) {
             throw new Trap("exit", subject + ": the guest ended itself with status " + status);
         }
-        throw new Trap(Trap.nameOf(code), message);
+        throw new Trap(Trap.nameOf(code), subject + ": the guest trapped: " + cause(text));
+    }
+
+    /** Returns the last line of wasmtime's text: the cause, below the guest's frames. */
+    private static String cause(String text) {
+        String last = text.trim();
+        last = last.substring(last.lastIndexOf('\n') + 1).trim();
+        return last.startsWith(CAUSE) ? last.substring(CAUSE.length()) : last;
     }
 }

@@ -34,12 +34,12 @@ public final class Trap extends RuntimeException {
         this.code = code;
     }
 
-    /** Names a trap code of the engine; codes that core modules cannot raise are all {@code "trap"}. */
+    /** Names a trap code of the engine; codes that core modules cannot raise are all {@code "unknown"}. */
     static String nameOf(int number) {
         if (number == UNCAUGHT_EXCEPTION) {
             return "uncaught-exception";
         }
-        return number >= 0 && number < CODES.length ? CODES[number] : "trap";
+        return number >= 0 && number < CODES.length ? CODES[number] : "unknown";
     }
 
     /**

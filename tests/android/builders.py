@@ -1,0 +1,117 @@
+"""Modules for the tests of the Android side, and the JVM that calls them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import wasmtime
+
+from tests.tools import run
+
+__all__ = ["CALLS", "WASI", "Jvm", "Sample", "sample"]
+
+CALLS = """
+(module
+  (memory (export "memory") 1)
+  (global $state (mut i32) (i32.const 0))
+  (func $fib (export "fib") (param i64) (result i64)
+    (if (result i64) (i64.lt_s (local.get 0) (i64.const 2)) (then (local.get 0))
+      (else (i64.add (call $fib (i64.sub (local.get 0) (i64.const 1)))
+                     (call $fib (i64.sub (local.get 0) (i64.const 2)))))))
+  (func (export "mix") (param i32 i64 f32 f64) (result f64)
+    (f64.add (f64.add (f64.convert_i32_s (local.get 0)) (f64.convert_i64_s (local.get 1)))
+             (f64.add (f64.promote_f32 (local.get 2)) (local.get 3))))
+  (func (export "swap") (param i32 f64) (result f64 i32) (local.get 1) (local.get 0))
+  (func (export "echo_i") (param i32) (result i32) (local.get 0))
+  (func (export "echo_I") (param i64) (result i64) (local.get 0))
+  (func (export "echo_f") (param f32) (result f32) (local.get 0))
+  (func (export "echo_F") (param f64) (result f64) (local.get 0))
+  (func (export "nothing"))
+  (func (export "count") (result i32)
+    (global.set $state (i32.add (global.get $state) (i32.const 1))) (global.get $state))
+  (func (export "div") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+  (func (export "trunc") (param f64) (result i32) (i32.trunc_f64_s (local.get 0)))
+  (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+  (func (export "unreach") unreachable)
+  (func $recurse (export "recurse") (param i64) (result i64)
+    (i64.add (i64.const 1) (call $recurse (i64.add (local.get 0) (i64.const 1)))))
+  (func (export "spin") (loop $l (br $l)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (type $v (func))
+  (type $i (func (param i32)))
+  (table 2 funcref)
+  (elem (i32.const 0) $one)
+  (func $one (type $i))
+  (func (export "indirect") (param i32) (call_indirect (type $v) (local.get 0))))
+"""
+
+WASI = """
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (global $ready (mut i32) (i32.const 0))
+  (data (i32.const 16) "hello from wasi\\n")
+  (data (i32.const 0) "\\10\\00\\00\\00\\10\\00\\00\\00")
+  (func (export "_initialize") (global.set $ready (i32.add (global.get $ready) (i32.const 1))))
+  (func (export "ready") (result i32) (global.get $ready))
+  (func (export "hello") (param $times i32)
+    (loop $again
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (local.set $times (i32.sub (local.get $times) (i32.const 1)))
+      (br_if $again (i32.gt_s (local.get $times) (i32.const 0)))))
+  (func (export "leave") (param i32) (call $exit (local.get 0))))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A module: its bytes, and the name by which generated classes know it."""
+
+    file: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def name(self) -> str:
+        return f"{self.file}@{self.digest}"
+
+
+def sample(file: str, text: str) -> Sample:
+    """Assemble a module from the text format."""
+    return Sample(file, bytes(wasmtime.wat2wasm(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Jvm:
+    """A JVM with the stub library, the test's classes and a folder of resources on its class path."""
+
+    class_path: tuple[Path, ...]
+    properties: tuple[tuple[str, str], ...] = ()
+    options: tuple[str, ...] = ("-Xcheck:jni",)
+
+    def with_properties(self, **values: object) -> Jvm:
+        """Return a JVM with more properties ``lawow.*``; ``_`` stands for the dot."""
+        more = tuple((f"lawow.{key.replace('_', '.')}", str(value)) for key, value in values.items())
+        return Jvm(self.class_path, (*self.properties, *more), self.options)
+
+    def run(self, main: str, *arguments: str, stdin: str = "") -> str:
+        """Run a main class and return its output. The JVM's own warnings about JNI are failures."""
+        path = ":".join(str(item) for item in self.class_path)
+        properties = [f"-D{key}={value}" for key, value in self.properties]
+        done = run("java", *self.options, *properties, "-cp", path, main, *arguments, stdin=stdin)
+        assert "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
+        return done.stdout
+
+    def calls(self, *lines: Sequence[object]) -> list[str]:
+        """Make calls through `Driver`, in one process: (place, module, export, signature, values...)."""
+        text = "".join("\t".join(map(str, line)) + "\n" for line in lines)
+        answers = self.run("Driver", stdin=text).splitlines()
+        assert len(answers) == len(lines), answers
+        return answers
