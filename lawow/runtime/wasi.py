@@ -19,28 +19,27 @@ if TYPE_CHECKING:
 
     Output = Callable[[bytes], object]
 
-__all__ = ["BoundedOutput", "grant_output"]
+__all__ = ["MODULE_NAME", "PREVIEW1_FUNCTIONS", "grant_output"]
 
 
-class BoundedOutput:
-    """An output that passes the first `limit_bytes` on and drops the rest; `cut` says whether it dropped
-    any.
-    """
+MODULE_NAME = "wasi_snapshot_preview1"
 
-    __slots__ = ("cut", "left_bytes", "write")
-
-    def __init__(self, write: Output, limit_bytes: int) -> None:
-        self.write = write
-        self.left_bytes = limit_bytes
-        self.cut = False
-
-    def __call__(self, data: bytes) -> None:
-        """Take what the guest wrote."""
-        kept = data[: self.left_bytes]
-        self.cut = self.cut or len(kept) < len(data)
-        self.left_bytes -= len(kept)
-        if kept:
-            self.write(kept)
+PREVIEW1_FUNCTIONS = frozenset(
+    (
+        *("args_get", "args_sizes_get", "environ_get", "environ_sizes_get"),
+        *("clock_res_get", "clock_time_get", "random_get", "poll_oneoff", "sched_yield"),
+        *("proc_exit", "proc_raise"),
+        *("fd_advise", "fd_allocate", "fd_close", "fd_datasync", "fd_fdstat_get", "fd_fdstat_set_flags"),
+        *("fd_fdstat_set_rights", "fd_filestat_get", "fd_filestat_set_size", "fd_filestat_set_times"),
+        *("fd_pread", "fd_prestat_get", "fd_prestat_dir_name", "fd_pwrite", "fd_read", "fd_readdir"),
+        *("fd_renumber", "fd_seek", "fd_sync", "fd_tell", "fd_write"),
+        *("path_create_directory", "path_filestat_get", "path_filestat_set_times", "path_link", "path_open"),
+        *("path_readlink", "path_remove_directory", "path_rename", "path_symlink", "path_unlink_file"),
+        *("sock_accept", "sock_recv", "sock_send", "sock_shutdown"),
+    )
+)
+"""All functions of WASI preview 1. Those that need something ungranted exist and answer with an error code.
+"""
 
 
 def grant_output(context: int | None, stdout: Output | None, stderr: Output | None) -> None:

@@ -1,0 +1,213 @@
+"""Find a module in what the user named: a ``.wasm``, its text form, an offload bundle or an APK.
+
+The kind is told by the first bytes, never by the name. In an archive a module is named by ``!``:
+``app.apk!fibonacci.wasm``; without it, the export's name selects the module if only one has it. In a bundle
+the name may be a method, ``FibonacciWasm.fib``, which stands for a module and an export.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from functools import partial
+
+from lawow.errors import FormatError, LimitExceeded, UsageError
+from lawow.formats.wasm import ModuleInfo, inspect_module
+from lawow.limits import ARCHIVE, MODULE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lawow.formats.bundle import OffloadBundle
+    from lawow.formats.zip import ZipArchive
+
+    Source = bytes | memoryview | Callable[[], bytes]
+
+__all__ = ["Found", "Package", "open_package", "split_member"]
+
+_WASM = b"\0asm"
+_ZIP = b"PK\x03\x04"
+_BUNDLE_MANIFEST = b"lawow/manifest.json"
+_ASSETS = "assets/"
+
+
+class Found:
+    """One module: the `label` for messages, its bytes, and the `export` if its name was implied (or "").
+
+    The bytes may be a view of the mapped file, or come from an archive when they are first wanted: a large
+    module is not copied into this process without need.
+    """
+
+    def __init__(self, label: str, source: Source, export: str = "") -> None:
+        self.label = label
+        self.export = export
+        self._source = source
+        self._info: ModuleInfo | None = None
+
+    @property
+    def data(self) -> bytes | memoryview:
+        """The module's bytes."""
+        if not isinstance(self._source, bytes | memoryview):
+            self._source = self._source()
+        return self._source
+
+    def with_export(self, export: str) -> Found:
+        """Return the same module with an implied export."""
+        return Found(self.label, self._source, export)
+
+    @property
+    def info(self) -> ModuleInfo:
+        """What the module says about itself. Raises `FormatError`, `LimitExceeded`."""
+        if self._info is None:
+            try:
+                self._info = inspect_module(self.data, limits=MODULE)
+            except FormatError as error:
+                raise error.within(self.label) from None
+            except LimitExceeded as error:
+                subject = error.subject or self.label
+                raise LimitExceeded(
+                    error.limit, error.value, error.maximum, hint=error.hint, subject=subject
+                ) from None
+            if self._info.is_component:
+                raise FormatError("is a WebAssembly component; LAWOW runs core modules", file=self.label)
+        return self._info
+
+
+class Package:
+    """A file that holds one module or several, by name; `bundle` if it is an offload bundle."""
+
+    def __init__(self, path: str, modules: dict[str, Found], bundle: OffloadBundle | None = None) -> None:
+        self.path = path
+        self.modules = modules
+        self.bundle = bundle
+
+    def find(self, name: str, member: str = "") -> Found:
+        """Return the module that is meant by an export's or method's name, and by the member if one is given.
+
+        Raises `UsageError` if there is none, or several.
+        """
+        if member:
+            return self.member(member)
+        if self.bundle is not None and "." in name:
+            method = self._method(self.bundle, name)
+            if method is not None:
+                return method
+        if len(self.modules) == 1:
+            return next(iter(self.modules.values()))
+        return self._by_export(name)
+
+    def member(self, name: str) -> Found:
+        """Return the module by its name in the archive, or by the last part of it."""
+        exact = self.modules.get(name)
+        if exact is not None:
+            return exact
+        found = [item for path, item in self.modules.items() if path.rpartition("/")[2] == name]
+        if len(found) == 1:
+            return found[0]
+        what = "several modules are" if found else "no module is"
+        raise UsageError(f"{self.path}: {what} named {name!r}; modules: {', '.join(self.modules) or 'none'}")
+
+    def _method(self, bundle: OffloadBundle, target: str) -> Found | None:
+        """Return the module and export of ``Class.method``, or None if that is the name of an export."""
+        try:
+            module, export = bundle.find(target)
+        except UsageError as error:
+            if any(item.info.export(target) for item in self.modules.values()):
+                return None
+            raise UsageError(f"{self.path}: {error}") from None
+        return self.modules[module.file].with_export(export)
+
+    def _by_export(self, name: str) -> Found:
+        found = [item for item in self.modules.values() if item.info.export(name)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UsageError(
+                f"{self.path}: no module exports {name!r}; `lawow exec {self.path}` lists what there is"
+            )
+        labels = ", ".join(path for path, item in self.modules.items() if item in found)
+        raise UsageError(
+            f"{self.path}: {len(found)} modules export {name!r} ({labels}); name one: {self.path}!MODULE"
+        )
+
+
+def split_member(target: str) -> tuple[str, str]:
+    """Split ``app.apk!fibonacci.wasm`` into path and member, unless a file of the whole name exists."""
+    if "!" not in target or os.path.exists(target):
+        return target, ""
+    path, _, member = target.partition("!")
+    return path, member
+
+
+def open_package(path: str) -> Package:
+    """Open a file and find its modules.
+
+    Raises `OSError`, `FormatError` for a file of another kind, `LimitExceeded` for one that is too large.
+    """
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > ARCHIVE.archive_bytes:
+            raise LimitExceeded("archive_bytes", size, ARCHIVE.archive_bytes, subject=path)
+        # Mapped, so that only what is looked at counts as this process's memory. An empty file cannot be.
+        data = memoryview(mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)) if size else memoryview(b"")
+    head = bytes(data[:4])
+    try:
+        if head == _WASM:
+            return Package(path, {os.path.basename(path): Found(path, data)})
+        if head == _ZIP:
+            return _open_archive(path, data)
+        return Package(path, {os.path.basename(path): Found(path, _translate(data))})
+    except FormatError as error:
+        if not error.file.startswith(path):
+            raise error.within(path) from None
+        raise
+
+
+def _translate(text: memoryview) -> bytes:
+    """Translate the text format. Raises `FormatError` for a file that is nothing we know."""
+    if len(text) > MODULE.module_bytes:
+        raise LimitExceeded("module_bytes", len(text), MODULE.module_bytes)
+    content = bytes(text)
+    if not content.lstrip().startswith((b"(", b";;")):
+        raise FormatError(
+            "is no WebAssembly module",
+            found=content[:4] or "an empty file",
+            allowed="a .wasm, WebAssembly text, an offload bundle or an APK",
+        )
+    from lawow.runtime.libwasmtime import wat_to_wasm
+
+    return wat_to_wasm(content)
+
+
+def _open_archive(path: str, data: memoryview) -> Package:
+    from lawow.formats.zip import read_zip
+
+    archive = read_zip(data)
+    if _BUNDLE_MANIFEST in archive.by_name:
+        return _open_bundle(path, bytes(data))
+    return Package(path, _assets(path, archive))
+
+
+def _open_bundle(path: str, data: bytes) -> Package:
+    from lawow.formats.bundle import read_bundle
+
+    bundle = read_bundle(data)
+    modules = {item.file: Found(f"{path}!{item.file}", item.data) for item in bundle.modules}
+    return Package(path, modules, bundle)
+
+
+def _assets(path: str, archive: ZipArchive) -> dict[str, Found]:
+    """Return the modules among an APK's assets."""
+    modules = {}
+    for entry in archive.entries:
+        name = entry.path
+        if name.startswith(_ASSETS) and name.endswith(".wasm"):
+            modules[name] = Found(f"{path}!{name}", partial(entry.read, MODULE.module_bytes))
+    if not modules:
+        raise FormatError(
+            "holds no module", file=path, allowed="an offload bundle, or an APK with assets/**.wasm"
+        )
+    if len(modules) > ARCHIVE.bundle_modules:
+        raise LimitExceeded("bundle_modules", len(modules), ARCHIVE.bundle_modules, subject=path)
+    return modules

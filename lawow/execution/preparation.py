@@ -1,0 +1,236 @@
+"""Prepare a module: find its compiled code in the cache, or compile it in the way that is safe for it.
+
+Three ways, cheapest first: a file that ran before and did not change is not even read; a small module that
+the scan finds harmless is compiled in this process; everything else is compiled in a limited child, and
+neither the module nor its code is copied into this process, which so stays below 50 MB for any module.
+
+On the start path of ``lawow exec``: a run whose code is in the cache imports nothing beyond the engine.
+"""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+
+from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.runtime.cache import CodeCache, Entry, content_key, digest_of, file_key
+from lawow.runtime.hot import COMPILE, MODULE
+from lawow.runtime.profiles import EXEC_FUEL_PROFILE, EXEC_PROFILE
+from lawow.runtime.wasmtime_engine import WasmtimeEngine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
+    from lawow.execution.extractor import Found
+    from lawow.formats.wasm import ModuleInfo
+    from lawow.runtime.base import CompiledModule
+
+__all__ = ["Prepared", "Preparer", "Request", "require_known_imports"]
+
+_CHEAP = {"functions": 5_000, "locals_in_all": 200_000, "local_bytes_most": 20_000_000}
+"""A small module below all of these compiles in half a second and 40 MB, whatever it is made for."""
+
+_SINGLE_MODULE_SUFFIXES = (".wasm", ".wat")
+
+
+class Request:
+    """What the user named: a file, a member of it (or ""), and an export or method."""
+
+    __slots__ = ("member", "name", "path")
+
+    def __init__(self, path: str, member: str, name: str) -> None:
+        self.path = path
+        self.member = member
+        self.name = name
+
+    def key(self) -> str | None:
+        """Return the cache key, from the file's present state. The code of a lone module serves all
+        exports.
+        """
+        lone = self.path.endswith(_SINGLE_MODULE_SUFFIXES) and not self.member
+        return file_key(os.stat(self.path), "" if lone else f"{self.member}!{self.name}")
+
+
+class Prepared:
+    """Compiled code, the export to call, and how long it took to get there.
+
+    `remember` puts code that was compiled just now into the cache; to be called when the user has the result.
+    """
+
+    __slots__ = ("export", "module", "prepare_seconds", "remember", "transfer_seconds")
+
+    def __init__(self, module: CompiledModule, export: str) -> None:
+        self.module = module
+        self.export = export
+        self.transfer_seconds = self.prepare_seconds = 0.0
+        self.remember: Callable[[], object] = _nothing
+
+
+def _nothing() -> None:
+    """There is nothing to remember."""
+
+
+class Preparer:
+    """Prepares modules for one engine profile, with the user's cache or without any."""
+
+    def __init__(self, *, with_fuel: bool = False, use_cache: bool = True) -> None:
+        profile = EXEC_FUEL_PROFILE if with_fuel else EXEC_PROFILE
+        self._engine = WasmtimeEngine(profile)
+        self._cache = CodeCache.for_user(profile) if use_cache else CodeCache(None, profile)
+
+    def from_cache(self, request: Request) -> Prepared | None:
+        """Return the code for a file that ran before and is unchanged since; None otherwise.
+
+        Raises `OSError` if there is no such file.
+        """
+        started = perf_counter()
+        entry = self._cache.find(request.key())
+        module = self._load(entry)
+        if entry is None or module is None:
+            return None
+        prepared = Prepared(module, entry.export or request.name)
+        prepared.prepare_seconds = perf_counter() - started
+        return prepared
+
+    def from_small_file(self, request: Request) -> Prepared | None:
+        """Compile a binary module that is alone in its file, small and harmless; None if it is anything else.
+
+        Raises `OSError`, and what `prepare` raises.
+        """
+        from lawow.formats.wasm import inspect_module
+
+        started = perf_counter()
+        with open(request.path, "rb", buffering=0) as stream:
+            if os.fstat(stream.fileno()).st_size > COMPILE.in_process_bytes:
+                return None
+            wasm = stream.read()
+        if not wasm.startswith(b"\0asm"):
+            return None
+        transferred = perf_counter()
+        info = inspect_module(wasm, limits=MODULE)
+        require_known_imports(info, request.path)
+        if info.is_component or not _is_cheap(info):
+            return None
+        prepared = self._compile_here(wasm, request, "")
+        prepared.transfer_seconds = transferred - started
+        prepared.prepare_seconds = perf_counter() - transferred
+        return prepared
+
+    def prepare(self, found: Found, request: Request) -> Prepared:
+        """Prepare any module.
+
+        Raises `FormatError`, `LimitExceeded` (the scan, or the child's limits), `Refused` (imports).
+        """
+        started = perf_counter()
+        data = found.data
+        transferred = perf_counter()
+        require_known_imports(found.info, found.label)
+        is_small = len(data) <= COMPILE.in_process_bytes and _is_cheap(found.info)
+        try:
+            if is_small:
+                prepared = self._compile_here(bytes(data), request, found.export)
+            else:
+                prepared = self._compile_there(data, request, found.export)
+        except FormatError as error:
+            raise error.within(found.label) from None
+        prepared.transfer_seconds = transferred - started
+        prepared.prepare_seconds = perf_counter() - transferred
+        return prepared
+
+    def _compile_here(self, wasm: bytes, request: Request, export: str) -> Prepared:
+        """Compile in this process, unless the same bytes are in the cache from another file."""
+        content = digest_of(wasm)
+        entry = self._cache.find(content)
+        cached = self._load(entry)
+        prepared = Prepared(cached or self._engine.compile(wasm), export or request.name)
+
+        def remember() -> None:
+            kept = entry if cached else self._cache.store(content, prepared.module.serialize())
+            self._remember(kept, request, export)
+
+        prepared.remember = remember
+        return prepared
+
+    def _compile_there(self, data: bytes | memoryview, request: Request, export: str) -> Prepared:
+        """Compile in a child, unless the same bytes are in the cache from another file."""
+        import tempfile
+
+        with tempfile.TemporaryFile() as copy:
+            _give_content(data, request.path, copy)
+            content = content_key(copy.fileno())
+            entry = self._cache.find(content)
+            module = self._load(entry)
+            if module is None:
+                module, entry = self._run_child(copy.fileno(), content)
+        self._remember(entry, request, export)
+        return Prepared(module, export or request.name)
+
+    def _run_child(self, descriptor: int, content: str) -> tuple[CompiledModule, Entry | None]:
+        """Compile in a child into the cache, or into a folder of our own if there is no cache."""
+        import tempfile
+
+        from lawow.runtime.compile_worker import compile_in_child
+
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        profile = self._engine.profile
+        if self._cache.folder is not None:
+            part = self._cache.part_path()
+            _, digest = compile_in_child(descriptor, part, profile)
+            entry = self._cache.adopt(content, digest, part)
+            module = self._load(entry)
+            if module is not None:
+                return module, entry
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        with tempfile.TemporaryDirectory(prefix="lawow-") as folder:
+            part = f"{folder}/module.cwasm"
+            compile_in_child(descriptor, part, profile)
+            return self._engine.load(part), None  # mapped, so it outlives the folder
+
+    def _load(self, entry: Entry | None) -> CompiledModule | None:
+        return None if entry is None else self._cache.load_entry(self._engine, entry)
+
+    def _remember(self, entry: Entry | None, request: Request, export: str) -> None:
+        if entry is not None:
+            self._cache.put(request.key(), entry, export)
+
+
+def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:
+    """Make `copy` a file with the module's bytes: the module's own file if it is one, else a copy."""
+    if isinstance(data, memoryview):  # the mapped file itself
+        with open(path, "rb") as stream:
+            os.dup2(stream.fileno(), copy.fileno())
+        return
+    copy.write(data)
+    copy.flush()
+
+
+def _is_cheap(info: ModuleInfo) -> bool:
+    return all(getattr(info, fact) <= most for fact, most in _CHEAP.items())
+
+
+def require_known_imports(info: ModuleInfo, label: str) -> None:
+    """Refuse a module that imports what `lawow exec` does not provide. Raises `Refused` listing all of it."""
+    if not info.imports:
+        return
+    from lawow.runtime.wasi import MODULE_NAME, PREVIEW1_FUNCTIONS
+
+    missing = [
+        f"{item.module}.{item.name} ({item.kind})"
+        for item in info.imports
+        if item.module != MODULE_NAME or item.kind != "func" or item.name not in PREVIEW1_FUNCTIONS
+    ]
+    if missing:
+        shown = ", ".join(missing[:_SHOWN]) + (
+            f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
+        )
+        raise Refused(f"{label}: imports what nobody provides here: {shown}; only WASI preview 1 is")
+
+
+_SHOWN = 10
+
+
+def scan_error(error: LimitExceeded, label: str) -> LimitExceeded:
+    """Return the error with the module's name as its subject."""
+    return LimitExceeded(error.limit, error.value, error.maximum, hint=error.hint, subject=label)

@@ -1,0 +1,103 @@
+"""Run one export of a module and account for time and memory.
+
+A *reactor* is a module without a main program: ``_initialize`` runs once, then exports are called. The three
+parts of a call's time are named as in the first paper: *transfer* (getting the module's bytes), *prepare*
+(compile or load, instantiate), *run*.
+
+On the start path of ``lawow exec``.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from lawow.errors import GuestTrap, UsageError
+from lawow.execution.arguments import parse_arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lawow.execution.extractor import Found
+    from lawow.execution.preparation import Prepared
+    from lawow.formats.interface import FuncType
+    from lawow.runtime.base import CompiledModule, Instance
+
+    Output = Callable[[bytes], object]
+
+__all__ = ["RunReport", "name_frames", "run_export", "unknown_export"]
+
+_NEAR_NAMES = 3
+_NAMES_SHOWN = 20
+_NAMELESS = "function["
+
+
+class RunReport:
+    """What a run gave and what it cost. `memory_bytes` is the guest's exported memory at its largest."""
+
+    __slots__ = ("function", "memory_bytes", "prepare_seconds", "results", "run_seconds", "transfer_seconds")
+
+    def __init__(self, function: FuncType) -> None:
+        self.function = function
+        self.results: tuple[int | float, ...] = ()
+        self.memory_bytes = 0
+        self.transfer_seconds = self.prepare_seconds = self.run_seconds = 0.0
+
+
+def run_export(
+    prepared: Prepared,
+    arguments: Sequence[str],
+    *,
+    memory_bytes: int | None = None,
+    fuel: int | None = None,
+    stdout: Output | None = None,
+    stderr: Output | None = None,
+) -> RunReport:
+    """Make an instance and call the export with arguments as text.
+
+    Raises `UsageError` (no such export, arguments), `GuestTrap`, `LimitExceeded`, `Refused` (imports).
+    """
+    started = perf_counter()
+    module, export = prepared.module, prepared.export
+    with module.instantiate(memory_bytes=memory_bytes, fuel=fuel, stdout=stdout, stderr=stderr) as instance:
+        report = RunReport(_signature(instance, module, export))
+        values = parse_arguments(export, report.function, arguments)
+        ready = perf_counter()
+        report.results = instance.call(export, values)
+        report.run_seconds = perf_counter() - ready
+        report.memory_bytes = instance.memory_bytes
+    report.transfer_seconds = prepared.transfer_seconds
+    report.prepare_seconds = prepared.prepare_seconds + ready - started
+    return report
+
+
+def _signature(instance: Instance, module: CompiledModule, export: str) -> FuncType:
+    try:
+        return instance.signature(export)
+    except UsageError:
+        if export in module.exports:  # a function that cannot be called: the engine's sentence says why
+            raise
+        raise unknown_export(export, module.exports) from None
+
+
+def unknown_export(name: str, exports: Iterable[str]) -> UsageError:
+    """Return the error for a function that a module does not export: near names first, then all."""
+    import difflib
+
+    names = [item for item in exports if item != "_initialize"]
+    near = difflib.get_close_matches(name, names, _NEAR_NAMES)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    return UsageError(f"no exported function is named {name!r}{hint} Functions exported: {shown or 'none'}")
+
+
+def name_frames(trap: GuestTrap, found: Found) -> GuestTrap:
+    """Return the trap with exported names in place of bare function numbers.
+
+    A module without the custom section ``name`` still says what its exports are called.
+    """
+    if not any(frame.startswith(_NAMELESS) for frame in trap.frames):
+        return trap
+    names = {f"{_NAMELESS}{item.index}]": item.name for item in found.info.exports if item.kind == "func"}
+    frames = tuple(names.get(frame, frame) for frame in trap.frames)
+    return GuestTrap(trap.code, trap.args[0], frames=frames, status=trap.status)
