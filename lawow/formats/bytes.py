@@ -100,7 +100,7 @@ class ByteReader:
 
     def _need(self, count: int) -> int:
         start = self.offset
-        if count < 0 or start + count > self._end:
+        if count < 0 or start < 0 or start + count > self._end:
             raise self.fail("ends too early", found=f"{self.remaining} bytes", allowed=f"{count} or more")
         self.offset = start + count
         return start
