@@ -178,7 +178,7 @@ class EdgeClient:
         *,
         deadline_seconds: float | None = None,
     ) -> CallOutcome:
-        """Call an export with numbers; see `call_slots`. Raises `FormatError` for arguments that do not fit."""
+        """Call an export with numbers, as `call_slots`; `FormatError` for arguments that do not fit."""
         parameters, _ = split_signature(signature)
         slots = encode_slots(parameters, arguments)
         return self.call_slots(digest, export, signature, slots, deadline_seconds=deadline_seconds)

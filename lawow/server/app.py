@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from lawow import __version__
 from lawow.edge.compiled_cache import CompiledCache
@@ -27,7 +28,6 @@ from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
-from lawow.server.problems import Problem, problem_of_status
 from lawow.server.rest import make_router
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import EdgeServer
@@ -82,8 +82,12 @@ def create_app(edge: Edge) -> Guard:
         redoc_url=None,
     )
     app.include_router(make_router(edge.handler))
-    app.add_exception_handler(HTTPException, _framework_problem)
-    app.add_exception_handler(RequestValidationError, _validation_problem)
+    for kind, handle in {
+        HTTPException: _raise,
+        RequestValidationError: _raise,
+        Exception: _be_silent,
+    }.items():
+        app.add_exception_handler(kind, handle)
     app.openapi_schema = _describe(app)
     return Guard(app, Authenticator(edge.tenants), edge.log)
 
@@ -99,19 +103,21 @@ def serve(
     edge.log("stopped")
 
 
-async def _framework_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _response(problem_of_status(error.status_code))
+async def _raise(_: Request, error: Exception) -> Response:
+    """Hand what the framework found to the guard, which answers every problem in one way."""
+    raise error
 
 
-async def _validation_problem(_: Request, __: Exception) -> Response:
-    """A path parameter that does not match its pattern: there is nothing of that name."""
-    return _response(Problem("not-found", "modules are named sha256: and 64 hex digits in lower case"))
+async def _be_silent(_: Request, __: Exception) -> Response:
+    """Let the framework raise any other error to the guard, too, and send nothing itself."""
+    return _Silence()
 
 
-def _response(problem: Problem) -> Response:
-    headers = {key.decode(): value.decode() for key, value in problem.headers()}
-    return Response(problem.body(), status_code=problem.status, headers=headers)
+class _Silence(Response):
+    """An answer that sends nothing."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
 
 
 def _describe(app: FastAPI) -> dict[str, object]:

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -119,6 +120,9 @@ class Guard:
             return  # nobody is there to read an answer
         except HTTPException as error:
             await self._answer(exchange, problem_of_status(error.status_code))
+        except RequestValidationError:
+            # A path parameter that does not match its pattern: nothing has such a name.
+            await self._answer(exchange, problem_of_status(404))
         except LawowError as error:
             await self._answer(exchange, problem_of(error) or self._defect(exchange, error))
         except Exception as error:  # noqa: BLE001  # the one place that keeps defects from peers
