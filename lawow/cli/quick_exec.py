@@ -52,7 +52,7 @@ def _run(request: Request, prepared: Prepared, arguments: list[str]) -> int:
     try:
         if prepared.module.imports:  # only then can a guest write anything
             stdout, stderr = _guest_outputs()
-        report = run_export(prepared, arguments, stdout=stdout, stderr=stderr)
+        report = run_export(prepared, arguments, label=request.path, stdout=stdout, stderr=stderr)
         deadline.cancel()
         kinds = report.function.results
         lines = [format_result(kind, value) for kind, value in zip(kinds, report.results, strict=False)]

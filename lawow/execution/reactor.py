@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from lawow.errors import GuestTrap, UsageError
+from lawow.errors import GuestTrap, LimitExceeded, Refused, UsageError
 from lawow.execution.arguments import parse_arguments
 
 TYPE_CHECKING = False
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     Output = Callable[[bytes], object]
 
 __all__ = ["RunReport", "name_frames", "run_export", "unknown_export"]
+
+_OPTION_HINTS = {
+    "memory_bytes": "--memory SIZE allows more",
+    "fuel": "the guest was stopped; --fuel NUMBER allows more",
+}
+"""Limit -> how the user of ``lawow exec`` raises it; the others are fixed."""
 
 _NEAR_NAMES = 3
 _NAMES_SHOWN = 20
@@ -48,24 +54,33 @@ def run_export(
     prepared: Prepared,
     arguments: Sequence[str],
     *,
+    label: str,
     memory_bytes: int | None = None,
     fuel: int | None = None,
     stdout: Output | None = None,
     stderr: Output | None = None,
 ) -> RunReport:
-    """Make an instance and call the export with arguments as text.
+    """Make an instance and call the export with arguments as text; `label` names the module in errors.
 
     Raises `UsageError` (no such export, arguments), `GuestTrap`, `LimitExceeded`, `Refused` (imports).
     """
     started = perf_counter()
     module, export = prepared.module, prepared.export
-    with module.instantiate(memory_bytes=memory_bytes, fuel=fuel, stdout=stdout, stderr=stderr) as instance:
-        report = RunReport(_signature(instance, module, export))
-        values = parse_arguments(export, report.function, arguments)
-        ready = perf_counter()
-        report.results = instance.call(export, values)
-        report.run_seconds = perf_counter() - ready
-        report.memory_bytes = instance.memory_bytes
+    try:
+        with module.instantiate(
+            memory_bytes=memory_bytes, fuel=fuel, stdout=stdout, stderr=stderr
+        ) as instance:
+            report = RunReport(_signature(instance, module, export))
+            values = parse_arguments(export, report.function, arguments)
+            ready = perf_counter()
+            report.results = instance.call(export, values)
+            report.run_seconds = perf_counter() - ready
+            report.memory_bytes = instance.memory_bytes
+    except (UsageError, Refused) as error:
+        raise type(error)(f"{label}: {error}") from None
+    except LimitExceeded as error:
+        hint = _OPTION_HINTS.get(error.limit, error.hint)
+        raise LimitExceeded(error.limit, error.value, error.maximum, hint=hint, subject=label) from None
     report.transfer_seconds = prepared.transfer_seconds
     report.prepare_seconds = prepared.prepare_seconds + ready - started
     return report
@@ -86,9 +101,9 @@ def unknown_export(name: str, exports: Iterable[str]) -> UsageError:
 
     names = [item for item in exports if item != "_initialize"]
     near = difflib.get_close_matches(name, names, _NEAR_NAMES)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    return UsageError(f"no exported function is named {name!r}{hint} Functions exported: {shown or 'none'}")
+    return UsageError(f"no exported function is named {name!r}{hint}; functions exported: {shown or 'none'}")
 
 
 def name_frames(trap: GuestTrap, found: Found) -> GuestTrap:

@@ -1,0 +1,287 @@
+"""``lawow exec``: run an export of a module, or list what a file holds.
+
+The whole of the command, with options, archives, help and explained errors; the common form is answered
+faster by `lawow.cli.quick_exec`, with the same results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from time import perf_counter
+
+import click
+
+from lawow.errors import GuestTrap, LawowError
+from lawow.execution.arguments import format_result, is_number, json_value
+from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
+from lawow.execution.extractor import Found, Package, open_package, split_member
+from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice
+from lawow.execution.preparation import Prepared, Preparer, Request
+from lawow.execution.reactor import RunReport, name_frames, run_export
+from lawow.formats.interface import FuncType, signature_letters, wit_of
+from lawow.limits import CALL
+
+__all__ = ["command"]
+
+_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_MAX_MEMORY_BYTES = 1 << 34
+"""More than a 32-bit memory can have; a 64-bit memory of this size is still addressable with one
+reservation.
+"""
+
+_NEGATIVE = "\0"
+"""Marks a negative number while click sorts options from arguments; cannot occur in a real argument."""
+
+
+class _Command(click.Command):
+    """A command whose arguments may be negative numbers, without ``--`` before them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        marked = [f"{_NEGATIVE}{item}" if item[:1] == "-" and is_number(item) else item for item in args]
+        return super().parse_args(ctx, marked)
+
+
+def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
+    """Return the bytes that ``64MiB`` stands for."""
+    digits = text.strip().lower().rstrip("kmgib")
+    unit = text.strip().lower()[len(digits) :]
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18 or unit not in _UNITS:
+        raise click.BadParameter(f"{text!r} is no size; give bytes, or a number with KiB, MiB or GiB")
+    size = int(digits) * _UNITS[unit]
+    if not 0 < size <= _MAX_MEMORY_BYTES:
+        raise click.BadParameter(f"{text!r} is out of range; 1 byte to 16 GiB are allowed")
+    return size
+
+
+@click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("module")
+@click.argument("export", required=False)
+@click.argument("arguments", nargs=-1)
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(0, 10**9, min_open=True),
+    default=DEFAULT_SECONDS,
+    show_default=True,
+    help="Seconds until the guest is stopped.",
+)
+@click.option(
+    "--memory",
+    "memory_bytes",
+    metavar="SIZE",
+    callback=_size,
+    default=f"{CALL.memory_bytes >> 20}MiB",
+    show_default=True,
+    help="What the guest's memory may grow to: bytes, or with KiB, MiB, GiB.",
+)
+@click.option(
+    "--fuel", type=click.IntRange(1, (1 << 64) - 1), help="Instructions that the guest may execute."
+)
+@click.option("--time", "show_time", is_flag=True, help="Print where the time went and the peak memory.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep compiled code.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    module: str,
+    export: str | None,
+    arguments: tuple[str, ...],
+    timeout_seconds: float,
+    memory_bytes: int,
+    fuel: int | None,
+    show_time: bool,
+    no_cache: bool,
+    as_json: bool,
+) -> None:
+    """Run EXPORT of MODULE with ARGUMENTS, or list what MODULE exports.
+
+    MODULE is a .wasm, a .wat, an offload bundle (EXPORT may then be Class.method) or an APK; a module in an
+    archive is named FILE!MODULE. Nothing is granted to the guest but clocks, random numbers and its output.
+
+    \b
+    lawow exec fibonacci.wasm fib 10
+    lawow exec app-offload.jar FibonacciWasm.fib 10
+    lawow exec app.apk!fibonacci.wasm fib 10
+    """
+    path, member = split_member(module)
+    if export is None:
+        _list(open_package(path), member, as_json)
+        return
+    run = _Run(Request(path, member, export), as_json)
+    prepared = run.prepare(Preparer(with_fuel=fuel is not None, use_cache=not no_cache))
+    texts = [item.removeprefix(_NEGATIVE) for item in arguments]
+    report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel)
+    run.print(prepared, report)
+    if show_time and not as_json:
+        click.echo(_times(report), err=True)
+
+
+class _Run:
+    """One run, from the file to what is printed."""
+
+    def __init__(self, request: Request, as_json: bool) -> None:
+        self._request = request
+        # With --json, standard output belongs to the report; what the guest says becomes a field of it.
+        self._captured = CapturedOutput() if as_json else None
+        self._stdout = self._captured or GuestOutput(1)
+        self._stderr = GuestOutput(2)
+
+    def prepare(self, preparer: Preparer) -> Prepared:
+        """Return compiled code: from the cache, else from the module in the file."""
+        prepared = preparer.from_cache(self._request)
+        if prepared is None:
+            started = perf_counter()
+            found = self._find()
+            transferred = perf_counter() - started
+            prepared = preparer.prepare(found, self._request)
+            prepared.transfer_seconds += transferred
+        return prepared
+
+    def execute(
+        self,
+        prepared: Prepared,
+        arguments: list[str],
+        timeout_seconds: float,
+        memory_bytes: int,
+        fuel: int | None,
+    ) -> RunReport:
+        """Run the guest under its limits."""
+        deadline = Deadline(timeout_seconds, lambda: self._late(timeout_seconds))
+        try:
+            return run_export(
+                prepared,
+                arguments,
+                label=self._request.path,
+                memory_bytes=memory_bytes,
+                fuel=fuel,
+                stdout=self._stdout,
+                stderr=self._stderr,
+            )
+        except GuestTrap as trap:
+            raise name_frames(trap, self._find()) from None
+        finally:
+            deadline.cancel()
+            prepared.remember()
+
+    def print(self, prepared: Prepared, report: RunReport) -> None:
+        """Print the results."""
+        if self._captured is not None:
+            click.echo(json.dumps(self._document(prepared, report)))
+        else:
+            for kind, value in zip(report.function.results, report.results, strict=False):
+                click.echo(format_result(kind, value))
+        if self._stdout.was_cut or self._stderr.was_cut:
+            click.echo(f"lawow: {cut_notice()}", err=True)
+
+    def _find(self) -> Found:
+        return open_package(self._request.path).find(self._request.name, self._request.member)
+
+    def _document(self, prepared: Prepared, report: RunReport) -> dict[str, object]:
+        pairs = zip(report.function.results, report.results, strict=False)
+        document: dict[str, object] = {
+            "module": self._request.path,
+            "export": prepared.export,
+            "signature": signature_letters(report.function),
+            "wit": wit_of(prepared.export, report.function),
+            "results": [json_value(kind, value) for kind, value in pairs],
+            "seconds": {
+                "transfer": report.transfer_seconds,
+                "prepare": report.prepare_seconds,
+                "run": report.run_seconds,
+            },
+            "guest_memory_bytes": report.memory_bytes,
+            "peak_memory_bytes": _peak_memory_bytes(),
+        }
+        if self._captured is not None and prepared.module.imports:
+            document["stdout"] = self._captured.text()
+        return document
+
+    def _late(self, seconds: float) -> int:
+        """Report the deadline, in another thread and just before the process ends; return the status."""
+        error = deadline_error(seconds, f"{self._request.path}: {self._request.name}")
+        if self._captured is not None:
+            os.write(1, (json.dumps(_problem(error)) + "\n").encode())
+        os.write(2, f"lawow: {error}\n".encode())
+        return error.exit_code
+
+
+def _problem(error: LawowError) -> dict[str, object]:
+    """Return an error as `lawow.cli.main` prints it with ``--json``."""
+    facts = {"error": type(error).__name__, **error.details()}
+    return {**facts, "message": str(error), "exit_code": error.exit_code}
+
+
+def _peak_memory_bytes() -> int:
+    """Return the most memory that this process has held, as the kernel counts it."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
+
+
+def _times(report: RunReport) -> str:
+    return (
+        f"transfer {report.transfer_seconds:.6f} s, prepare {report.prepare_seconds:.6f} s, "
+        f"run {report.run_seconds:.6f} s, guest memory {report.memory_bytes} bytes, "
+        f"peak memory of the process {_peak_memory_bytes()} bytes"
+    )
+
+
+def _list(package: Package, member: str, as_json: bool) -> None:
+    """Print the modules of a file, their exported functions, and a bundle's methods."""
+    modules = {member: package.member(member)} if member else package.modules
+    methods = package.bundle.methods if package.bundle is not None and not member else ()
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "modules": {name: _exports(found) for name, found in modules.items()},
+                    "methods": {
+                        f"{item.class_name}.{item.method}": {
+                            "module": item.module,
+                            "export": item.export,
+                            "signature": item.signature,
+                        }
+                        for item in methods
+                    },
+                }
+            )
+        )
+        return
+    for name, found in modules.items():
+        if len(package.modules) > 1:
+            click.echo(f"{name}:")
+        _print_exports(found, indent="  " if len(package.modules) > 1 else "")
+    for item in methods:
+        click.echo(f"{item.class_name}.{item.method}{item.descriptor} = {item.module} {item.export}")
+
+
+def _functions(found: Found) -> list[tuple[str, FuncType]]:
+    return [
+        (item.name, item.type)
+        for item in found.info.exports
+        if item.type is not None and item.name != "_initialize"
+    ]
+
+
+def _exports(found: Found) -> list[dict[str, object]]:
+    return [
+        {
+            "name": name,
+            "type": str(function),
+            "signature": signature_letters(function) if function.is_callable else None,
+            "wit": wit_of(name, function),
+        }
+        for name, function in _functions(found)
+    ]
+
+
+def _print_exports(found: Found, indent: str) -> None:
+    functions = _functions(found)
+    if not functions:
+        click.echo(f"{indent}no functions are exported")
+        return
+    name_width = max(len(name) for name, _ in functions)
+    type_width = max(len(str(function)) for _, function in functions)
+    for name, function in functions:
+        remark = wit_of(name, function) if function.is_callable else "cannot be called from outside"
+        click.echo(f"{indent}{name:<{name_width}}  {function!s:<{type_width}}  {remark}")
