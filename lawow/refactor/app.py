@@ -1,0 +1,116 @@
+"""The app as Refactor Tools see it: archive, manifest, the dex files that Android loads, in loading order.
+
+Refuses what the split could not leave working: no code, a gap in the numbers of the dex files (Android
+stops at the first missing one, so a new file in the gap would bring classes to life that are dead today).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from lawow.errors import FormatError, Refused
+from lawow.formats.axml import Manifest, read_manifest
+from lawow.formats.dex.reader import Dex, read_dex
+from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
+from lawow.limits import ARCHIVE
+
+__all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app"]
+
+MANIFEST = b"AndroidManifest.xml"
+DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
+
+
+@dataclass(frozen=True, slots=True)
+class AppDex:
+    """One dex file that Android loads. `name` is its entry's name (``classes2.dex``)."""
+
+    name: str
+    entry: ZipEntry
+    content: bytes
+    dex: Dex
+
+
+@dataclass(frozen=True)
+class AppPackage:
+    """One APK, parsed. `name` is what messages call it."""
+
+    name: str
+    data: bytes
+    archive: ZipArchive
+    manifest: Manifest
+    dexes: tuple[AppDex, ...]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the whole file, in hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def next_dex_name(self) -> str:
+        """The name of the dex file that Android would load next, if it existed."""
+        return dex_name(len(self.dexes) + 1)
+
+    def entries_below(self, prefix: str, suffix: str) -> list[ZipEntry]:
+        """Return the file entries whose path starts and ends like this, in archive order."""
+        return [
+            entry
+            for entry in self.archive.entries
+            if entry.name.startswith(prefix.encode()) and entry.name.endswith(suffix.encode())
+        ]
+
+
+def dex_name(number: int) -> str:
+    """Return the name of the dex file that Android loads as the `number`-th, counted from 1."""
+    return "classes.dex" if number == 1 else f"classes{number}.dex"
+
+
+def read_app(data: bytes, *, name: str) -> AppPackage:
+    """Parse an APK. Raises `FormatError`, `LimitExceeded` or `Refused`, all naming `name` and the entry."""
+    try:
+        archive = read_zip(data)
+        manifest = _read_manifest(archive)
+        dexes = tuple(_read_dexes(archive))
+    except FormatError as error:
+        raise error.within(name) from None
+    app = AppPackage(name, data, archive, manifest, dexes)
+    _require_loadable(app)
+    return app
+
+
+def _read_manifest(archive: ZipArchive) -> Manifest:
+    entry = archive.by_name.get(MANIFEST)
+    if entry is None:
+        raise FormatError("AndroidManifest.xml is missing; this is not an APK")
+    content = entry.read(ARCHIVE.manifest_bytes)
+    try:
+        return read_manifest(content)
+    except FormatError as error:
+        raise error.within(MANIFEST.decode()) from None
+
+
+def _read_dexes(archive: ZipArchive) -> Iterator[AppDex]:
+    number = 1
+    while entry := archive.by_name.get(dex_name(number).encode()):
+        name = dex_name(number)
+        content = entry.read(ARCHIVE.dex_bytes)
+        try:
+            yield AppDex(name, entry, content, read_dex(content))
+        except FormatError as error:
+            raise error.within(name) from None
+        number += 1
+
+
+def _require_loadable(app: AppPackage) -> None:
+    if not app.dexes:
+        raise Refused(f"{app.name}: there is no classes.dex, so there is no code to split; give the base APK")
+    loaded = {item.name.encode() for item in app.dexes}
+    dead = [n for n in app.archive.by_name if DEX_NAME.fullmatch(n) and n not in loaded]
+    if dead:
+        raise Refused(
+            f"{app.name}: {app.next_dex_name} is missing but {dead[0].decode()} exists; Android does not"
+            " load it today and would after the split; remove it or close the gap"
+        )

@@ -1,0 +1,115 @@
+"""The code side of the split: originals out of their dex files, proxies and the stub library into a new
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from lawow.errors import FormatError, Refused
+from lawow.formats.dex.builder import DexBuilder
+from lawow.formats.dex.gc import collect_garbage
+from lawow.formats.dex.reader import Dex, read_dex
+from lawow.formats.dex.source import MethodSource
+from lawow.formats.dex.symbols import References
+from lawow.formats.dex.transplant import transplant_class
+from lawow.formats.dex.views import MethodView
+from lawow.formats.dex.writer import drop_classes
+from lawow.refactor.app import AppDex, AppPackage
+from lawow.refactor.classify import is_library
+from lawow.refactor.plan import ClassMove, SplitPlan
+from lawow.refactor.proxy import proxy_method
+
+__all__ = ["DexSplit", "Remainder", "split_dexes"]
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """A dex file as it will be. `content` may hold ids that nobody uses any more, `dex` does not."""
+
+    name: str
+    content: bytes
+    has_orphan_ids: bool
+
+    @cached_property
+    def dex(self) -> Dex:
+        """The dex file without ids that nobody uses: what its tables name, somebody uses."""
+        return read_dex(collect_garbage(self.content) if self.has_orphan_ids else self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class DexSplit:
+    """New contents by dex file; the new file; and what the code that stays uses."""
+
+    rewritten: dict[str, bytes]
+    added_name: str
+    added: bytes
+    remainders: tuple[Remainder, ...]
+    moved_references: tuple[tuple[str, References], ...]
+
+
+def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool) -> DexSplit:
+    """Carry out the plan on the app's dex files.
+
+    Every definition of a moved class is dropped, the first one moves. The app's own copy of the stub
+    library is dropped too, so that there is one, of this version. Raises `Refused` for code that cannot
+    be moved faithfully, `FormatError` for damaged dex files.
+    """
+    gone = {move.descriptor for move in plan.moves}
+    gone.update(item.descriptor for item in plan.classes if is_library(item.descriptor))
+    rewritten: dict[str, bytes] = {}
+    remainders = []
+    for item in plan.app.dexes:
+        local = gone.intersection(item.dex.class_names())
+        if not local:
+            remainders.append(Remainder(item.name, item.content, has_orphan_ids=False))
+            continue
+        content = _without(plan.app, item, local, keep_orphan_ids=keep_orphan_ids)
+        rewritten[item.name] = content
+        remainders.append(Remainder(item.name, content, has_orphan_ids=keep_orphan_ids))
+    added = _new_dex(plan, stub)
+    new = read_dex(added)
+    references = tuple(
+        (move.classified.name, new.references_of(new.class_def(move.descriptor))) for move in plan.moves
+    )
+    return DexSplit(rewritten, plan.app.next_dex_name, added, tuple(remainders), references)
+
+
+def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: bool) -> bytes:
+    """Return the dex file without the classes `gone`."""
+    try:
+        dropped = drop_classes(item.dex, gone)
+        return dropped if keep_orphan_ids else collect_garbage(dropped)
+    except FormatError as error:
+        raise error.within(item.name).within(app.name) from None
+
+
+def _new_dex(plan: SplitPlan, stub: bytes) -> bytes:
+    """Build the dex file of the proxies and the stub library."""
+    holders = {item.name: item for item in plan.app.dexes}
+    used = {move.classified.dex_files[0] for move in plan.moves}
+    stub_dex = read_dex(stub)
+    builder = DexBuilder(max([stub_dex.version, *(holders[name].dex.version for name in used)]))
+    for move in plan.moves:
+        holder = holders[move.classified.dex_files[0]]
+        try:
+            builder.add(transplant_class(holder.dex, move.descriptor, _replacement(move)))
+        except FormatError as error:
+            raise error.within(holder.name).within(plan.app.name) from None
+        except Refused as error:
+            raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
+    builder.add_all(stub_dex)
+    return builder.build()
+
+
+def _replacement(move: ClassMove) -> Callable[[MethodView], MethodSource | None]:
+    """Return the function that gives a method's proxy, or None for a method that is kept as it is."""
+    bound = {(item.method, item.descriptor): item for item in move.methods}
+
+    def replace(method: MethodView) -> MethodSource | None:
+        binding = bound.get((method.name, method.descriptor))
+        return None if binding is None else proxy_method(method, binding, move.binding.module)
+
+    return replace

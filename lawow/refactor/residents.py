@@ -1,0 +1,140 @@
+"""What the code that stays on the device still needs: modules by name, the Wasm runtime, its libraries.
+
+Looks at the tables of dex files whose orphan ids are collected: a name that stands there has a user. Where it
+cannot be sure it says "needed", because a file too much costs bytes and a file too few costs the app.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from lawow.formats.dex.reader import Dex
+from lawow.formats.dex.spec import ItemType
+from lawow.formats.dex.symbols import MethodRef, References
+from lawow.formats.zip import ZipArchive
+from lawow.refactor.classify import is_library, java_name
+from lawow.refactor.dexes import DexSplit, Remainder
+
+__all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
+
+RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
+LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
+LIBRARY_NAMES = {"lawow", "wasmtime", "liblawow.so", "libwasmtime.so"}
+LOCAL_CLASSES = {"Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;"}
+LAWOW = "Ldev/lawow/Lawow;"
+
+Test = Callable[[References], bool]
+NameTest = Callable[[str], bool]
+
+
+def module_user(split: DexSplit, file: str) -> str | None:
+    """Return a sentence on who opens the module `file` by name, or None if nobody does."""
+
+    def names_it(text: str) -> bool:
+        return text == file or text.endswith(f"/{file}")
+
+    def addresses_it(text: str) -> bool:
+        return names_it(text) or text.startswith(f"{file}@")  # as dev.lawow.Target takes it
+
+    # Every proxy holds its module's address, so in moved classes only the bare name counts.
+    return _string_holder(split, file.encode(), addresses_it) or _moved_string_holder(split, names_it)
+
+
+def runtime_user(split: DexSplit, archive: ZipArchive, removed: set[str]) -> str | None:
+    """Return a sentence on who still needs the Wasm runtime on the device, or None.
+
+    `removed` holds the paths of the entries that go.
+    """
+    return (
+        _module_that_stays(archive, removed)
+        or _caller_of_local(split)
+        or _string_user(split, b"lawow", _names_library)
+        or _string_user(split, b"wasmtime", _names_library)
+        or _library_that_loads(archive)
+    )
+
+
+def _module_that_stays(archive: ZipArchive, removed: set[str]) -> str | None:
+    for entry in archive.entries:
+        if entry.name.endswith(b".wasm") and entry.path not in removed:
+            return f"the module {entry.path} stays"
+    return None
+
+
+def _caller_of_local(split: DexSplit) -> str | None:
+    def calls(references: References) -> bool:
+        return any(map(_is_local, references.methods)) or bool(LOCAL_CLASSES & references.types)
+
+    for remainder in split.remainders:
+        if LAWOW[1:-1].rpartition("/")[0].encode() in remainder.dex.data and _tables_name_local(
+            remainder.dex
+        ):
+            return f"{_class_that(remainder, calls)} runs modules on the device"
+    for name, references in split.moved_references:
+        if calls(references):
+            return f"a method of {name} that is not moved runs modules on the device"
+    return None
+
+
+def _is_local(method: MethodRef) -> bool:
+    return (method.class_name == LAWOW and method.name == "local") or method.class_name in LOCAL_CLASSES
+
+
+def _tables_name_local(dex: Dex) -> bool:
+    types = (dex.type(index) for index in range(dex.size_of(ItemType.TYPE_ID_ITEM)))
+    methods = (dex.method(index) for index in range(dex.size_of(ItemType.METHOD_ID_ITEM)))
+    return any(item in LOCAL_CLASSES for item in types) or any(map(_is_local, methods))
+
+
+def _class_that(remainder: Remainder, test: Test) -> str:
+    """Return the name of the first class whose code passes `test`, or that of the dex file."""
+    for descriptor in remainder.dex.class_names():
+        if not is_library(descriptor) and test(
+            remainder.dex.references_of(remainder.dex.class_def(descriptor))
+        ):
+            return java_name(descriptor)
+    return remainder.name
+
+
+def _names_library(text: str) -> bool:
+    return text in LIBRARY_NAMES or text.rpartition("/")[2] in LIBRARY_NAMES
+
+
+def _string_user(split: DexSplit, part: bytes, names_it: NameTest) -> str | None:
+    return _string_holder(split, part, names_it) or _moved_string_holder(split, names_it)
+
+
+def _string_holder(split: DexSplit, part: bytes, names_it: NameTest) -> str | None:
+    """Return which resident holds a string that passes `names_it`; `part` must occur in every such string."""
+
+    def holds(references: References) -> bool:
+        return any(map(names_it, references.strings))
+
+    for remainder in split.remainders:
+        if part in remainder.dex.data and (text := next(filter(names_it, _strings(remainder.dex)), None)):
+            return f'{_class_that(remainder, holds)} holds the string "{text}"'
+    return None
+
+
+def _moved_string_holder(split: DexSplit, names_it: NameTest) -> str | None:
+    for name, references in split.moved_references:
+        if text := next(filter(names_it, references.strings), None):
+            return f'a method of {name} that is not moved holds the string "{text}"'
+    return None
+
+
+def _strings(dex: Dex) -> Iterator[str]:
+    return (dex.string(index) for index in range(dex.size_of(ItemType.STRING_ID_ITEM)))
+
+
+def _library_that_loads(archive: ZipArchive) -> str | None:
+    """Return the first native library of the app that names a runtime library, as NEEDED or for dlopen."""
+    for entry in archive.entries:
+        if not entry.name.startswith(b"lib/") or RUNTIME_LIBRARY.fullmatch(entry.path):
+            continue
+        content = entry.read() if entry.name.endswith(b".so") and entry.is_readable else b""
+        for name in LIBRARY_FILES:
+            if name in content:
+                return f"{entry.path} loads {name.decode()}"
+    return None

@@ -1,0 +1,167 @@
+"""Carry out a plan: the entries of the slim APK and the offload bundle. Nothing is signed or written here.
+
+Entries that the split does not concern are the very objects that were read, so their compressed bytes stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lawow.errors import FormatError
+from lawow.formats.axml import read_manifest
+from lawow.formats.bundle import Origin, build_bundle
+from lawow.formats.zip import ZipEntry, make_entry
+from lawow.refactor.app import MANIFEST, AppPackage
+from lawow.refactor.dexes import DexSplit, split_dexes
+from lawow.refactor.edge_properties import DEFAULT_EDGE, EdgeProperties
+from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
+from lawow.refactor.plan import SplitPlan, module_entries
+from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
+
+__all__ = ["INTERNET", "EntryChange", "KeptEntry", "Split", "SplitOptions", "split_app"]
+
+INTERNET = "android.permission.INTERNET"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How to carry out a plan. Without `edge` the app keeps the address it has, or gets the library's
+    default.
+    """
+
+    edge: EdgeProperties | None = None
+    keep_orphan_ids: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChange:
+    """One entry that differs. `kind` is dex, module, library, manifest or configuration; sizes are
+    compressed.
+    """
+
+    path: str
+    kind: str
+    action: str
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEntry:
+    """An entry that a split would remove, and why it stays."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Both results, unsigned. `dexes` holds the new contents of all dex files that differ, by name."""
+
+    plan: SplitPlan
+    entries: tuple[ZipEntry, ...]
+    bundle: bytes
+    changes: tuple[EntryChange, ...]
+    kept: tuple[KeptEntry, ...]
+    dexes: dict[str, bytes]
+    permission_added: bool
+
+
+def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
+    """Return the two halves of the app. `stub` is the dex file of the stub library.
+
+    Raises `Refused` and `FormatError` as `split_dexes` does.
+    """
+    app = plan.app
+    dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids)
+    removed, kept = _surplus(plan, dexes)
+    contents: dict[str, bytes] = {**dexes.rewritten, dexes.added_name: dexes.added}
+    manifest = _manifest_with_internet(app)
+    if manifest is not None:
+        contents[MANIFEST.decode()] = manifest
+    if options.edge is not None or EDGE_PROPERTIES.encode() not in app.archive.by_name:
+        contents[EDGE_PROPERTIES] = (options.edge or EdgeProperties(DEFAULT_EDGE)).to_bytes()
+    replaced = _make_entries(app, contents)
+    bundle = build_bundle(
+        {module.file: module.data for module in plan.modules},
+        plan.methods,
+        Origin(app.manifest.package, app.sha256),
+    )
+    return Split(
+        plan=plan,
+        entries=tuple(_assemble(app, replaced, removed)),
+        bundle=bundle,
+        changes=tuple(_changes(app, replaced, removed)),
+        kept=tuple(kept),
+        dexes={**dexes.rewritten, dexes.added_name: dexes.added},
+        permission_added=manifest is not None,
+    )
+
+
+def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry]]:
+    """Return the paths of modules and libraries that nobody on the device needs, and those that somebody
+    does.
+    """
+    removed, kept = set(), []
+    for path in module_entries(plan):
+        if user := module_user(dexes, path.rpartition("/")[2]):
+            kept.append(KeptEntry(path, user))
+        else:
+            removed.add(path)
+    libraries = [entry.path for entry in plan.app.archive.entries if RUNTIME_LIBRARY.fullmatch(entry.path)]
+    if libraries:
+        if user := runtime_user(dexes, plan.app.archive, removed):
+            kept += [KeptEntry(path, user) for path in libraries]
+        else:
+            removed.update(libraries)
+    return removed, kept
+
+
+def _manifest_with_internet(app: AppPackage) -> bytes | None:
+    """Return the manifest with the INTERNET permission, or None if it has that already."""
+    entry = app.archive.by_name[MANIFEST]
+    try:
+        manifest = read_manifest(entry.read())
+        return manifest.to_bytes() if manifest.add_permission(INTERNET) else None
+    except FormatError as error:
+        raise error.within(MANIFEST.decode()).within(app.name) from None
+
+
+def _make_entries(app: AppPackage, contents: dict[str, bytes]) -> dict[str, ZipEntry]:
+    by_name = app.archive.by_name
+    return {path: make_entry(path, data, like=by_name.get(path.encode())) for path, data in contents.items()}
+
+
+def _assemble(app: AppPackage, replaced: dict[str, ZipEntry], removed: set[str]) -> Iterable[ZipEntry]:
+    """Yield the entries in their old order, new ones at the end."""
+    for entry in app.archive.entries:
+        if entry.path not in removed:
+            yield replaced.get(entry.path, entry)
+    for path, entry in replaced.items():
+        if path.encode() not in app.archive.by_name:
+            yield entry
+
+
+def _changes(app: AppPackage, replaced: dict[str, ZipEntry], removed: set[str]) -> Iterable[EntryChange]:
+    for path in sorted({*replaced, *removed}, key=_by_kind):
+        old, new = app.archive.by_name.get(path.encode()), replaced.get(path)
+        action = "removed" if new is None else "added" if old is None else "rewritten"
+        sizes = [0 if entry is None else entry.compressed_bytes for entry in (old, new)]
+        yield EntryChange(path, _kind(path), action, *sizes)
+
+
+KINDS: Sequence[tuple[str, str]] = (
+    (".dex", "dex"),
+    (".wasm", "module"),
+    (".so", "library"),
+    (".xml", "manifest"),
+)
+
+
+def _kind(path: str) -> str:
+    return next((kind for suffix, kind in KINDS if path.endswith(suffix)), "configuration")
+
+
+def _by_kind(path: str) -> tuple[str, int, str]:
+    return _kind(path), len(path), path
