@@ -43,6 +43,7 @@ from lawow.formats.dex.symbols import (
     parse_method_descriptor,
 )
 from lawow.formats.dex.transplant import copy_body, copy_method, transplant_class
+from lawow.formats.dex.verify import Issue, verify_dex
 from lawow.formats.dex.views import ClassView, FieldView, MethodView
 from lawow.formats.dex.writer import drop_classes
 
@@ -68,6 +69,7 @@ __all__ = [
     "FieldSource",
     "FieldView",
     "Instruction",
+    "Issue",
     "MethodRef",
     "MethodSource",
     "MethodView",
@@ -83,4 +85,5 @@ __all__ = [
     "parse_method_descriptor",
     "read_dex",
     "transplant_class",
+    "verify_dex",
 ]

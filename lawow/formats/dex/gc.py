@@ -10,24 +10,25 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, compress
+from typing import TypeVar
 
 from lawow.errors import FormatError
 from lawow.formats.dex.layout import Cuts, item_cuts, proto_type_lists, row_cuts, shift
 from lawow.formats.dex.leb128 import put_uleb128, read_uleb128
-from lawow.formats.dex.mark import ID_TABLES, Marks, MemberPlace, id_rows, mark_ids
+from lawow.formats.dex.mark import ID_TABLES, Marks, MemberPlace, mark_ids
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ID_BYTES, NO_INDEX, ItemType
+from lawow.formats.dex.tables import field_rows, handle_rows, method_rows, proto_rows
 from lawow.formats.dex.walk import Form
 
 __all__ = ["collect_garbage"]
 
 _MARKERS = (b"~~D8{", b"~~R8{", b"~~L8{")
 _U32 = struct.Struct("<I")
-_MEMBER_ID = struct.Struct("<HHI")
-_FIRST_INVOKE_HANDLE = 4
+_Row = TypeVar("_Row")
 
 
 def collect_garbage(data: bytes | memoryview) -> bytes:
@@ -116,28 +117,50 @@ class _Renumbering:
         self.out[: len(raw)] = raw
 
     def _id_rows(self) -> None:
+        """Rewrite the rows that stay; those that nobody uses may hold anything and are cut."""
         strings, types, protos = self.new[: IndexKind.PROTO + 1]
-        start = self._row(ItemType.TYPE_ID_ITEM)
-        renumbered = [strings[index] for index in self.dex.type_ids]
-        struct.pack_into(f"<{len(renumbered)}I", self.out, start, *renumbered)
-        place = self._row(ItemType.PROTO_ID_ITEM)
-        for (shorty, return_type, _), is_used in self._rows(IndexKind.PROTO):
-            if is_used:
-                struct.pack_into("<II", self.out, place, strings[shorty], types[return_type])
-            place += ID_BYTES[ItemType.PROTO_ID_ITEM]
-        for kind, second in ((IndexKind.FIELD, types), (IndexKind.METHOD, protos)):
-            place = self._row(ID_TABLES[kind])
-            for (owner, what, name), is_used in self._rows(kind):
-                if is_used:
-                    _MEMBER_ID.pack_into(self.out, place, types[owner], second[what], strings[name])
-                place += _MEMBER_ID.size
+        self._rewrite(
+            IndexKind.TYPE,
+            "<I",
+            ((index, (strings[text],)) for index, text in self._used(IndexKind.TYPE, self.dex.type_ids)),
+        )
+        self._rewrite(
+            IndexKind.PROTO,
+            "<II",
+            (
+                (index, (strings[row.shorty_idx], types[row.return_type_idx]))
+                for index, row in self._used(IndexKind.PROTO, proto_rows(self.dex))
+            ),
+        )
+        self._rewrite(
+            IndexKind.FIELD,
+            "<HHI",
+            (
+                (index, (types[row.class_idx], types[row.type_idx], strings[row.name_idx]))
+                for index, row in self._used(IndexKind.FIELD, field_rows(self.dex))
+            ),
+        )
+        self._rewrite(
+            IndexKind.METHOD,
+            "<HHI",
+            (
+                (index, (types[row.class_idx], protos[row.proto_idx], strings[row.name_idx]))
+                for index, row in self._used(IndexKind.METHOD, method_rows(self.dex))
+            ),
+        )
+
+    def _used(self, kind: IndexKind, rows: Sequence[_Row]) -> Iterator[tuple[int, _Row]]:
+        return compress(enumerate(rows), self.marks.used[kind])
+
+    def _rewrite(self, kind: IndexKind, layout: str, rows: Iterable[tuple[int, tuple[int, ...]]]) -> None:
+        start = self._row(ID_TABLES[kind])
+        pack_into = struct.Struct(layout).pack_into
+        for index, numbers in rows:
+            pack_into(self.out, start + ID_BYTES[ID_TABLES[kind]] * index, *numbers)
 
     def _row(self, item: ItemType) -> int:
         section = self.dex.sections.get(item)
         return section.offset if section else 0
-
-    def _rows(self, kind: IndexKind) -> list[tuple[tuple[int, ...], int]]:
-        return list(zip(id_rows(self.dex, ID_TABLES[kind]), self.marks.used[kind], strict=True))
 
     def _class_defs(self) -> None:
         strings, types = self.new[IndexKind.STRING], self.new[IndexKind.TYPE]
@@ -187,7 +210,7 @@ class _Renumbering:
 
     def _method_handles(self) -> None:
         place = self._row(ItemType.METHOD_HANDLE_ITEM) + 4
-        for kind, _, index, _ in id_rows(self.dex, ItemType.METHOD_HANDLE_ITEM):
-            new = self.new[IndexKind.FIELD if kind < _FIRST_INVOKE_HANDLE else IndexKind.METHOD]
-            struct.pack_into("<H", self.out, place, new[index])
+        for row in handle_rows(self.dex):
+            new = self.new[IndexKind.FIELD if row.names_field else IndexKind.METHOD]
+            struct.pack_into("<H", self.out, place, new[row.field_or_method_id])
             place += ID_BYTES[ItemType.METHOD_HANDLE_ITEM]

@@ -7,7 +7,7 @@ and call sites have no symbol; a value that holds one decodes to its bare index.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from lawow.errors import FormatError
@@ -31,10 +31,12 @@ __all__ = [
     "read_annotations_directory",
     "read_class_data",
     "read_encoded_array",
+    "read_offset_list",
     "read_tries",
 ]
 
 _MAX_NESTING = 64  # of arrays and annotations inside of values; compilers make 3
+_DIRECTORY_HEAD = struct.Struct("<4I")
 _VISIBILITIES = (0, 1, 2)
 
 
@@ -71,18 +73,22 @@ class TryItem(NamedTuple):
     handlers: tuple[CatchHandler, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotationsDirectory:
-    """An annotations_directory_item: offsets of annotation sets, by field and method index."""
+class AnnotationsDirectory(NamedTuple):
+    """An annotations_directory_item; rows are (member index, offset of an annotation set or ref list)."""
 
     class_annotations_off: int = 0
-    fields: dict[int, int] = field(default_factory=dict)
-    methods: dict[int, int] = field(default_factory=dict)
-    parameters: dict[int, int] = field(default_factory=dict)
+    fields: tuple[tuple[int, int], ...] = ()
+    methods: tuple[tuple[int, int], ...] = ()
+    parameters: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the item in the file."""
+        return 16 + 8 * (len(self.fields) + len(self.methods) + len(self.parameters))
 
 
-def read_class_data(dex: Dex, offset: int) -> ClassData:
-    """Decode the class_data_item at `offset`."""
+def read_class_data(dex: Dex, offset: int) -> tuple[ClassData, int]:
+    """Decode the class_data_item at `offset`; return it and its end."""
     section = dex.require_item(ItemType.CLASS_DATA_ITEM, offset)
     data = dex.data
     sizes = []
@@ -99,8 +105,7 @@ def read_class_data(dex: Dex, offset: int) -> ClassData:
         groups.append(members)
     if position > section.end:
         raise FormatError("item runs past its section", structure="class_data_item", offset=offset)
-    dex.claim(ItemType.CLASS_DATA_ITEM, position - offset)
-    return ClassData(*groups)
+    return ClassData(*groups), position
 
 
 def _read_members(
@@ -136,6 +141,7 @@ def read_tries(dex: Dex, code: CodeItem) -> tuple[TryItem, ...]:
                 "try_item runs past the code", found=start_addr + insn_count, allowed=code.insns_size
             )
         tries.append(TryItem(start_addr, insn_count, handlers[handler_off]))
+    dex.claim(ItemType.CODE_ITEM, sum(len(entry.handlers) for entry in tries))
     return tuple(tries)
 
 
@@ -157,37 +163,46 @@ def _read_handlers(dex: Dex, reader: ByteReader) -> dict[int, tuple[CatchHandler
 
 def read_annotations_directory(dex: Dex, offset: int) -> tuple[AnnotationsDirectory, int]:
     """Decode the annotations_directory_item at `offset`; return it and its end."""
-    reader = _reader(dex, ItemType.ANNOTATIONS_DIRECTORY_ITEM, offset)
-    class_annotations_off = reader.read_u32()
-    sizes = [reader.read_u32() for _ in range(3)]
-    if 8 * sum(sizes) > reader.remaining:
-        raise reader.fail("too many entries", found=sizes, allowed=reader.remaining // 8)
-    groups = [{reader.read_u32(): reader.read_u32() for _ in range(size)} for size in sizes]
-    return AnnotationsDirectory(class_annotations_off, *groups), reader.offset
+    end = dex.require_item(ItemType.ANNOTATIONS_DIRECTORY_ITEM, offset).end
+    if offset + _DIRECTORY_HEAD.size > end:
+        raise FormatError("is cut off", structure="annotations_directory_item", offset=offset)
+    class_annotations_off, *sizes = _DIRECTORY_HEAD.unpack_from(dex.data, offset)
+    first = offset + _DIRECTORY_HEAD.size
+    if first + 8 * sum(sizes) > end:
+        raise FormatError("too many rows", structure="annotations_directory_item", offset=offset, found=sizes)
+    numbers = struct.unpack_from(f"<{2 * sum(sizes)}I", dex.data, first)
+    rows = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    fields, methods = sizes[0], sizes[0] + sizes[1]
+    directory = AnnotationsDirectory(
+        class_annotations_off, rows[:fields], rows[fields:methods], rows[methods:]
+    )
+    return directory, offset + directory.size_bytes
 
 
 def read_annotation_set(dex: Dex, offset: int) -> tuple[tuple[Annotation, ...], int]:
     """Decode the annotation_set_item at `offset`; return its annotations and its end."""
-    offsets, end = _read_offsets(dex, ItemType.ANNOTATION_SET_ITEM, offset)
-    return tuple(dex.decoded(ItemType.ANNOTATION_ITEM, place, read_annotation_item) for place in offsets), end
+    offsets = read_offset_list(dex, ItemType.ANNOTATION_SET_ITEM, offset)
+    decoded = tuple(dex.decoded(ItemType.ANNOTATION_ITEM, place, read_annotation_item) for place in offsets)
+    return decoded, offset + 4 + 4 * len(offsets)
 
 
 def read_annotation_set_ref_list(dex: Dex, offset: int) -> tuple[tuple[tuple[Annotation, ...], ...], int]:
     """Decode the annotation_set_ref_list at `offset`: a set for each parameter, maybe empty; and its end."""
-    offsets, end = _read_offsets(dex, ItemType.ANNOTATION_SET_REF_LIST, offset)
+    offsets = read_offset_list(dex, ItemType.ANNOTATION_SET_REF_LIST, offset)
     sets = tuple(
         dex.decoded(ItemType.ANNOTATION_SET_ITEM, place, read_annotation_set) if place else ()
         for place in offsets
     )
-    return sets, end
+    return sets, offset + 4 + 4 * len(offsets)
 
 
-def _read_offsets(dex: Dex, item: ItemType, offset: int) -> tuple[list[int], int]:
-    reader = _reader(dex, item, offset)
-    size = reader.read_u32()
-    if 4 * size > reader.remaining:
-        raise reader.fail("size is too large", found=size, allowed=reader.remaining // 4)
-    return [reader.read_u32() for _ in range(size)], reader.offset
+def read_offset_list(dex: Dex, item: ItemType, offset: int) -> tuple[int, ...]:
+    """Return the offsets in an annotation_set_item or annotation_set_ref_list."""
+    end = dex.require_item(item, offset).end
+    size = int.from_bytes(dex.data[offset : offset + 4], "little")
+    if offset + 4 + 4 * size > end:
+        raise FormatError("size is too large", structure=item_name(item), offset=offset, found=size)
+    return struct.unpack_from(f"<{size}I", dex.data, offset + 4)
 
 
 def read_annotation_item(dex: Dex, offset: int) -> tuple[Annotation, int]:

@@ -17,6 +17,13 @@ def read_uleb128(data: bytes, offset: int) -> tuple[int, int]:
     position = offset
     result = shift = 0
     try:
+        # Nine of ten numbers take one byte or two.
+        first = data[offset]
+        if first < 0x80:
+            return first, offset + 1
+        second = data[offset + 1]
+        if second < 0x80:
+            return first & 0x7F | second << 7, offset + 2
         while True:
             byte = data[position]
             position += 1

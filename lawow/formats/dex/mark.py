@@ -6,23 +6,23 @@ sites. Ids that used ids are made of are used too. `collect_garbage` takes it fr
 
 from __future__ import annotations
 
-import struct
 import sys
 from array import array
 from collections.abc import Iterable
+from itertools import compress
 from typing import NamedTuple
 
 from lawow.errors import FormatError
 from lawow.formats.dex.code import IndexPlaces, find_indexes
-from lawow.formats.dex.layout import proto_type_lists
 from lawow.formats.dex.leb128 import read_uleb128
 from lawow.formats.dex.opcodes import IndexKind
-from lawow.formats.dex.reach import Reach, disjoint, find_reach, require_inside
+from lawow.formats.dex.reach import Reach, disjoint, find_reach
 from lawow.formats.dex.reader import Dex
-from lawow.formats.dex.spec import ID_BYTES, NO_INDEX, ItemType, item_name
+from lawow.formats.dex.spec import NO_INDEX, ItemType, item_name
+from lawow.formats.dex.tables import field_rows, handle_rows, method_rows, proto_rows
 from lawow.formats.dex.walk import Place, walk_annotation, walk_array, walk_debug_info, walk_handlers
 
-__all__ = ["ID_TABLES", "Marks", "MemberPlace", "code_units_of_file", "id_rows", "mark_ids"]
+__all__ = ["ID_TABLES", "Marks", "MemberPlace", "code_units_of_file", "mark_ids"]
 
 # The tables whose rows can go, in the order of IndexKind. Call sites and method handles always stay.
 ID_TABLES = (
@@ -32,13 +32,6 @@ ID_TABLES = (
     ItemType.FIELD_ID_ITEM,
     ItemType.METHOD_ID_ITEM,
 )
-_ROW = {
-    ItemType.PROTO_ID_ITEM: struct.Struct("<III"),
-    ItemType.FIELD_ID_ITEM: struct.Struct("<HHI"),
-    ItemType.METHOD_ID_ITEM: struct.Struct("<HHI"),
-    ItemType.METHOD_HANDLE_ITEM: struct.Struct("<HHHH"),
-}
-_FIRST_INVOKE_HANDLE = 4  # method handle types below it name a field
 
 
 class MemberPlace(NamedTuple):
@@ -96,15 +89,6 @@ def code_units_of_file(data: bytes) -> array[int]:
     if sys.byteorder == "big":
         units.byteswap()
     return units
-
-
-def id_rows(dex: Dex, item: ItemType) -> list[tuple[int, ...]]:
-    """Return the rows of proto_ids, field_ids, method_ids or method_handles as they stand in the file."""
-    section = dex.sections.get(item)
-    if section is None:
-        return []
-    end = section.offset + ID_BYTES[item] * section.size
-    return list(_ROW[item].iter_unpack(memoryview(dex.data)[section.offset : end]))
 
 
 def _mark_class_defs(marks: Marks) -> None:
@@ -184,29 +168,24 @@ def _mark_items(marks: Marks) -> None:
 
 
 def _mark_method_handles(marks: Marks) -> None:
-    for kind, _, index, _ in id_rows(marks.dex, ItemType.METHOD_HANDLE_ITEM):
-        marks.use(IndexKind.FIELD if kind < _FIRST_INVOKE_HANDLE else IndexKind.METHOD, (index,))
+    for row in handle_rows(marks.dex):
+        marks.use(IndexKind.FIELD if row.names_field else IndexKind.METHOD, (row.field_or_method_id,))
 
 
 def _mark_rows(marks: Marks) -> None:
     """Ids are made of ids: members of protos and types, those of types, all of strings."""
     dex, used = marks.dex, marks.used
-    methods = _used_rows(marks, IndexKind.METHOD)
-    fields = _used_rows(marks, IndexKind.FIELD)
-    marks.use(IndexKind.TYPE, {row[0] for row in methods + fields} | {row[1] for row in fields})
-    marks.use(IndexKind.PROTO, {row[1] for row in methods})
-    protos = _used_rows(marks, IndexKind.PROTO)
-    marks.use(IndexKind.TYPE, {row[1] for row in protos})
+    methods = list(compress(method_rows(dex), used[IndexKind.METHOD]))
+    fields = list(compress(field_rows(dex), used[IndexKind.FIELD]))
+    marks.use(IndexKind.TYPE, {row.class_idx for row in fields} | {row.class_idx for row in methods})
+    marks.use(IndexKind.TYPE, {row.type_idx for row in fields})
+    marks.use(IndexKind.PROTO, {row.proto_idx for row in methods})
+    protos = list(compress(proto_rows(dex), used[IndexKind.PROTO]))
+    marks.use(IndexKind.TYPE, {row.return_type_idx for row in protos})
     lists = marks.reach.of(ItemType.TYPE_LIST)
-    require_inside(dex, ItemType.TYPE_LIST, proto_type_lists(dex))
-    lists.update(row[2] for row in protos if row[2])
+    lists.update(row.parameters_off for row in protos if row.parameters_off)
     for offset in lists:
         marks.use(IndexKind.TYPE, dex.type_list(offset))
-    strings = {row[2] for row in methods + fields} | {row[0] for row in protos}
-    strings.update(dex.type_ids[index] for index, is_used in enumerate(used[IndexKind.TYPE]) if is_used)
-    marks.use(IndexKind.STRING, strings)
-
-
-def _used_rows(marks: Marks, kind: IndexKind) -> list[tuple[int, ...]]:
-    rows = id_rows(marks.dex, ID_TABLES[kind])
-    return [row for row, is_used in zip(rows, marks.used[kind], strict=True) if is_used]
+    marks.use(IndexKind.STRING, {row.name_idx for row in fields} | {row.name_idx for row in methods})
+    marks.use(IndexKind.STRING, {row.shorty_idx for row in protos})
+    marks.use(IndexKind.STRING, compress(dex.type_ids, used[IndexKind.TYPE]))

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lawow.errors import FormatError
+from lawow.formats.dex.items import AnnotationsDirectory, read_annotations_directory, read_offset_list
 from lawow.formats.dex.leb128 import read_uleb128
 from lawow.formats.dex.spec import ALIGNMENT, ItemType, item_name
 
 if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
 
-__all__ = ["CodeOffset", "Directory", "Reach", "disjoint", "find_reach", "require_inside"]
+__all__ = ["CodeOffset", "Reach", "disjoint", "find_reach", "require_inside"]
 
 _U32 = struct.Struct("<I")
 _CODE_HEAD_BYTES = 16
@@ -33,15 +34,6 @@ class CodeOffset(NamedTuple):
     value: int
 
 
-class Directory(NamedTuple):
-    """An annotations_directory_item; rows are (member index, offset of a set or of a ref list)."""
-
-    class_annotations_off: int
-    fields: list[tuple[int, int]]
-    methods: list[tuple[int, int]]
-    parameters: list[tuple[int, int]]
-
-
 @dataclass(slots=True)
 class Reach:
     """Offsets of all reached items, by section, and what they point to."""
@@ -49,7 +41,7 @@ class Reach:
     code_offsets: dict[int, list[CodeOffset]] = field(default_factory=dict)  # by class_data_item
     class_data_end: dict[int, int] = field(default_factory=dict)
     debug_info_of: dict[int, int] = field(default_factory=dict)  # by code_item
-    directories: dict[int, Directory] = field(default_factory=dict)
+    directories: dict[int, AnnotationsDirectory] = field(default_factory=dict)
     ref_lists: dict[int, tuple[int, ...]] = field(default_factory=dict)
     sets: dict[int, tuple[int, ...]] = field(default_factory=dict)
     items: dict[ItemType, set[int]] = field(default_factory=dict)
@@ -164,20 +156,20 @@ def _reach_annotations(dex: Dex, reach: Reach) -> None:
     lists = reach.of(ItemType.ANNOTATION_SET_REF_LIST)
 
     def walk_directory(offset: int) -> int:
-        directory = reach.directories[offset] = _read_directory(dex, offset)
+        directory, end = read_annotations_directory(dex, offset)
+        reach.directories[offset] = directory
         sets.add(directory.class_annotations_off)
         sets.update([place for _, place in directory.fields + directory.methods])
         lists.update([place for _, place in directory.parameters])
-        rows = len(directory.fields) + len(directory.methods) + len(directory.parameters)
-        return offset + 16 + 8 * rows
+        return end
 
     def walk_list(offset: int) -> int:
-        reach.ref_lists[offset] = _read_offsets(dex, ItemType.ANNOTATION_SET_REF_LIST, offset)
+        reach.ref_lists[offset] = read_offset_list(dex, ItemType.ANNOTATION_SET_REF_LIST, offset)
         sets.update(reach.ref_lists[offset])
         return offset + 4 + 4 * len(reach.ref_lists[offset])
 
     def walk_set(offset: int) -> int:
-        reach.sets[offset] = _read_offsets(dex, ItemType.ANNOTATION_SET_ITEM, offset)
+        reach.sets[offset] = read_offset_list(dex, ItemType.ANNOTATION_SET_ITEM, offset)
         items.update(reach.sets[offset])
         return offset + 4 + 4 * len(reach.sets[offset])
 
@@ -188,26 +180,3 @@ def _reach_annotations(dex: Dex, reach: Reach) -> None:
     sets.discard(0)
     disjoint(dex, ItemType.ANNOTATION_SET_ITEM, sets, walk_set)
     require_inside(dex, ItemType.ANNOTATION_ITEM, items)
-
-
-def _read_directory(dex: Dex, offset: int) -> Directory:
-    end = dex.sections[ItemType.ANNOTATIONS_DIRECTORY_ITEM].end
-    if offset + 16 > end:
-        raise FormatError("is cut off", structure="annotations_directory_item", offset=offset)
-    class_off, *sizes = struct.unpack_from("<4I", dex.data, offset)
-    if offset + 16 + 8 * sum(sizes) > end:
-        raise FormatError(
-            "too many entries", structure="annotations_directory_item", offset=offset, found=sizes
-        )
-    numbers = struct.unpack_from(f"<{2 * sum(sizes)}I", dex.data, offset + 16)
-    rows = list(zip(numbers[::2], numbers[1::2], strict=True))
-    fields, methods = sizes[0], sizes[0] + sizes[1]
-    return Directory(class_off, rows[:fields], rows[fields:methods], rows[methods:])
-
-
-def _read_offsets(dex: Dex, item: ItemType, offset: int) -> tuple[int, ...]:
-    end = dex.sections[item].end
-    size = int.from_bytes(dex.data[offset : offset + 4], "little")
-    if offset + 4 + 4 * size > end:
-        raise FormatError("size is too large", structure=item_name(item), offset=offset, found=size)
-    return struct.unpack_from(f"<{size}I", dex.data, offset + 4)

@@ -33,8 +33,11 @@ _MEMBER_ID = struct.Struct("<HHI")
 _CODE_ITEM = struct.Struct("<HHHHII")
 _CLASS_DEF = struct.Struct("<8I")
 
-# R8 lets methods share code items; more sharing than this is an attack on whoever reads all methods.
+# What may be shared, and how often it may be read for that in all: R8 lets methods share code items, classes
+# share lists of interfaces, protos the types that they are spelled with. More is an attack on whoever reads all.
 _CODE_SHARING = 16
+_INTERFACES_PER_CLASS = 1_000
+_PROTO_TEXT_PER_BYTE = 64
 
 _Value = TypeVar("_Value")
 
@@ -94,6 +97,8 @@ class Dex:
         )
         self._unclaimed = {section.item: section.end - section.offset for section in self.map_list}
         self._unclaimed[ItemType.CODE_ITEM] = _CODE_SHARING * self._unclaimed.get(ItemType.CODE_ITEM, 0)
+        self._unclaimed[ItemType.CLASS_DEF_ITEM] = _INTERFACES_PER_CLASS * len(self.class_defs)
+        self._unclaimed[ItemType.PROTO_ID_ITEM] = _PROTO_TEXT_PER_BYTE * len(data)
         self._strings: dict[int, str] = {}
         self._types: dict[int, str] = {}
         self._protos: dict[int, str] = {}
@@ -161,7 +166,7 @@ class Dex:
     def decoded(
         self, item: ItemType, offset: int, decode: Callable[[Dex, int], tuple[_Value, int]]
     ) -> _Value:
-        """Return the item at `offset`, decoded once. `decode(dex, offset)` gives value and end of the item."""
+        """Return the item at `offset`, decoded once. `decode(dex, offset)` gives value and end."""
         key = (item, offset)
         if key not in self._decoded:
             section = self.require_item(item, offset)
@@ -235,8 +240,9 @@ class Dex:
         if descriptor is None:
             row = self.row_offset(ItemType.PROTO_ID_ITEM, index)
             _, return_type, parameters_off = _PROTO_ID.unpack_from(self.data, row)
-            parameters = "".join(map(self.type, self.type_list(parameters_off)))
-            descriptor = self._protos[index] = f"({parameters}){self.type(return_type)}"
+            parameters = list(map(self.type, self.type_list(parameters_off)))
+            self.claim(ItemType.PROTO_ID_ITEM, sum(map(len, parameters)))
+            descriptor = self._protos[index] = f"({''.join(parameters)}){self.type(return_type)}"
         return descriptor
 
     def field(self, index: int) -> FieldRef:

@@ -70,7 +70,7 @@ class FieldView:
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """Annotations of the field."""
-        return self.owner.annotation_set(self.owner.annotations_directory.fields.get(self.index, 0))
+        return self.owner.annotation_set(self.owner.annotated_fields.get(self.index, 0))
 
 
 class MethodView:
@@ -146,12 +146,12 @@ class MethodView:
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """Annotations of the method."""
-        return self.owner.annotation_set(self.owner.annotations_directory.methods.get(self.index, 0))
+        return self.owner.annotation_set(self.owner.annotated_methods.get(self.index, 0))
 
     @property
     def parameter_annotations(self) -> tuple[tuple[Annotation, ...], ...]:
         """Annotations of the parameters, one tuple each; empty when no parameter has any."""
-        offset = self.owner.annotations_directory.parameters.get(self.index, 0)
+        offset = self.owner.annotated_parameters.get(self.index, 0)
         if not offset:
             return ()
         return self.owner.dex.decoded(ItemType.ANNOTATION_SET_REF_LIST, offset, read_annotation_set_ref_list)
@@ -193,10 +193,17 @@ class ClassView:
         index = self.definition.superclass_idx
         return None if index == NO_INDEX else self.dex.type(index)
 
+    @cached_property
+    def interface_indexes(self) -> tuple[int, ...]:
+        """Type indexes of the implemented interfaces, in their order."""
+        indexes = self.dex.type_list(self.definition.interfaces_off)
+        self.dex.claim(ItemType.CLASS_DEF_ITEM, len(indexes))
+        return indexes
+
     @property
     def interfaces(self) -> tuple[str, ...]:
         """Descriptors of the implemented interfaces, in their order."""
-        return tuple(map(self.dex.type, self.dex.type_list(self.definition.interfaces_off)))
+        return tuple(map(self.dex.type, self.interface_indexes))
 
     @property
     def source_file(self) -> str | None:
@@ -208,7 +215,11 @@ class ClassView:
     def class_data(self) -> ClassData:
         """Members as indexes; empty for a class without any."""
         offset = self.definition.class_data_off
-        return read_class_data(self.dex, offset) if offset else ClassData()
+        if not offset:
+            return ClassData()
+        class_data, end = read_class_data(self.dex, offset)
+        self.dex.claim(ItemType.CLASS_DATA_ITEM, end - offset)  # no two classes share one
+        return class_data
 
     @cached_property
     def fields(self) -> tuple[FieldView, ...]:
@@ -257,6 +268,21 @@ class ClassView:
         if not offset:
             return AnnotationsDirectory()
         return self.dex.decoded(ItemType.ANNOTATIONS_DIRECTORY_ITEM, offset, read_annotations_directory)
+
+    @cached_property
+    def annotated_fields(self) -> dict[int, int]:
+        """Offset of the annotation set by index of the field."""
+        return dict(self.annotations_directory.fields)
+
+    @cached_property
+    def annotated_methods(self) -> dict[int, int]:
+        """Offset of the annotation set by index of the method."""
+        return dict(self.annotations_directory.methods)
+
+    @cached_property
+    def annotated_parameters(self) -> dict[int, int]:
+        """Offset of the annotation_set_ref_list by index of the method."""
+        return dict(self.annotations_directory.parameters)
 
     def annotation_set(self, offset: int) -> tuple[Annotation, ...]:
         """Return the annotations of the annotation_set_item at `offset`; none for offset 0."""

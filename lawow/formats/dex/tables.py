@@ -1,0 +1,90 @@
+"""Rows of the id tables, as numbers with the format's names."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from lawow.formats.dex.spec import ID_BYTES, ItemType
+
+if TYPE_CHECKING:
+    from lawow.formats.dex.reader import Dex
+
+__all__ = [
+    "FieldId",
+    "MethodHandle",
+    "MethodId",
+    "ProtoId",
+    "field_rows",
+    "handle_rows",
+    "method_rows",
+    "proto_rows",
+]
+
+_FIRST_INVOKE = 4
+
+
+class ProtoId(NamedTuple):
+    """A proto_id_item."""
+
+    shorty_idx: int
+    return_type_idx: int
+    parameters_off: int
+
+
+class FieldId(NamedTuple):
+    """A field_id_item."""
+
+    class_idx: int
+    type_idx: int
+    name_idx: int
+
+
+class MethodId(NamedTuple):
+    """A method_id_item."""
+
+    class_idx: int
+    proto_idx: int
+    name_idx: int
+
+
+class MethodHandle(NamedTuple):
+    """A method_handle_item."""
+
+    method_handle_type: int
+    unused_1: int
+    field_or_method_id: int
+    unused_2: int
+
+    @property
+    def names_field(self) -> bool:
+        """Whether it reads or writes a field; otherwise it calls a method."""
+        return self.method_handle_type < _FIRST_INVOKE
+
+
+def _rows(dex: Dex, item: ItemType, layout: str) -> list[tuple[int, ...]]:
+    section = dex.sections.get(item)
+    if section is None:
+        return []
+    end = section.offset + ID_BYTES[item] * section.size
+    return list(struct.iter_unpack(layout, memoryview(dex.data)[section.offset : end]))
+
+
+def proto_rows(dex: Dex) -> list[ProtoId]:
+    """Return proto_ids."""
+    return [ProtoId._make(row) for row in _rows(dex, ItemType.PROTO_ID_ITEM, "<III")]
+
+
+def field_rows(dex: Dex) -> list[FieldId]:
+    """Return field_ids."""
+    return [FieldId._make(row) for row in _rows(dex, ItemType.FIELD_ID_ITEM, "<HHI")]
+
+
+def method_rows(dex: Dex) -> list[MethodId]:
+    """Return method_ids."""
+    return [MethodId._make(row) for row in _rows(dex, ItemType.METHOD_ID_ITEM, "<HHI")]
+
+
+def handle_rows(dex: Dex) -> list[MethodHandle]:
+    """Return method_handles."""
+    return [MethodHandle._make(row) for row in _rows(dex, ItemType.METHOD_HANDLE_ITEM, "<HHHH")]
