@@ -7,7 +7,9 @@ import socket
 
 from lawow.errors import Refused, UsageError
 
-__all__ = ["open_listener", "require_tls_beyond_loopback", "url_of"]
+__all__ = ["BACKLOG", "open_listener", "require_tls_beyond_loopback", "url_of"]
+
+BACKLOG = 512
 
 
 def require_tls_beyond_loopback(host: str, *, has_tls: bool) -> None:
@@ -27,6 +29,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)  # from here on a client waits instead of being refused
     except OSError as error:
         listener.close()
         raise OSError(error.errno, error.strerror, f"{host} port {port}") from None

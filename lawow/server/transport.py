@@ -22,11 +22,11 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lawow.limits import EDGE, EdgeLimits
+from lawow.server.listener import BACKLOG
 from lawow.server.problems import Problem
 
 __all__ = ["Bounds", "EdgeServer", "GuardedProtocol"]
 
-BACKLOG = 512
 PIPELINED_REQUESTS = 16
 FRAMING_PER_BODY_BYTE = 8
 """A chunk of one byte costs five bytes of framing; who sends more than this is not sending a body."""

@@ -1,0 +1,28 @@
+"""An edge whose limits a test chooses: ``python -m tests.server.small_edge DATA LIMITS_AS_JSON [CERT KEY]``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from lawow.limits import EDGE
+from lawow.server.app import Edge, serve
+from lawow.server.listener import open_listener, url_of
+from lawow.server.log import EventLog
+from lawow.server.tls import server_context
+
+
+def main(data: str, limits: str, *tls: str) -> None:
+    """Serve on a free port of loopback and print the URL."""
+    chosen = replace(EDGE, **json.loads(limits))
+    context = server_context(Path(tls[0]), Path(tls[1])) if tls else None
+    listener = open_listener("127.0.0.1", 0)
+    edge = Edge(Path(data), EventLog(), chosen)
+    print(json.dumps({"url": url_of("127.0.0.1", listener, has_tls=bool(tls))}), flush=True)
+    serve(edge, listener, context, chosen)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
