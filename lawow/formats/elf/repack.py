@@ -26,6 +26,7 @@ from lawow.formats.elf.reader import (
 
 __all__ = ["repack_elf"]
 
+_LARGEST_PAGE_BYTES = 0x10000  # the largest page of arm64; padding to more would be a bomb
 _RIGHTS = SegmentFlag.WRITE | SegmentFlag.EXECUTE
 
 
@@ -46,6 +47,10 @@ def repack_elf(data: bytes, *, page_bytes: int | None = None) -> bytes:
     if not elf.loads or elf.loads[0].offset or not elf.sections or not elf.section_names_index:
         raise FormatError("has no headers to repack by", structure="ELF header")
     page = page_bytes or min(max(segment.alignment, 1) for segment in elf.loads)
+    if page > _LARGEST_PAGE_BYTES:
+        raise FormatError(
+            "are aligned too widely", structure="program headers", found=page, allowed=_LARGEST_PAGE_BYTES
+        )
     groups = _group_by_page(elf.loads, page)
     out, moved = _lay_out(elf, groups, page)
     segments = _move_segments(elf, groups, moved, page)
