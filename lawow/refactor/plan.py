@@ -128,9 +128,8 @@ def _class_view(holder: AppDex, descriptor: str) -> ClassView:
     """Return the class with its members and annotations read, so that later steps find them sound."""
     try:
         view = holder.dex.class_def(descriptor)
-        _ = view.annotations
-        for member in (*view.fields, *view.methods):
-            _ = member.annotations
+        _ = view.annotations, [item.annotations for item in view.fields]
+        _ = [item.annotations for item in view.methods]
     except FormatError as error:
         raise error.within(holder.name) from None
     return view
