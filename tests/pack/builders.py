@@ -1,0 +1,65 @@
+"""App modules to pack, made from nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import wasmtime
+
+__all__ = ["FIBONACCI", "app_tree", "snapshot", "wat"]
+
+FIBONACCI = """
+(module
+  (func $fib (export "fib") (param i32) (result i32)
+    (if (result i32) (i32.lt_s (local.get 0) (i32.const 2)) (then (local.get 0))
+      (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                     (call $fib (i32.sub (local.get 0) (i32.const 2))))))))
+"""
+
+MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
+<manifest xmlns:android="http://schemas.android.com/apk/res/android"{package}><application /></manifest>
+"""
+GRADLE = """
+plugins { id 'com.android.application' }
+// namespace 'not.this'
+android {
+    namespace 'com.example.app'
+    defaultConfig { minSdk 29 }
+}
+"""
+
+
+def wat(text: str) -> bytes:
+    """Assemble a module."""
+    return bytes(wasmtime.wat2wasm(text))
+
+
+def app_tree(
+    folder: Path,
+    modules: dict[str, bytes] | None = None,
+    *,
+    gradle: str | None = GRADLE,
+    script: str = "build.gradle",
+    package: str = "",
+) -> Path:
+    """Make an app module in `folder` and return it; by default with one module, fibonacci.wasm."""
+    main = folder / "src" / "main"
+    (main / "wasm").mkdir(parents=True)
+    attribute = f' package="{package}"' if package else ""
+    (main / "AndroidManifest.xml").write_text(MANIFEST.format(package=attribute))
+    if gradle is not None:
+        (folder / script).write_text(gradle)
+    for name, data in ({"fibonacci.wasm": wat(FIBONACCI)} if modules is None else modules).items():
+        (main / "wasm" / name).write_bytes(data)
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """Return the digest of every file, and an empty text for every folder, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else ""
+        for path in sorted(folder.rglob("*"))
+    }
