@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -148,3 +150,40 @@ def mutated_fields(data: bytes, offsets: Iterable[int], width: int = 4) -> Itera
             packed = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
             changed[offset : offset + width] = packed
             yield bytes(changed[: len(data)])
+
+
+def manifest_of(apk: bytes) -> bytes:
+    """Return the compiled manifest in an APK, found without the reader that is being tested."""
+    with zipfile.ZipFile(io.BytesIO(apk)) as archive:
+        return archive.read("AndroidManifest.xml")
+
+
+def apk_with(manifest: bytes) -> bytes:
+    """Return an APK that holds just this manifest, for judges that want a whole file."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("AndroidManifest.xml", manifest)
+    return target.getvalue()
+
+
+def as_utf8(manifest: bytes, *, flags: int = 1 << 8) -> bytes:
+    """Return a compiled manifest with its UTF-16 string pool rewritten as UTF-8, which aapt makes only of
+    resources."""
+    _, header, size, count, _, _, start, _ = struct.unpack_from("<HHIIIIII", manifest, 8)
+    pool = manifest[8 : 8 + size]
+    offsets, data = b"", bytearray()
+    for (offset,) in struct.iter_unpack("<I", pool[header : header + 4 * count]):
+        (units,) = struct.unpack_from("<H", pool, start + offset)
+        text = pool[start + offset + 2 :][: 2 * units].decode("utf-16-le").encode()
+        offsets += struct.pack("<I", len(data))
+        data += utf8_length(units) + utf8_length(len(text)) + text + b"\0"
+    data += bytes(-len(data) % 4)
+    strings = header + len(offsets)
+    head = struct.pack("<HHIIIIII", 1, header, strings + len(data), count, 0, flags, strings, 0)
+    rest = manifest[8 + size :]
+    body = head + offsets + bytes(data) + rest
+    return struct.pack("<HHI", 3, 8, 8 + len(body)) + body
+
+
+def utf8_length(value: int) -> bytes:
+    return bytes((value,)) if value < 0x80 else bytes((value >> 8 | 0x80, value & 0xFF))

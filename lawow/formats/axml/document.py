@@ -37,6 +37,7 @@ _ATTRIBUTE = struct.Struct("<IIIHBBI")
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 
+_MAX_ATTRIBUTES = 0xFFFF
 _NODE_HEADER_BYTES = 16
 _COMMENT = 12  # of every node, a string index
 # What has to follow the header of a node, and which 32-bit words of it are string indices.
@@ -165,10 +166,12 @@ class Element:
         if count and size != _ATTRIBUTE.size:
             message = "has attributes of a size that cannot be edited"
             raise FormatError(message, structure="start element", found=size, allowed=_ATTRIBUTE.size)
+        # The positions of the id, class and style attributes count from 1.
+        if max(fields[5:]) > count or count == _MAX_ATTRIBUTES:
+            raise FormatError("has no room for an attribute", structure="start element", found=fields[4:])
         place = start + first + _ATTRIBUTE.size * position
         data[place:place] = packed
         fields[3], fields[4] = _ATTRIBUTE.size, count + 1
-        # The positions of the id, class and style attributes count from 1.
         fields[5:] = [index + 1 if index > position else index for index in fields[5:]]
         _ELEMENT.pack_into(data, start, *fields)
         _U32.pack_into(data, 4, len(data))
@@ -316,9 +319,9 @@ def _make_chunk(kind: int, body: bytes) -> _Chunk:
 
 def _read_chunks(data: bytes, start: int, stop: int) -> list[_Chunk]:
     chunks: list[_Chunk] = []
-    position = start
-    while position < stop:
-        reader = ByteReader(data, position, stop, structure="chunk header")
+    reader = ByteReader(data, start, stop, structure="chunk header")
+    while reader.remaining:
+        position = reader.offset
         kind, header_bytes, size = reader.read_struct(_CHUNK)
         smallest = _HEADER_BYTES.get(kind, _CHUNK.size)
         if not smallest <= header_bytes <= size <= stop - position or (header_bytes | size) % 4:
@@ -329,7 +332,7 @@ def _read_chunks(data: bytes, start: int, stop: int) -> list[_Chunk]:
         chunk = _Chunk(kind, data[position : position + size])
         _require_body(chunk, position)
         chunks.append(chunk)
-        position += size
+        reader.offset = position + size
     return chunks
 
 
