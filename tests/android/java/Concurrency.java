@@ -8,6 +8,7 @@ public final class Concurrency {
     private static final int ROUNDS = 200;
 
     public static void main(String[] arguments) throws InterruptedException {
+        Shim.load();
         final String module = arguments[0];
         final AtomicInteger good = new AtomicInteger();
         Thread[] threads = new Thread[THREADS];

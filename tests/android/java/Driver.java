@@ -16,6 +16,7 @@ import java.util.Locale;
  */
 public final class Driver {
     public static void main(String[] unused) throws IOException {
+        Shim.load();
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, "UTF-8"));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String answer = answer(line.split("\t", -1)).replace("\n", " | ");

@@ -1,0 +1,97 @@
+"""The very libraries that go into an app, on this machine: libwasmtime.so as packed, and the prebuilt glue."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lawow.pack.libraries import abi_libraries
+from lawow.resources import android_stub
+from tests.android.builders import Jvm, Sample
+from tests.android.shim import build_shim
+from tests.android.test_local_runtime import TRAPS
+from tests.tools import run
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both libraries for x86_64."""
+    folder = tmp_path_factory.mktemp("x86_64")
+    for name, data in abi_libraries("x86_64", None).files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def android_jvm(jvm: Jvm, libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Jvm:
+    """A JVM that runs the Android libraries over the stand-ins for Android's C library."""
+    shim = build_shim("x86_64", list(libraries.glob("*.so")), tmp_path_factory.mktemp("shim"))
+    return jvm.with_properties(
+        library=libraries / "liblawow.so", wasmtime=libraries / "libwasmtime.so", test_shim=shim
+    )
+
+
+@pytest.mark.parametrize("engine", ["native", "pulley"])
+def test_calls_and_traps_are_those_of_the_host_build(
+    android_jvm: Jvm, calls_module: Sample, engine: str
+) -> None:
+    name = calls_module.name
+    lines = [("local", name, export, sig, *values) for export, sig, values, _ in TRAPS]
+    fib, swap = ("local", name, "fib", "I>I", 20), ("local", name, "swap", "iF>Fi", 7, 1.5)
+    answers = android_jvm.with_properties(engine=engine).calls(fib, *lines, swap)
+    assert [answer.split()[:2] for answer in answers[1:-1]] == [["trap", code] for *_, code in TRAPS]
+    assert [answers[0], answers[-1]] == ["ok 6765", "ok [1.5, 7]"]
+
+
+def test_wasi_output_deadlines_and_the_memory_cap_work(
+    android_jvm: Jvm, calls_module: Sample, wasi_module: Sample
+) -> None:
+    limited = android_jvm.with_properties(timeout_seconds=1, memory_bytes=4 << 16)
+    text = limited.run(
+        "Driver",
+        stdin=f"local\t{wasi_module.name}\thello\ti>\t1\nlocal\t{calls_module.name}\tgrow\ti>i\t100\n"
+        f"local\t{calls_module.name}\tspin\t>\nlocal\t{wasi_module.name}\tleave\ti>\t3\n",
+    ).splitlines()
+    assert text[:3] == ["hello from wasi", "ok null", "ok -1"]
+    assert text[3].startswith("trap interrupt calls.wasm: spin: ")
+    assert text[4].endswith("the guest ended itself with status 3")
+
+
+def test_eight_threads_call_the_android_runtime_at_once(android_jvm: Jvm, calls_module: Sample) -> None:
+    assert android_jvm.run("Concurrency", calls_module.name) == "1600 of 1600\n"
+
+
+# ---- arm64, under an emulator of the processor
+
+DEADLINES, PULLEY = 2, 4
+QEMU = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
+
+
+@pytest.fixture(scope="session")
+def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both libraries for arm64, the stand-ins, and a program that plays the JVM."""
+    folder = tmp_path_factory.mktemp("arm64")
+    for name, data in abi_libraries("arm64-v8a", None).files.items():
+        (folder / name).write_bytes(data)
+    build_shim("aarch64", list(folder.glob("*.so")), folder / "shim")
+    compile_ = (sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.36", "-O1", "-w")
+    source = Path(__file__).parent / "shim" / "fake_jvm.c"
+    flags = ("-fno-sanitize=undefined", f"-I{android_stub('jni')}", "-ldl", "-lpthread")
+    run(*compile_, source, *flags, "-o", folder / "fake_jvm")
+    return folder
+
+
+@pytest.mark.parametrize("pages", [(), ("-p", "16384")], ids=["4-kb-pages", "16-kb-pages"])
+@pytest.mark.parametrize("flags", [DEADLINES, DEADLINES | PULLEY], ids=["native", "pulley"])
+def test_the_arm64_libraries_run_and_trap_in_order(
+    arm64: Path, calls_module: Sample, wasi_module: Sample, tmp_path: Path, flags: int, pages: tuple[str, ...]
+) -> None:
+    for module in (calls_module, wasi_module):
+        (tmp_path / module.file).write_bytes(module.data)
+    done = run(
+        *QEMU, *pages, arm64 / "fake_jvm", arm64 / "shim", arm64 / "liblawow.so", arm64 / "libwasmtime.so",
+        tmp_path / calls_module.file, tmp_path / wasi_module.file, str(flags), check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "all good\n"), done.stdout + done.stderr
