@@ -301,10 +301,10 @@ class Handle:
     __slots__ = ("_free", "_pointer")
 
     def __init__(self, pointer: int, free: Callable[[int], object]) -> None:
+        self._pointer: int | None = pointer or None
+        self._free = free
         if not pointer:
             raise LawowError("the WebAssembly engine is out of memory")
-        self._pointer: int | None = pointer
-        self._free = free
 
     @property
     def pointer(self) -> int:
@@ -405,10 +405,27 @@ def _frame_facts(frame: int) -> FrameFacts:
     return FrameFacts(function, functions.wasm_frame_module_offset(frame))
 
 
+_BACKTRACE = "error while executing at wasm backtrace"
+_CAUSES = "Caused by:"
+
+
 def _one_line(text: bytes) -> str:
-    """Join wasmtime's lines ("..., Caused by: 0: ...") to a sentence without its trailing NUL."""
-    lines = text.decode("utf-8", "replace").rstrip("\0").replace("Caused by:", "").splitlines()
-    return ": ".join(line.strip().removeprefix("0: ").removeprefix("1: ") for line in lines if line.strip())
+    """Return wasmtime's lines ("failed to ..., Caused by: 0: ...") as a sentence.
+
+    A backtrace before the causes is left out: the frames are read separately.
+    """
+    message = text.decode("utf-8", "replace").rstrip("\0")
+    head, found, causes = message.partition(_CAUSES)
+    if found and not head.startswith(_BACKTRACE):
+        causes = head + causes
+    lines = (line.strip() for line in (causes if found else head).splitlines())
+    return ": ".join(_without_number(line) for line in lines if line)
+
+
+def _without_number(line: str) -> str:
+    """Return ``out of bounds`` of ``1: out of bounds``."""
+    number, found, rest = line.partition(": ")
+    return rest if found and number.isdecimal() else line
 
 
 def wat_to_wasm(text: bytes) -> bytes:

@@ -57,7 +57,7 @@ TRAP_CODES = (
 """``wasmtime_trap_code_enum`` by number, as far as core modules can reach it."""
 
 _OUT_OF_FUEL = TRAP_CODES.index("out-of-fuel")
-_UNCAUGHT_EXCEPTION = 49
+_UNCAUGHT_EXCEPTION = "thrown Wasm exception"  # has no code, but a message that ends so
 
 _VALUE_TYPES = ("i32", "i64", "f32", "f64", "v128")
 """``wasmtime_valkind_t`` by number; all others are references."""
@@ -235,7 +235,7 @@ class _Store:
     """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
 
     __slots__ = (
-        "context",
+        "_context",
         "deadline_seconds",
         "engine",
         "fuel",
@@ -248,6 +248,7 @@ class _Store:
     def __init__(
         self, engine: WasmtimeEngine, memory_bytes: int, table_elements: int, fuel: int | None
     ) -> None:
+        self.token = 0  # not 0: the store has epochs
         functions = lib.library()
         self.engine = engine
         self.memory_bytes = memory_bytes
@@ -255,7 +256,7 @@ class _Store:
         self.handle = lib.Handle(
             functions.wasmtime_store_new(engine.pointer, None, None), functions.wasmtime_store_delete
         )
-        self.context: int | None = functions.wasmtime_store_context(self.handle.pointer)
+        self._context: int | None = functions.wasmtime_store_context(self.handle.pointer)
         functions.wasmtime_store_limiter(
             self.handle.pointer,
             memory_bytes,
@@ -264,7 +265,6 @@ class _Store:
             CALL.tables,
             CALL.memories,
         )
-        self.token = 0  # not 0: the store has epochs
         self.deadline_seconds = 0.0
         self.fuel = fuel
         if engine.profile.has_fuel:
@@ -275,9 +275,16 @@ class _Store:
         if engine.profile.has_epochs:
             self.token = _watch_epochs(self.handle.pointer, engine.watchdog)
 
+    @property
+    def context(self) -> int:
+        """The ``wasmtime_context_t``. It is gone with the store; then this raises `LocalProtocolError`."""
+        if self._context is None:
+            raise LocalProtocolError("this instance has been closed")
+        return self._context
+
     def close(self) -> None:
-        """Free the store; its context is gone with it."""
-        self.context = None
+        """Free the store."""
+        self._context = None
         _watched.pop(self.token, None)
         self.handle.close()
 
@@ -411,6 +418,13 @@ class WasmtimeInstance(Instance):
 
     @property
     def memory_bytes(self) -> int:
+        self._take()
+        try:
+            return self._largest_memory()
+        finally:
+            self._lock.release()
+
+    def _largest_memory(self) -> int:
         functions = lib.library()
         item, name, length = lib.ExternRecord(), c_void_p(), c_size_t()
         largest = index = 0
@@ -429,7 +443,11 @@ class WasmtimeInstance(Instance):
         if not self._store.engine.profile.has_fuel:
             return None
         left = c_uint64()
-        _require(lib.library().wasmtime_context_get_fuel(self._store.context, byref(left)))
+        self._take()
+        try:
+            _require(lib.library().wasmtime_context_get_fuel(self._store.context, byref(left)))
+        finally:
+            self._lock.release()
         return left.value
 
     def close(self) -> None:
@@ -440,10 +458,14 @@ class WasmtimeInstance(Instance):
         self._store.close()
         self._lock.release()
 
-    def _enter(self) -> None:
-        """Take the instance for one call; who entered releases the lock."""
+    def _take(self) -> None:
+        """Take the store for this thread; who took it releases the lock."""
         if not self._lock.acquire(blocking=False):
             raise LocalProtocolError("an instance serves one call at a time, and another one runs in it")
+
+    def _enter(self) -> None:
+        """Take the instance for a call, if it can still be called."""
+        self._take()
         if self._dead:
             self._lock.release()
             raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
@@ -456,7 +478,9 @@ class WasmtimeInstance(Instance):
         try:
             error = self._call(store.context, bound.target, bound.address, bound.slots, self._trap_address)
             if error or self._trap:
-                raise self._failure(error, bound.name)
+                failure = self._failure(error, bound.name)
+                if not (_is_good_end(failure) and not bound.function.results):
+                    raise failure
         finally:
             if store.token:
                 self._disarm()
@@ -494,7 +518,9 @@ class WasmtimeInstance(Instance):
             )
         if status is not None:
             return GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
-        return _limit_error(message, store) or GuestTrap("host-error", message, frames=_names(frames))
+        return _limit_error(message, store) or GuestTrap(
+            "host-error", f"the guest misused a function of its host: {message}", frames=_names(frames)
+        )
 
     def _export_kind(self, name: str) -> int | None:
         item = self._export(name)
@@ -510,15 +536,17 @@ class WasmtimeInstance(Instance):
 
     def _ready(self, name: str) -> _Bound:
         """Look an export up and remember it."""
-        if self._dead:
-            raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
-        item = self._export(name)
-        if item is None or item.kind != _FUNCTION:
-            raise UsageError(f"the module exports no function named {name!r}")
-        functions = lib.library()
-        owned = functions.wasmtime_func_type(self._store.context, item.address)
-        function = _function_type(owned)
-        functions.wasm_functype_delete(owned)
+        self._enter()
+        try:
+            item = self._export(name)
+            if item is None or item.kind != _FUNCTION:
+                raise UsageError(f"the module exports no function named {name!r}")
+            functions = lib.library()
+            owned = functions.wasmtime_func_type(self._store.context, item.address)
+            function = _function_type(owned)
+            functions.wasm_functype_delete(owned)
+        finally:
+            self._lock.release()
         if not function.is_callable:
             raise UsageError(f"{name} cannot be called from outside: its type is {function}")
         bound = self._bound[name] = _Bound(name, item, function)
@@ -526,24 +554,25 @@ class WasmtimeInstance(Instance):
 
 
 def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], store: _Store) -> LawowError:
-    """Return the error for a trap. `message` repeats the backtrace, of which only the cause is kept."""
+    """Return the error for a trap."""
     names = _names(frames)
     if code == _OUT_OF_FUEL:
         return LimitExceeded(
             "fuel", f"more than {store.fuel}", store.fuel, hint="give the call more fuel", subject=names[0]
         )
-    if code == _UNCAUGHT_EXCEPTION:
+    if code is None and message.endswith(_UNCAUGHT_EXCEPTION):
         return GuestTrap(
             "uncaught-exception", "the guest threw an exception that nobody caught", frames=names
         )
     known = code is not None and code < len(TRAP_CODES)
     name = TRAP_CODES[code] if known and code is not None else "unknown"
-    return GuestTrap(name, _cause(message), frames=names)
+    cause = message.removeprefix("wasm trap: ")
+    return GuestTrap(name, f"the guest trapped: {cause}", frames=names)
 
 
-def _cause(message: str) -> str:
-    """Return ``out of bounds memory access`` of wasmtime's long text."""
-    return f"the guest trapped: {message.rpartition('wasm trap: ')[2].rstrip()}"
+def _is_good_end(failure: LawowError) -> bool:
+    """Return whether the guest ended itself with status 0, as a ``_start`` may instead of returning."""
+    return isinstance(failure, GuestTrap) and failure.status == 0
 
 
 def _names(frames: list[lib.FrameFacts]) -> tuple[str, ...]:
