@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lawow.edge.confinement import ChildLimits, close_filter, limit_child, stay_with_parent
+from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child
 from lawow.errors import LawowError
 from lawow.limits import COMPILE
 from lawow.runtime.profiles import EDGE_PROFILE
@@ -25,7 +25,7 @@ COMPILED_BYTES = 256 << 20
 
 def main(arguments: list[str]) -> None:
     """Compile standard input to standard output."""
-    stay_with_parent(int(arguments[0]))
+    begin_child(int(arguments[0]))
     limits = ChildLimits(
         address_space_bytes=COMPILE.address_space_bytes,
         cpu_seconds=COMPILE.cpu_seconds,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from lawow.edge.syscalls import ARCHITECTURES, filter_program
 
-__all__ = ["ChildLimits", "close_filter", "limit_child", "stay_with_parent"]
+__all__ = ["ChildLimits", "begin_child", "close_filter", "limit_child"]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -44,8 +44,13 @@ class ChildLimits:
     file_bytes: int = 0
 
 
-def stay_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the one that started it ends; end now if that has happened."""
+def begin_child(parent: int) -> None:
+    """Close all descriptors but the standard three, and stay with the parent.
+
+    Event loops have leaked copies of descriptors into children. When the process that started this one ends,
+    the kernel kills it; if that has happened already, it ends here.
+    """
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from lawow.edge.confinement import ChildLimits, close_filter, limit_child, stay_with_parent
+from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child
 from lawow.errors import FormatError, LawowError
 from lawow.formats.bundle import BoundMethod, read_bundle
 from lawow.formats.interface import signature_letters, wit_of
@@ -32,7 +32,7 @@ ExportRecord = tuple[str, str, str]
 def main(arguments: list[str]) -> None:
     """Read standard input, write the findings, end."""
     parent, kind = int(arguments[0]), arguments[1]
-    stay_with_parent(parent)
+    begin_child(parent)
     limits = ChildLimits(
         address_space_bytes=ADDRESS_SPACE_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=2 * EDGE.bundle_bytes
     )

@@ -15,7 +15,7 @@ import sys
 import time
 from collections import OrderedDict
 
-from lawow.edge.confinement import ChildLimits, close_filter, limit_child, stay_with_parent
+from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child
 from lawow.edge.messages import (
     BAD_MODULE,
     DEADLINE,
@@ -98,7 +98,7 @@ class Worker:
 def main(arguments: list[str]) -> None:
     """Set everything up and serve until the supervisor closes the socket."""
     parent, memory_bytes = (int(item) for item in arguments)
-    stay_with_parent(parent)
+    begin_child(parent)
     channel = socket.socket(fileno=0)
     engine = WasmtimeEngine(EDGE_PROFILE)
     _warm_up(engine)

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fastapi.exceptions import RequestValidationError
@@ -58,6 +59,12 @@ class _Exchange:
     def values(self, name: bytes) -> list[bytes]:
         """Return all values of a request header."""
         return [value for key, value in self.scope["headers"] if key == name]
+
+    @property
+    def has_unread_body(self) -> bool:
+        """Whether more of the body is to come; then the connection cannot serve another request."""
+        has_body = self.values(b"transfer-encoding") or self.values(b"content-length") not in ([], [b"0"])
+        return bool(has_body) and not self.body_is_complete
 
     @property
     def address(self) -> str:
@@ -133,31 +140,25 @@ class Guard:
         exchange.problem = problem
         if exchange.status is not None:
             return
-        await self._drain(exchange)
+        if problem.code != "too-slow":
+            await self._drain(exchange)
+        exchange.closes = exchange.has_unread_body
         body = problem.body()
         headers = [*problem.headers(), (b"content-length", str(len(body)).encode())]
         await exchange.give({"type": "http.response.start", "status": problem.status, "headers": headers})
         await exchange.give({"type": "http.response.body", "body": body})
 
     async def _drain(self, exchange: _Exchange) -> None:
-        """Throw away the rest of the body, within bounds; close the connection if it is longer."""
-        has_body = exchange.values(b"transfer-encoding") or exchange.values(b"content-length") not in (
-            [],
-            [b"0"],
-        )
-        if not has_body or exchange.body_is_complete:
+        """Throw away the rest of the body, within bounds, unless the peer waits for leave to send it."""
+        if exchange.values(b"expect"):
             return
         known = exchange.tenant is not None
         budget = exchange.received_bytes + (DRAIN_BYTES if known else DRAIN_BYTES_UNKNOWN)
-        waits = bool(exchange.values(b"expect"))
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS if known else DRAIN_SECONDS_UNKNOWN):
-                while not waits and not exchange.body_is_complete and exchange.received_bytes < budget:
+                while exchange.has_unread_body and exchange.received_bytes < budget:
                     if (await exchange.take())["type"] == "http.disconnect":
-                        break
-        except TimeoutError:
-            exchange.closes = True
-        exchange.closes = not exchange.body_is_complete
+                        return
 
     def _defect(self, exchange: _Exchange, error: Exception) -> Problem:
         """Log what the peer must not see: the kind of the error and where it was raised."""

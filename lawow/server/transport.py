@@ -97,11 +97,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._overhead > allowed and not self.transport.is_closing():
             self._refuse(Problem("header-too-large", "header, trailers or chunk framing are too large"))
 
-    def on_message_begin(self) -> None:
-        """Begin to count a request."""
-        self._overhead = self._body = 0
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         """Stop the clock: the header is there."""
         if self.transport.is_closing():
@@ -109,8 +104,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > self.bounds.limits.header_bytes or len(self.pipeline) >= PIPELINED_REQUESTS:
+        if size > self.bounds.limits.header_bytes:
             self._refuse(Problem("header-too-large", "the request's header is too large"))
+            return
+        if len(self.pipeline) >= PIPELINED_REQUESTS:
+            self._refuse(Problem("bad-request", "too many requests were sent ahead of their answers"))
             return
         super().on_headers_complete()
 
@@ -123,10 +121,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Expect the next request's header, whenever its first byte comes."""
+        """Expect the next request's header, and begin to count anew."""
         if self.cycle is None or self.transport.is_closing():
             return
         self._in_head = True
+        self._overhead = self._body = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

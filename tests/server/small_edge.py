@@ -1,4 +1,4 @@
-"""An edge whose limits a test chooses: ``python -m tests.server.small_edge DATA LIMITS_AS_JSON [CERT KEY]``."""
+"""An edge whose limits a test chooses: ``python -m tests.server.small_edge DATA LIMITS [CERT KEY]``."""
 
 from __future__ import annotations
 
