@@ -4,9 +4,9 @@
     python android_stub/build.py --check     rebuild elsewhere and compare byte for byte
     python android_stub/build.py --host OUT  the glue for this machine, for tests on a JVM
 
-Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx, the dex compiler) and the pip package
-`ziglang` of the version below (no NDK: zig is the cross compiler, with generated stand-ins for bionic's libraries to
-link against). Nothing of paths, times or the machine enters the results.
+Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx, the dex compiler) and the pip
+package `ziglang` of the version below (no NDK: zig is the cross compiler, with generated stand-ins for
+bionic's libraries to link against). Nothing of paths, times or the machine enters the results.
 """
 
 from __future__ import annotations
@@ -34,12 +34,31 @@ MIN_API = 21
 TARGETS = {"arm64-v8a": "aarch64-linux-android", "x86_64": "x86_64-linux-android"}
 # What the glue (and the C compiler on its own account) may call; all of it is in bionic since API 21.
 BIONIC = {
-    "libc.so": ("__cxa_atexit", "__cxa_finalize", "calloc", "free", "malloc", "memcpy", "memmove", "memset", "sigaction", "strlen"),
+    "libc.so": (
+        "__cxa_atexit",
+        "__cxa_finalize",
+        "calloc",
+        "free",
+        "malloc",
+        "memcpy",
+        "memmove",
+        "memset",
+        "raise",
+        "sigaction",
+        "strlen",
+    ),
     "libdl.so": ("dlclose", "dlerror", "dlopen", "dlsym"),
 }
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK = ("-nostdlib", "-shared", "-fPIC", "-O2", "-Wl,-z,max-page-size=16384", "-Wl,--build-id=none")
-GLUE = ("-std=c11", "-fvisibility=hidden", "-fno-sanitize=undefined", "-fno-stack-protector", "-g0", *WARNINGS)
+GLUE = (
+    "-std=c11",
+    "-fvisibility=hidden",
+    "-fno-sanitize=undefined",
+    "-fno-stack-protector",
+    "-g0",
+    *WARNINGS,
+)
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
@@ -80,7 +99,18 @@ def build_glue(abi: str, out: Path, work: Path) -> None:
         )  # fmt: skip
         libraries.append(library)
     out.parent.mkdir(parents=True, exist_ok=True)
-    zig(target, *LINK, *GLUE, "-Wl,-soname,liblawow.so", "-Wl,-z,defs", "-Wl,-s", "lawow_jni.c", *libraries, "-o", out)
+    zig(
+        target,
+        *LINK,
+        *GLUE,
+        "-Wl,-soname,liblawow.so",
+        "-Wl,-z,defs",
+        "-Wl,-s",
+        "lawow_jni.c",
+        *libraries,
+        "-o",
+        out,
+    )
 
 
 def build_host_glue(out: Path) -> None:
@@ -92,14 +122,27 @@ def build_host_glue(out: Path) -> None:
 def compile_java(classes: Path) -> None:
     """Compile the stub library for Java 8, the oldest source level that Android's tools still take."""
     sources = sorted((HERE / "java").rglob("*.java"))
-    run("javac", "--release", "8", "-g:source,lines", "-Xlint:all,-options", "-Werror", "-d", classes, *sources)
+    run(
+        "javac",
+        "--release",
+        "8",
+        "-g:source,lines",
+        "-Xlint:all,-options",
+        "-Werror",
+        "-d",
+        classes,
+        *sources,
+    )
 
 
 def write_jar(classes: Path, out: Path) -> None:
     """Pack class files in sorted order with fixed times."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         entries = {"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\r\n\r\n"}
-        entries |= {path.relative_to(classes).as_posix(): path.read_bytes() for path in sorted(classes.rglob("*.class"))}
+        entries |= {
+            path.relative_to(classes).as_posix(): path.read_bytes()
+            for path in sorted(classes.rglob("*.class"))
+        }
         for name, data in entries.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_STORED  # deflate's bytes depend on the zlib at hand
@@ -165,7 +208,9 @@ def build_all(out: Path) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return every file below `folder` by its relative name."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def differences(one: Path, other: Path) -> list[str]:

@@ -99,6 +99,7 @@ static uint8_t *copy_bytes(JNIEnv *env, jbyteArray array, size_t *size) {
  * which wasmtime has another way (openat2) or an orderly error (membarrier); pass on everything else. */
 #if defined(__ANDROID__) && defined(__LP64__)
 enum { SYS_SECCOMP = 1, CALL_OPENAT2 = 437, MINUS_ENOSYS = -38 };
+enum { HIGHEST_SPECIAL_ACTION = 1 }; /* SIG_DFL is 0, SIG_IGN 1 */
 #ifdef __aarch64__
 enum { CALL_MEMBARRIER = 283, RESULT_AT = 184 }; /* x0 in the ucontext */
 #else
@@ -112,10 +113,14 @@ static void on_filtered_call(int signal_number, void *info, void *context) {
   bool filtered = fields[2] == SYS_SECCOMP && (fields[6] == CALL_OPENAT2 || fields[6] == CALL_MEMBARRIER);
   if (filtered) {
     *(long *)((char *)context + RESULT_AT) = MINUS_ENOSYS;
-  } else if ((earlier_handler.sa_flags & SA_SIGINFO) && earlier_handler.sa_sigaction) {
+  } else if ((intptr_t)earlier_handler.sa_sigaction > HIGHEST_SPECIAL_ACTION) {
+    /* A handler of the older kind takes the first argument and does not see the others. */
     ((void (*)(int, void *, void *))earlier_handler.sa_sigaction)(signal_number, info, context);
   } else {
-    sigaction(SIGSYS, &earlier_handler, NULL); /* what was there before takes the next one */
+    struct sigaction standard;
+    memset(&standard, 0, sizeof standard); /* SIG_DFL: the process ends, as it would have without this guard */
+    sigaction(SIGSYS, &standard, NULL);
+    raise(SIGSYS); /* held back until this handler returns */
   }
 }
 

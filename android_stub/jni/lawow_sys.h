@@ -36,6 +36,7 @@ struct sigaction { /* bionic's order on 64-bit machines */
   void (*sa_restorer)(void);
 };
 int sigaction(int, const struct sigaction *, struct sigaction *);
+int raise(int);
 enum { SIGSYS = 31, SA_SIGINFO = 4, SA_ONSTACK = 0x08000000 };
 #endif
 

@@ -1,7 +1,9 @@
-"""The very libraries that go into an app, on this machine: libwasmtime.so as packed, and the prebuilt glue."""
+"""The very libraries that go into an app, on this machine: libwasmtime.so as packed, the prebuilt glue."""
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
 from pathlib import Path
 
@@ -25,9 +27,14 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def android_jvm(jvm: Jvm, libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Jvm:
-    """A JVM that runs the Android libraries over the stand-ins for Android's C library."""
-    shim = build_shim("x86_64", list(libraries.glob("*.so")), tmp_path_factory.mktemp("shim"))
+def shim(libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stand-ins for Android's C library."""
+    return build_shim("x86_64", list(libraries.glob("*.so")), tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture(scope="session")
+def android_jvm(jvm: Jvm, libraries: Path, shim: Path) -> Jvm:
+    """A JVM that runs the Android libraries over the stand-ins."""
     return jvm.with_properties(
         library=libraries / "liblawow.so", wasmtime=libraries / "libwasmtime.so", test_shim=shim
     )
@@ -63,6 +70,23 @@ def test_eight_threads_call_the_android_runtime_at_once(android_jvm: Jvm, calls_
     assert android_jvm.run("Concurrency", calls_module.name) == "1600 of 1600\n"
 
 
+OPENAT2, MEMBARRIER, GETPGID = 437, 324, 121
+
+
+@pytest.mark.parametrize("number", [OPENAT2, MEMBARRIER, GETPGID])
+def test_filtered_system_calls_fail_in_order_and_others_end_the_process_as_before(
+    libraries: Path, shim: Path, tmp_path: Path, number: int
+) -> None:
+    program = tmp_path / "filter"
+    source = Path(__file__).parent / "shim" / "filter.c"
+    run("gcc", "-Wall", "-Werror", source, "-o", program, "-ldl")
+    done = run(program, shim, libraries / "liblawow.so", str(number), check=False)
+    if number == GETPGID:
+        assert done.returncode == -signal.SIGSYS
+    else:
+        assert (done.returncode, done.stdout) == (0, f"-1 {errno.ENOSYS}\n")
+
+
 # ---- arm64, under an emulator of the processor
 
 DEADLINES, PULLEY = 2, 4
@@ -83,6 +107,7 @@ def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", [(), ("-p", "16384")], ids=["4-kb-pages", "16-kb-pages"])
 @pytest.mark.parametrize("flags", [DEADLINES, DEADLINES | PULLEY], ids=["native", "pulley"])
 def test_the_arm64_libraries_run_and_trap_in_order(

@@ -101,8 +101,21 @@ def test_our_jni_table_is_that_of_the_jdk(tmp_path: Path) -> None:
     assert "ExceptionCheck 228" in slots[0]
 
 
-def test_the_glue_compiles_without_a_warning_against_the_real_headers(tmp_path: Path) -> None:
-    flags = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-DLAWOW_USE_JNI_H")
+@pytest.mark.parametrize("system", [(), ("-D__ANDROID__", "-U__GLIBC__")], ids=["linux", "android"])
+def test_the_glue_compiles_without_a_warning_against_the_real_headers(
+    tmp_path: Path, system: tuple[str, ...]
+) -> None:
+    flags = (
+        *system,
+        "-std=gnu11",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fPIC",
+        "-shared",
+        "-DLAWOW_USE_JNI_H",
+    )
     run(
         "gcc",
         *flags,
