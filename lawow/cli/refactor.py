@@ -30,7 +30,7 @@ TOKEN_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class KeyOptions:
+class _KeyOptions:
     """Which key signs the slim APK."""
 
     keystore: Path | None
@@ -90,7 +90,7 @@ def command(
     from lawow.refactor.plan import PlanOptions
     from lawow.refactor.split import SplitOptions
 
-    keys = KeyOptions(keystore, key_alias, debug_key)
+    keys = _KeyOptions(keystore, key_alias, debug_key)
     _require_key(keys, planning=plan)
     plan_options = PlanOptions(
         rules=rules or DEFAULT_RULES,
@@ -110,7 +110,7 @@ def command(
     _show(replace(done.report, apk_path=str(results[0]), bundle_path=str(results[1])), as_json=as_json)
 
 
-def _require_key(keys: KeyOptions, *, planning: bool) -> None:
+def _require_key(keys: _KeyOptions, *, planning: bool) -> None:
     if keys.keystore and keys.debug:
         raise UsageError("give --keystore or --debug-key, not both")
     if keys.alias and not keys.keystore:
@@ -122,7 +122,7 @@ def _require_key(keys: KeyOptions, *, planning: bool) -> None:
         )
 
 
-def _load_key(keys: KeyOptions) -> SigningKey:
+def _load_key(keys: _KeyOptions) -> SigningKey:
     from lawow.formats.signing import debug_key, load_keystore
 
     if keys.keystore is None:

@@ -46,10 +46,16 @@ def require_movable_class(view: ClassView) -> None:
         raise Refused(f"{java_name(view.descriptor)} is an annotation type; exclude it from --rule")
 
 
-def consequences(view: ClassView, methods: Iterable[BoundMethod]) -> list[str]:
-    """Return what changes for callers of the proxied methods beyond where they run, as sentences."""
+def consequences(view: ClassView, methods: Iterable[BoundMethod], descriptors: Iterable[str]) -> list[str]:
+    """Return what a move changes, or leaves, beyond where the methods run, as sentences.
+
+    `descriptors` are those of all classes of the app.
+    """
     proxied = {(bound.method, bound.descriptor) for bound in methods}
     notes = []
+    prefix = view.descriptor.removesuffix(";") + "$"
+    if nested := sorted(java_name(item) for item in descriptors if item.startswith(prefix)):
+        notes.append(f"its nested classes stay on the device as they are: {', '.join(nested)}")
     for method in view.methods:
         if (method.name, method.descriptor) not in proxied:
             continue

@@ -80,10 +80,11 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
     """
     require_loads_several_dex_files(app, allow_old_android=options.allow_old_android)
     definitions = [(item.name, descriptor) for item in app.dexes for descriptor in item.dex.class_names()]
-    named = _classes_named(options.modules, {descriptor for _, descriptor in definitions})
+    descriptors = {descriptor for _, descriptor in definitions}
+    named = _classes_named(options.modules, descriptors)
     classes, moves = [], []
     for item in classify(definitions, options.rules, named):
-        moved = _plan_class(app, item, options) if item.role is ClassRole.OFFLOADABLE else item
+        moved = _plan_class(app, item, descriptors, options) if item.role is ClassRole.OFFLOADABLE else item
         if isinstance(moved, ClassMove):
             moves.append(moved)
             classes.append(moved.classified)
@@ -107,7 +108,9 @@ def _classes_named(choices: Sequence[ModuleChoice], descriptors: set[str]) -> fr
     return frozenset(found)
 
 
-def _plan_class(app: AppPackage, item: ClassifiedClass, options: PlanOptions) -> ClassMove | ClassifiedClass:
+def _plan_class(
+    app: AppPackage, item: ClassifiedClass, descriptors: set[str], options: PlanOptions
+) -> ClassMove | ClassifiedClass:
     """Return the move of an offloadable class, or the class as a resident when nothing is bound to it."""
     holder = next(dex for dex in app.dexes if dex.name == item.dex_files[0])
     try:
@@ -121,7 +124,7 @@ def _plan_class(app: AppPackage, item: ClassifiedClass, options: PlanOptions) ->
         raise Refused(f"{app.name}: {error}") from None
     except FormatError as error:
         raise error.within(app.name) from None
-    return ClassMove(item, view, binding, methods, tuple(consequences(view, methods)))
+    return ClassMove(item, view, binding, methods, tuple(consequences(view, methods, descriptors)))
 
 
 def _class_view(holder: AppDex, descriptor: str) -> ClassView:

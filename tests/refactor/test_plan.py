@@ -223,6 +223,12 @@ def test_callers_are_told_what_else_changes(build_app: BuildApp) -> None:
     )
 
 
+def test_nested_classes_stay_and_are_named(build_app: BuildApp) -> None:
+    nested = smali_class(f"{FIB_CLASS}$Helper", CONSTRUCTOR)
+    (move,) = plan(build_app([FIBONACCI, nested])).moves
+    assert move.notes[0] == f"its nested classes stay on the device as they are: {FIB_CLASS}$Helper"
+
+
 def test_an_app_for_android_without_native_multidex_is_refused_unless_overridden(build_app: BuildApp) -> None:
     old = build_app(min_sdk=19)
     with pytest.raises(Refused, match=r"minSdkVersion is 19; Android before 21 does not load classes2\.dex"):
