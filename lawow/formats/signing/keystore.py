@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from lawow.errors import FormatError, KeystoreError
 from lawow.formats.signing import der
 from lawow.formats.signing.key import SigningKey, make_signing_key
-from lawow.formats.signing.pkcs12 import StoredKey, read_certificates, read_key_bags
+from lawow.formats.signing.pkcs12 import StoredKey, WrongPassword, open_store
 
 __all__ = ["load_keystore"]
 
@@ -59,16 +59,17 @@ def _load_pkcs12(
     data: bytes, password: str | None, key_password: str | None, alias: str | None, name: str
 ) -> SigningKey:
     try:
-        keys = read_key_bags(data)
+        store = open_store(data, password)
     except FormatError as error:
-        message = f"is neither a PKCS#12 keystore nor a PEM file, or it is damaged ({error})"
+        message = f"is damaged, or neither a PKCS#12 keystore nor a PEM file ({error})"
         raise KeystoreError(message, file=name) from None
-    has_other_key_password = key_password is not None and key_password != password
-    certificates = read_certificates(data, password, has_other_key_password=has_other_key_password, name=name)
-    chosen = _choose(keys, alias, name)
+    except WrongPassword:
+        message = "cannot be opened: the password is wrong" if password else "needs a password"
+        raise KeystoreError(message, file=name) from None
+    chosen = _choose(store.keys, alias, name)
     secret = (password if key_password is None else key_password) if chosen.is_encrypted else None
     private_key = _decrypt(_load_der, chosen.encoding, secret, name)
-    return make_signing_key(private_key, certificates, name=name)
+    return make_signing_key(private_key, store.certificates, name=name)
 
 
 def _choose(keys: Sequence[StoredKey], alias: str | None, name: str) -> StoredKey:

@@ -12,10 +12,11 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from lawow.errors import KeystoreError
+from lawow.errors import FormatError, KeystoreError
 from lawow.formats.signing.key import SigningKey
 from lawow.formats.signing.pkcs7 import encode_signed_data
 from lawow.formats.zip import ZipEntry, make_entry
+from lawow.formats.zip.entry import shown_name
 
 __all__ = [
     "MANIFEST_NAME",
@@ -64,6 +65,9 @@ def sign_v1(
     for entry in sorted(entries, key=lambda item: item.name):
         if entry.name.endswith(b"/"):
             continue
+        if b"\n" in entry.name or b"\r" in entry.name:
+            message = "has a line end in its name, with which a v1 signature could say anything"
+            raise FormatError(message).within(shown_name(entry.name))
         section = _entry_section(entry.path, label, _content_digest(entry, hash_name))
         manifest.append(section)
         signed.append(_entry_section(entry.path, label, _digest(section, hash_name)))

@@ -20,7 +20,7 @@ from lawow.formats.signing.verdict import Issue, IssueKind, Verdict
 from lawow.formats.zip import ZipArchive, read_zip
 from lawow.limits import ARCHIVE
 
-__all__ = ["verify_apk"]
+__all__ = ["apk_content", "verify_apk"]
 
 _MANIFEST_NAME = b"AndroidManifest.xml"
 _V31_IDENTIFIER = 0x1B93AD61
@@ -92,7 +92,7 @@ def _verify_block_schemes(
         return {}
     if block is None:
         return {}
-    content = _content(data, archive, block)
+    content = apk_content(data, archive, block)
     found: dict[int, SchemeResult] = {}
     if (value := block.value(v3.IDENTIFIER)) is not None:
         found[3] = v3.verify_v3(value, content, min_sdk=min_sdk)
@@ -105,7 +105,8 @@ def _verify_block_schemes(
     return found
 
 
-def _content(data: memoryview, archive: ZipArchive, block: SigningBlock) -> ApkContent:
+def apk_content(data: memoryview, archive: ZipArchive, block: SigningBlock) -> ApkContent:
+    """Return the parts of an APK that its v2 and v3 signatures are about."""
     directory = data[archive.central_directory_offset : archive.end_offset]
     end = bytearray(data[archive.end_offset :])
     end[_END_DIRECTORY_OFFSET : _END_DIRECTORY_OFFSET + 4] = block.offset.to_bytes(4, "little")
