@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child
+from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.errors import LawowError
 from lawow.limits import COMPILE
 from lawow.runtime.profiles import EDGE_PROFILE
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     close_filter()
     status = 0
     try:
-        with engine.compile(_read_everything()) as module:
+        with engine.compile(read_everything(0)) as module:
             output = module.serialize()
     except LawowError as error:
         output, status = str(error).encode(errors="replace"), REFUSED
@@ -44,13 +44,6 @@ def main(arguments: list[str]) -> None:
     while view:
         view = view[os.write(1, view) :]
     os._exit(status)
-
-
-def _read_everything() -> bytes:
-    parts = []
-    while part := os.read(0, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child
+from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.errors import FormatError, LawowError
 from lawow.formats.bundle import BoundMethod, read_bundle
 from lawow.formats.interface import signature_letters, wit_of
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     )
     limit_child(limits)
     close_filter()
-    data = _read_everything()
+    data = read_everything(0)
     try:
         findings, contents = LOOKS[kind](data)
     except LawowError as error:
@@ -93,13 +93,6 @@ def _exports(data: bytes) -> list[ExportRecord]:
         for item in info.callable_exports
         if item.type is not None
     ]
-
-
-def _read_everything() -> bytes:
-    parts = []
-    while part := os.read(0, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _write(data: bytes) -> None:

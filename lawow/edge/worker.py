@@ -15,7 +15,7 @@ import sys
 import time
 from collections import OrderedDict
 
-from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child
+from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.edge.messages import (
     BAD_MODULE,
     DEADLINE,
@@ -139,8 +139,8 @@ def _receive(channel: socket.socket) -> tuple[Call, bytes | None] | None:
         raise FormatError("a worker takes calls alone", found=type(message).__name__)
     code = None
     for descriptor in descriptors:
-        with open(descriptor, "rb", buffering=0) as stream:
-            code = stream.readall()
+        code = read_everything(descriptor)
+        os.close(descriptor)
     return message, code
 
 

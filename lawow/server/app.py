@@ -26,6 +26,7 @@ from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenants import Tenants
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator
+from lawow.server.descriptions import ROUTES
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
 from lawow.server.rest import make_router
@@ -125,8 +126,13 @@ def _describe(app: FastAPI) -> dict[str, object]:
     document = app.openapi()
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
+    # The framework promises its own validation errors; the guard answers those as what they are, not found.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for route in ROUTES:
+        operation = document["paths"][route.path.replace(":path", "")][route.method.lower()]
+        if 422 not in route.responses():
+            operation["responses"].pop("422", None)
     schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     return document

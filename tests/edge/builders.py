@@ -10,7 +10,19 @@ from lawow.formats.bundle import BoundMethod, Origin, build_bundle
 from lawow.formats.bytes import encode_uleb128
 from lawow.runtime.libwasmtime import wat_to_wasm
 
-__all__ = ["Module", "all_sorts", "bundle_of", "compile_bomb", "locals_bomb", "module_of", "numbered"]
+__all__ = [
+    "Module",
+    "all_sorts",
+    "bundle_of",
+    "compile_bomb",
+    "locals_bomb",
+    "many_exports",
+    "module_of",
+    "numbered",
+]
+
+
+ONE_TYPE = b"\x01\x60\0\0"  # section 1: one function type without parameters and results
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,7 @@ def numbered(number: int) -> Module:
     return module_of(f'(module (func (export "number") (result i32) (i32.const {number})))')
 
 
-def compile_bomb(functions: int = 400, branches: int = 3000) -> Module:
+def compile_bomb(functions: int = 80, branches: int = 3000) -> Module:
     """A module that is small, valid and within every static limit, and takes long to compile."""
     names = " ".join("(br_if 0 (local.get 0))" for _ in range(branches))
     body = f"(func (param i32) (block {names}))"
@@ -88,11 +100,21 @@ def locals_bomb(functions: int = 2000, count: int = 50_000) -> Module:
     group = encode_uleb128(1) + encode_uleb128(count) + b"\x7f"
     body = group + b"\x0b"
     code = encode_uleb128(functions) + (encode_uleb128(len(body)) + body) * functions
-    sections = [(1, b"\x01\x60\x00\x00"), (3, encode_uleb128(functions) + b"\x00" * functions), (10, code)]
+    return _named(_assemble({1: ONE_TYPE, 3: encode_uleb128(functions) + bytes(functions), 10: code}))
+
+
+def many_exports(count: int, name_bytes: int) -> bytes:
+    """A module that exports one function under many long names."""
+    names = [b"%0*d" % (name_bytes, number) for number in range(count)]
+    entries = b"".join(encode_uleb128(len(name)) + name + b"\0\0" for name in names)
+    return _assemble({1: ONE_TYPE, 3: b"\x01\0", 7: encode_uleb128(count) + entries, 10: b"\x01\x02\0\x0b"})
+
+
+def _assemble(sections: dict[int, bytes]) -> bytes:
     wasm = b"\0asm\x01\0\0\0"
-    for number, content in sections:
+    for number, content in sections.items():
         wasm += bytes([number]) + encode_uleb128(len(content)) + content
-    return _named(wasm)
+    return wasm
 
 
 def bundle_of(modules: dict[str, Module], methods: list[tuple[str, str, str, str]] | None = None) -> bytes:

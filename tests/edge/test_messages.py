@@ -1,0 +1,83 @@
+"""Frames between supervisor and worker: a worker is not trusted, so nothing it sends may surprise."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lawow.edge.messages import (
+    HEADER,
+    MAX_PAYLOAD_BYTES,
+    NEEDS_CODE,
+    Call,
+    Failure,
+    Message,
+    Ready,
+    Result,
+    Trap,
+    read_header,
+    read_message,
+    write_message,
+)
+from lawow.errors import FormatError
+
+EXAMPLES: list[Message] = [
+    Ready("limits,filter"),
+    Call("ab" * 32, True, "fib", "i>i", 1.5, bytes(8)),
+    Result(0.25, 1.0, b"\x01" * 16),
+    Trap("unreachable", "the guest trapped", ("inner", "outer")),
+    Failure(NEEDS_CODE, "says why"),
+]
+
+
+def read(frame: bytes) -> Message:
+    length, kind = read_header(frame[: HEADER.size])
+    assert length == len(frame) - HEADER.size
+    return read_message(kind, frame[HEADER.size :])
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_messages_come_back_as_they_were(message: Message) -> None:
+    assert read(write_message(message)) == message
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_truncation_at_every_offset_and_every_changed_byte_is_a_value_or_a_format_error(
+    message: Message,
+) -> None:
+    frame = write_message(message)
+    kind, payload = frame[4], frame[HEADER.size :]
+    for end in range(len(payload)):
+        outcome(kind, payload[:end])
+    for index in range(len(payload)):
+        for value in (0, 1, 0x7F, 0x80, 0xFF):
+            outcome(kind, payload[:index] + bytes([value]) + payload[index + 1 :])
+
+
+def outcome(kind: int, payload: bytes) -> None:
+    try:
+        read_message(kind, payload)
+    except FormatError:
+        return
+
+
+@given(st.integers(1, 5), st.binary(max_size=200))
+def test_any_payload_is_a_value_or_a_format_error(kind: int, payload: bytes) -> None:
+    outcome(kind, payload)
+
+
+@pytest.mark.parametrize(
+    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 6)]
+)
+def test_headers_beyond_the_limit_or_of_unknown_kinds_are_refused(header: bytes) -> None:
+    with pytest.raises(FormatError):
+        read_header(header)
+
+
+def test_names_that_a_guest_chose_are_cut() -> None:
+    message = read(write_message(Trap("x", "y" * 10**6, tuple("z" * 10**5 for _ in range(1000)))))
+    assert isinstance(message, Trap)
+    assert len(message.message) == 1 << 16
+    assert len(message.frames) == 64
+    assert all(len(frame) == 1000 for frame in message.frames)
