@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -65,13 +66,21 @@ def command(
         lines = [] if as_json else _removal_lines(changes, dry_run)
         report: dict[str, object] = _changes_report(changes, dry_run)
     else:
-        plan = plan_pack(app, wasm=wasm, package=package, abis=abi, runtime_dir=runtime_dir, force=force)
+        plan = plan_pack(
+            app, wasm=wasm, package=package, abis=abi, runtime_dir=runtime_dir, force=force, tell=_tell
+        )
         changes = plan.changes
         lines = [] if as_json else _plan_lines(app, plan, dry_run)
         report = _plan_report(plan) | _changes_report(changes, dry_run)
     if not dry_run:
         changes.apply()
     click.echo(json.dumps(report) if as_json else "\n".join(lines))
+
+
+def _tell(sentence: str) -> None:
+    """Say what takes a while, to a person who waits."""
+    if sys.stderr.isatty():
+        click.echo(sentence, err=True)
 
 
 def _plan_lines(app: Path, plan: PackPlan, dry_run: bool) -> list[str]:

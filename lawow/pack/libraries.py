@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +41,16 @@ class AbiLibraries:
         return sum(len(data) for data in self.files.values())
 
 
-def abi_libraries(abi: str, runtime_dir: Path | None) -> AbiLibraries:
-    """Prepare the libraries of one ABI. Raises `FormatError` for a runtime that cannot go into an app."""
-    raw = library_from(runtime_dir, abi) if runtime_dir else fetched_library(abi)
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+def abi_libraries(abi: str, runtime_dir: Path | None, tell: Callable[[str], None] = _silent) -> AbiLibraries:
+    """Prepare the libraries of one ABI; `tell` hears of downloads.
+
+    Raises `FormatError` for a runtime that cannot go into an app.
+    """
+    raw = library_from(runtime_dir, abi) if runtime_dir else fetched_library(abi, tell)
     name = str(runtime_dir / abi / LIBRARY) if runtime_dir else ABIS[abi].wheel
     try:
         runtime = _repack(raw)

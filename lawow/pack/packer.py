@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,16 +51,17 @@ def plan_pack(
     abis: Sequence[str] = (),
     runtime_dir: Path | None = None,
     force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> PackPlan:
     """Plan to pack modules and a runtime into the Gradle module `app`; nothing is written yet.
 
-    Takes the modules of ``src/main/wasm`` unless `wasm` names others, and all of `ABIS` unless `abis` does.
-    Raises `UsageError`, `FormatError`, `LimitExceeded` and `Refused` with the file that is the reason,
-    `HostLost` if the runtime has to be fetched and cannot be.
+    `tell` hears of downloads, which take a while. Takes the modules of ``src/main/wasm`` unless `wasm` names
+    others, and all of `ABIS` unless `abis` does. Raises `UsageError`, `FormatError`, `LimitExceeded` and
+    `Refused` with the file that is the reason, `HostLost` if the runtime has to be fetched and cannot be.
     """
     module = read_gradle_module(app, package)
     bindings = read_bindings(find_modules(app, wasm))
-    libraries = [abi_libraries(abi, runtime_dir) for abi in _require_abis(abis)]
+    libraries = [abi_libraries(abi, runtime_dir, tell) for abi in _require_abis(abis)]
     files = _files(module, bindings, libraries)
     return PackPlan(
         package=module.package,

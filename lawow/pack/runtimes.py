@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -60,14 +61,15 @@ ABIS = {
 """ABI -> runtime. No version of wasmtime comes for 32-bit Android."""
 
 
-def fetched_library(abi: str) -> bytes:
-    """Return libwasmtime.so for an ABI, from the cache or through pip.
+def fetched_library(abi: str, tell: Callable[[str], None]) -> bytes:
+    """Return libwasmtime.so for an ABI, from the cache or through pip; `tell` hears before a download.
 
     Raises `HostLost` if pip cannot fetch it, `FormatError` if what it fetched is not the pinned file.
     """
     runtime = ABIS[abi]
     path = _cache_folder() / runtime.wheel
     if not path.exists() or _sha256(path.read_bytes()) != runtime.wheel_sha256:
+        tell(f"fetching {runtime.wheel}")
         wheel = _download(runtime)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, wheel)

@@ -94,7 +94,7 @@ class Jvm:
 
     class_path: tuple[Path, ...]
     properties: tuple[tuple[str, str], ...] = ()
-    options: tuple[str, ...] = ("-Xcheck:jni",)
+    options: tuple[str, ...] = ("-Xcheck:jni", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
     def with_properties(self, **values: object) -> Jvm:
         """Return a JVM with more properties ``lawow.*``; ``_`` stands for the dot."""
