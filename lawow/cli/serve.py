@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,9 +91,8 @@ def command(
     listener = open_listener(host, port)
     edge = Edge(data, EventLog(), limits)
     url = url_of(host, listener, has_tls=context is not None)
-    print(json.dumps({"url": url, "pin": pin}) if as_json else _greeting(url, pin, data), flush=True)
-    serve(edge, listener, context, limits)
-    sys.exit(0)
+    line = json.dumps({"url": url, "pin": pin}) if as_json else _greeting(url, pin, data)
+    serve(edge, listener, context, lambda: print(line, flush=True))
 
 
 def _greeting(url: str, pin: str | None, data: Path) -> str:

@@ -13,7 +13,7 @@ import os
 import sys
 
 from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
-from lawow.errors import FormatError, LawowError
+from lawow.errors import FormatError, LawowError, LimitExceeded
 from lawow.formats.bundle import BoundMethod, read_bundle
 from lawow.formats.interface import signature_letters, wit_of
 from lawow.formats.wasm import inspect_module
@@ -21,10 +21,11 @@ from lawow.limits import EDGE, MODULE
 
 __all__ = ["main"]
 
-CPU_SECONDS = 30
+CPU_SECONDS = 10
 ADDRESS_SPACE_BYTES = 2 << 30
 PROVIDED_IMPORTS = frozenset({"wasi_snapshot_preview1"})
 SHOWN_IMPORTS = 8
+EXPORT_NAMES_BYTES = 1 << 20  # all of them together: they are stored, and listed in answers
 
 ExportRecord = tuple[str, str, str]
 
@@ -88,6 +89,9 @@ def _exports(data: bytes) -> list[ExportRecord]:
         raise FormatError(
             f"the module imports what the edge does not give: {', '.join(unknown[:SHOWN_IMPORTS])}{more}"
         )
+    names_bytes = sum(len(item.name) for item in info.callable_exports)
+    if names_bytes > EXPORT_NAMES_BYTES:
+        raise LimitExceeded("export_names_bytes", names_bytes, EXPORT_NAMES_BYTES)
     return [
         (item.name, signature_letters(item.type), wit_of(item.name, item.type))
         for item in info.callable_exports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -94,11 +94,14 @@ def create_app(edge: Edge) -> Guard:
 
 
 def serve(
-    edge: Edge, listener: socket.socket, context: ssl.SSLContext | None, limits: EdgeLimits = EDGE
+    edge: Edge, listener: socket.socket, context: ssl.SSLContext | None, announce: Callable[[], object]
 ) -> None:
-    """Serve until SIGTERM or SIGINT; calls under way may finish within their deadlines."""
+    """Serve until SIGTERM or SIGINT; calls under way may finish within their deadlines.
+
+    `announce` is called once, when connections are served and signals are heeded.
+    """
     adopt_libraries(edge.log)
-    server = EdgeServer(create_app(edge), listener, context, limits)
+    server = EdgeServer(create_app(edge), listener, context, edge.handler.limits, announce)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve())
     edge.log("stopped")

@@ -13,7 +13,7 @@ import signal
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -183,7 +183,7 @@ class EdgeServer(Server):
         self._kind = type("BoundProtocol", (GuardedProtocol,), {"bounds": Bounds(limits)})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, then accept connections."""
+        """Start the application, accept connections, and announce that."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             self.should_exit = True
@@ -197,6 +197,7 @@ class EdgeServer(Server):
         )
         self.servers = [server]
         self.started = True
+        self._announce()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -20,8 +20,8 @@ def main(data: str, limits: str, *tls: str) -> None:
     context = server_context(Path(tls[0]), Path(tls[1])) if tls else None
     listener = open_listener("127.0.0.1", 0)
     edge = Edge(Path(data), EventLog(), chosen)
-    print(json.dumps({"url": url_of("127.0.0.1", listener, has_tls=bool(tls))}), flush=True)
-    serve(edge, listener, context, chosen)
+    line = json.dumps({"url": url_of("127.0.0.1", listener, has_tls=bool(tls))})
+    serve(edge, listener, context, lambda: print(line, flush=True))
 
 
 if __name__ == "__main__":
