@@ -1,65 +1,89 @@
 """The common form of ``lawow exec`` without click: ``lawow exec MODULE EXPORT [NUMBER...]``.
 
 Python's own start is most of the time that a short call takes, so nothing is imported here that the call does
-not need: no click, rich, re, json, typing, dataclasses. Everything else (options, archives seen for the first
-time, errors before the guest runs) is left to the click command, by returning.
+not need: no click, rich, re, json, typing, dataclasses. A file that ran before is answered by
+`lawow.execution.shortcut`; a small module that is new, or one that uses WASI, by the engine's usual modules.
+Everything else (options, archives seen for the first time, errors before the guest runs) is left to the click
+command, by returning.
 """
 
 from __future__ import annotations
 
 import os
 
-from lawow.errors import GuestTrap, LawowError
-from lawow.execution.arguments import format_result, is_number
-from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
-from lawow.execution.preparation import Prepared, Preparer, Request
-from lawow.execution.reactor import run_export
+from lawow.execution.shortcut import Outcome, explain, run_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lawow.errors import LawowError
     from lawow.execution.output import GuestOutput
+    from lawow.execution.preparation import Prepared, Request
 
 __all__ = ["quick_exec"]
 
 
 def quick_exec(argv: list[str]) -> None:
     """Answer ``exec MODULE EXPORT [NUMBER...]`` and end the process, or return with nothing visible done."""
-    request = _plain_request(argv)
-    if request is None:
+    if not _is_plain(argv):
         return
+    path, name, *arguments = argv
+    outcome = run_again(path, name, arguments, lambda: _late(path, name))
+    if outcome is not None:
+        os._exit(_finish(outcome, path, name))
+    status = _run_usually(path, name, arguments)
+    if status is not None:
+        os._exit(status)
+
+
+def _is_plain(argv: list[str]) -> bool:
+    """Return whether `argv` has no options and names no member of an archive."""
+    if len(argv) < 2 or argv[0][:1] == "-" or argv[1][:1] == "-" or "!" in argv[0]:
+        return False
+    return not any(item[:1] == "-" and not item[1:2].isdigit() for item in argv[2:])
+
+
+def _finish(outcome: Outcome, path: str, name: str) -> int:
+    """Print what came of the shortcut; return the exit status."""
+    if not (outcome.error or outcome.trap):
+        return _print(outcome.results)
+    from lawow.execution.reactor import for_user
+
+    return _complain(_with_names(for_user(explain(outcome), path), path, name))
+
+
+def _run_usually(path: str, name: str, arguments: list[str]) -> int | None:
+    """Run by the engine's usual modules; return the exit status, or None to leave it to the click command."""
+    from lawow.errors import LawowError
+    from lawow.execution.preparation import Preparer, Request
+
+    request = Request(path, "", name)
     try:
         preparer = Preparer()
         prepared = preparer.from_cache(request) or preparer.from_small_file(request)
     except (LawowError, OSError):
-        return  # the click command meets the same error and has the means to explain it
-    if prepared is not None:
-        os._exit(_run(request, prepared, argv[2:]))
-
-
-def _plain_request(argv: list[str]) -> Request | None:
-    """Return what is asked for if `argv` has no options, and no member of an archive by name."""
-    if len(argv) < 2 or argv[0][:1] == "-" or argv[1][:1] == "-" or "!" in argv[0]:
-        return None
-    if any(item[:1] == "-" and not is_number(item) for item in argv[2:]):
-        return None
-    return Request(argv[0], "", argv[1])
+        return None  # the click command meets the same error and has the means to explain it
+    return None if prepared is None else _run(request, prepared, arguments)
 
 
 def _run(request: Request, prepared: Prepared, arguments: list[str]) -> int:
     """Run the guest, print results or the error, remember compiled code; return the exit status."""
-    deadline = Deadline(DEFAULT_SECONDS, lambda: _complain(_late(request)))
+    from lawow.errors import LawowError
+    from lawow.execution.arguments import format_result
+    from lawow.execution.deadline import DEFAULT_SECONDS, Deadline
+    from lawow.execution.reactor import run_export
+
+    deadline = Deadline(DEFAULT_SECONDS, lambda: _late(request.path, request.name))
     stdout = stderr = None
     try:
         if prepared.module.imports:  # only then can a guest write anything
             stdout, stderr = _guest_outputs()
         report = run_export(prepared, arguments, label=request.path, stdout=stdout, stderr=stderr)
         deadline.cancel()
-        kinds = report.function.results
-        lines = [format_result(kind, value) for kind, value in zip(kinds, report.results, strict=False)]
-        status = _print("".join(f"{line}\n" for line in lines))
+        pairs = zip(report.function.results, report.results, strict=False)
+        status = _print([format_result(kind, value) for kind, value in pairs])
     except LawowError as error:
         deadline.cancel()
-        status = _complain(_explained(error, request))
+        status = _complain(_with_names(error, request.path, request.name))
     if (stdout and stdout.was_cut) or (stderr and stderr.was_cut):
         _say_that_output_was_cut()
     prepared.remember()
@@ -78,26 +102,30 @@ def _say_that_output_was_cut() -> None:
     _say(f"lawow: {cut_notice()}\n")
 
 
-def _late(request: Request) -> LawowError:
-    return deadline_error(DEFAULT_SECONDS, f"{request.path}: {request.name}")
+def _late(path: str, name: str) -> int:
+    """Report that the deadline has passed; return the exit status."""
+    from lawow.execution.deadline import DEFAULT_SECONDS, deadline_error
+
+    return _complain(deadline_error(DEFAULT_SECONDS, f"{path}: {name}"))
 
 
-def _explained(error: LawowError, request: Request) -> LawowError:
+def _with_names(error: LawowError, path: str, name: str) -> LawowError:
     """Return a trap with the names that the module's exports give to its functions."""
-    if not isinstance(error, GuestTrap):
-        return error
+    from lawow.errors import GuestTrap, LawowError
     from lawow.execution.extractor import open_package
     from lawow.execution.reactor import name_frames
 
+    if not isinstance(error, GuestTrap):
+        return error
     try:
-        return name_frames(error, open_package(request.path).find(request.name))
+        return name_frames(error, open_package(path).find(name))
     except (LawowError, OSError):  # the file has changed under us: the trap is still true
         return error
 
 
-def _print(text: str) -> int:
-    """Write to standard output; return the exit status."""
-    data = text.encode()
+def _print(lines: list[str]) -> int:
+    """Write results to standard output; return the exit status."""
+    data = "".join(f"{line}\n" for line in lines).encode()
     try:
         while data:
             data = data[os.write(1, data) :]

@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 from time import perf_counter
 
-from lawow.errors import FormatError, LimitExceeded, Refused
-from lawow.runtime.cache import CodeCache, Entry, content_key, digest_of, file_key
+from lawow.errors import FormatError, Refused
+from lawow.formats.interface import signature_letters
+from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.hot import COMPILE, MODULE
+from lawow.runtime.places import Entry, digest_of, file_key
 from lawow.runtime.profiles import EXEC_FUEL_PROFILE, EXEC_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
@@ -32,8 +34,6 @@ __all__ = ["Prepared", "Preparer", "Request", "require_known_imports"]
 _CHEAP = {"functions": 5_000, "locals_in_all": 200_000, "local_bytes_most": 20_000_000}
 """A small module below all of these compiles in half a second and 40 MB, whatever it is made for."""
 
-_SINGLE_MODULE_SUFFIXES = (".wasm", ".wat")
-
 
 class Request:
     """What the user named: a file, a member of it (or ""), and an export or method."""
@@ -46,11 +46,8 @@ class Request:
         self.name = name
 
     def key(self) -> str | None:
-        """Return the cache key, from the file's present state. The code of a lone module serves all
-        exports.
-        """
-        lone = self.path.endswith(_SINGLE_MODULE_SUFFIXES) and not self.member
-        return file_key(os.stat(self.path), "" if lone else f"{self.member}!{self.name}")
+        """Return the cache key, from the file's present state. Raises `OSError` if there is no such file."""
+        return file_key(os.stat(self.path), self.member, self.name)
 
 
 class Prepared:
@@ -148,7 +145,7 @@ class Preparer:
 
         def remember() -> None:
             kept = entry if cached else self._cache.store(content, prepared.module.serialize())
-            self._remember(kept, request, export)
+            self._remember(kept, prepared, request)
 
         prepared.remember = remember
         return prepared
@@ -164,8 +161,9 @@ class Preparer:
             module = self._load(entry)
             if module is None:
                 module, entry = self._run_child(copy.fileno(), content)
-        self._remember(entry, request, export)
-        return Prepared(module, export or request.name)
+        prepared = Prepared(module, export or request.name)
+        self._remember(entry, prepared, request)
+        return prepared
 
     def _run_child(self, descriptor: int, content: str) -> tuple[CompiledModule, Entry | None]:
         """Compile in a child into the cache, or into a folder of our own if there is no cache."""
@@ -191,9 +189,16 @@ class Preparer:
     def _load(self, entry: Entry | None) -> CompiledModule | None:
         return None if entry is None else self._cache.load_entry(self._engine, entry)
 
-    def _remember(self, entry: Entry | None, request: Request, export: str) -> None:
-        if entry is not None:
-            self._cache.put(request.key(), entry, export)
+    def _remember(self, entry: Entry | None, prepared: Prepared, request: Request) -> None:
+        """Remember for the request's file which code to run, and what is known of the export."""
+        if entry is None:
+            return
+        module, export = prepared.module, prepared.export
+        function = module.exports.get(export)
+        if function is None:  # an error that a later run shall explain again
+            return
+        signature = signature_letters(function) if function.is_callable else ""
+        self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=not module.imports)
 
 
 def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:
@@ -229,8 +234,3 @@ def require_known_imports(info: ModuleInfo, label: str) -> None:
 
 
 _SHOWN = 10
-
-
-def scan_error(error: LimitExceeded, label: str) -> LimitExceeded:
-    """Return the error with the module's name as its subject."""
-    return LimitExceeded(error.limit, error.value, error.maximum, hint=error.hint, subject=label)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from lawow.errors import GuestTrap, LimitExceeded, Refused, UsageError
+from lawow.errors import GuestTrap, LawowError, LimitExceeded, Refused, UsageError
 from lawow.execution.arguments import parse_arguments
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Output = Callable[[bytes], object]
 
-__all__ = ["RunReport", "name_frames", "run_export", "unknown_export"]
+__all__ = ["RunReport", "for_user", "name_frames", "run_export", "unknown_export"]
 
 _OPTION_HINTS = {
     "memory_bytes": "--memory SIZE allows more",
@@ -76,14 +76,21 @@ def run_export(
             report.results = instance.call(export, values)
             report.run_seconds = perf_counter() - ready
             report.memory_bytes = instance.memory_bytes
-    except (UsageError, Refused) as error:
-        raise type(error)(f"{label}: {error}") from None
-    except LimitExceeded as error:
-        hint = _OPTION_HINTS.get(error.limit, error.hint)
-        raise LimitExceeded(error.limit, error.value, error.maximum, hint=hint, subject=label) from None
+    except LawowError as error:
+        raise for_user(error, label) from None
     report.transfer_seconds = prepared.transfer_seconds
     report.prepare_seconds = prepared.prepare_seconds + ready - started
     return report
+
+
+def for_user(error: LawowError, label: str) -> LawowError:
+    """Return the error with the module's name, and with the option that raises the limit."""
+    if isinstance(error, UsageError | Refused):
+        return type(error)(f"{label}: {error}")
+    if isinstance(error, LimitExceeded):
+        hint = _OPTION_HINTS.get(error.limit, error.hint)
+        return LimitExceeded(error.limit, error.value, error.maximum, hint=hint, subject=label)
+    return error
 
 
 def _signature(instance: Instance, module: CompiledModule, export: str) -> FuncType:

@@ -24,7 +24,7 @@ import sys
 from lawow.errors import FormatError, LawowError, LimitExceeded
 from lawow.formats.wasm import inspect_module
 from lawow.limits import COMPILE, MODULE, CompileLimits
-from lawow.runtime.cache import digest_of
+from lawow.runtime.places import digest_of
 from lawow.runtime.profiles import PROFILES, EngineProfile
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 

@@ -15,7 +15,7 @@ On the start path of ``lawow exec``: nothing but `os`, `sys` and `ctypes` may be
 
 from __future__ import annotations
 
-import os
+import struct
 import sys
 from ctypes import (
     CDLL,
@@ -37,6 +37,7 @@ from ctypes import (
 )
 
 from lawow.errors import FormatError, LawowError, LocalProtocolError
+from lawow.runtime.places import VERSION, find_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,23 +60,16 @@ __all__ = [
     "borrowed_name",
     "byte_string",
     "library",
-    "library_path",
     "read_elements",
     "take_error",
     "take_trap",
     "wat_to_wasm",
 ]
 
-VERSION = "50.0.1"
-"""The only release of the wheel that this binding may load; the same as in pyproject.toml."""
-
 _VERSIONED_SYMBOL = "set_vmctx_memory_50_0_0"
 """A symbol whose name carries the engine's release line, so that a wheel with a false version is caught
 too.
 """
-
-_LIBRARY_NAMES = {"linux": "_libwasmtime.so", "darwin": "_libwasmtime.dylib"}
-_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 _FRAMES_KEPT = 32
 """Frames of a guest backtrace that are read: a stack overflow has thousands."""
@@ -262,7 +256,9 @@ def library() -> Library:
     or built for another machine.
     """
     if not _loaded:
-        path = library_path(sys.path)
+        path, problem = find_library(sys.path)
+        if problem:
+            raise LawowError(f"{problem}; {_REPAIR}")
         try:
             loaded = Library(path)
         except OSError as error:
@@ -274,25 +270,6 @@ def library() -> Library:
 
 
 _REPAIR = f"install it again: pip install --force-reinstall wasmtime=={VERSION}"
-
-
-def library_path(folders: list[str]) -> str:
-    """Return the shared library's path under the first of `folders` that holds the `wasmtime` package.
-
-    Looks at file names only, because importing the package, or even Python's finder for it, costs more than
-    the load. Raises `LawowError` if there is none, or if its release is not `VERSION`.
-    """
-    name = _LIBRARY_NAMES.get(sys.platform)
-    machine = _MACHINES.get(os.uname().machine.lower())
-    if name is None or machine is None:
-        raise LawowError(f"no WebAssembly engine for {sys.platform} on {os.uname().machine}")
-    for folder in folders:
-        path = f"{folder}/wasmtime/{sys.platform}-{machine}/{name}"
-        if folder and os.path.exists(path):
-            if not os.path.isdir(f"{folder}/wasmtime-{VERSION}.dist-info"):
-                raise LawowError(f"{folder}/wasmtime is not release {VERSION}; {_REPAIR}")
-            return path
-    raise LawowError(f"the WebAssembly engine is not installed; {_REPAIR}")
 
 
 class Handle:
@@ -369,7 +346,8 @@ def read_elements(
 def _elements(vector: _Vector) -> list[int]:
     if not vector.data:
         return []
-    return [pointer or 0 for pointer in (c_void_p * vector.size).from_address(vector.data)]
+    # Not by an array type: ctypes takes a millisecond to make the first one of pointers.
+    return list(struct.unpack(f"{vector.size}Q", string_at(vector.data, 8 * vector.size)))
 
 
 def take_error(error: int) -> tuple[str, int | None, list[FrameFacts]]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Output = Callable[[bytes], object]
 
-__all__ = ["TRAP_CODES", "WasmtimeEngine", "WasmtimeInstance", "WasmtimeModule"]
+__all__ = ["TRAP_CODES", "Bounds", "WasmtimeEngine", "WasmtimeInstance", "WasmtimeModule", "guest_failure"]
 
 TRAP_CODES = (
     "stack-overflow",
@@ -67,6 +67,8 @@ _SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 
 _RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
 _RAW_VALUE = {"i32": "I4x", "i64": "Q", "f32": "I4x", "f64": "Q"}
+
+_ALL_FUEL = (1 << 64) - 1
 
 _FUNCTION = 0  # WASMTIME_EXTERN_FUNC
 _MEMORY = 3  # WASMTIME_EXTERN_MEMORY
@@ -200,12 +202,12 @@ class WasmtimeModule(CompiledModule):
         stderr: Output | None = None,
     ) -> WasmtimeInstance:
         needs_wasi = self._require_imports(wasi)
-        store = _Store(
-            self._engine,
+        bounds = Bounds(
             CALL.memory_bytes if memory_bytes is None else memory_bytes,
             CALL.table_elements if table_elements is None else table_elements,
             fuel,
         )
+        store = _Store(self._engine, bounds)
         if needs_wasi:
             from lawow.runtime.wasi import grant_output
 
@@ -231,46 +233,38 @@ class WasmtimeModule(CompiledModule):
         return bool(self.imports)
 
 
+class Bounds:
+    """The limits of one store that can differ between stores."""
+
+    __slots__ = ("fuel", "memory_bytes", "table_elements")
+
+    def __init__(self, memory_bytes: int, table_elements: int, fuel: int | None) -> None:
+        self.memory_bytes = memory_bytes
+        self.table_elements = table_elements
+        self.fuel = fuel
+
+
 class _Store:
     """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
 
-    __slots__ = (
-        "_context",
-        "deadline_seconds",
-        "engine",
-        "fuel",
-        "handle",
-        "memory_bytes",
-        "table_elements",
-        "token",
-    )
+    __slots__ = ("_context", "bounds", "deadline_seconds", "engine", "handle", "token")
 
-    def __init__(
-        self, engine: WasmtimeEngine, memory_bytes: int, table_elements: int, fuel: int | None
-    ) -> None:
-        self.token = 0  # not 0: the store has epochs
+    def __init__(self, engine: WasmtimeEngine, bounds: Bounds) -> None:
         functions = lib.library()
+        self.token = 0  # not 0: the store has epochs
+        self.deadline_seconds = 0.0
         self.engine = engine
-        self.memory_bytes = memory_bytes
-        self.table_elements = table_elements
+        self.bounds = bounds
         self.handle = lib.Handle(
             functions.wasmtime_store_new(engine.pointer, None, None), functions.wasmtime_store_delete
         )
         self._context: int | None = functions.wasmtime_store_context(self.handle.pointer)
-        functions.wasmtime_store_limiter(
-            self.handle.pointer,
-            memory_bytes,
-            table_elements,
-            CALL.instances,
-            CALL.tables,
-            CALL.memories,
-        )
-        self.deadline_seconds = 0.0
-        self.fuel = fuel
+        limits = (bounds.memory_bytes, bounds.table_elements, CALL.instances, CALL.tables, CALL.memories)
+        functions.wasmtime_store_limiter(self.handle.pointer, *limits)
         if engine.profile.has_fuel:
-            self.fuel = (1 << 64) - 1 if fuel is None else fuel
-            _require(functions.wasmtime_context_set_fuel(self.context, self.fuel))
-        elif fuel is not None:
+            bounds.fuel = _ALL_FUEL if bounds.fuel is None else bounds.fuel
+            _require(functions.wasmtime_context_set_fuel(self.context, bounds.fuel))
+        elif bounds.fuel is not None:
             raise LocalProtocolError(f"the engine profile {engine.profile.name} has no fuel")
         if engine.profile.has_epochs:
             self.token = _watch_epochs(self.handle.pointer, engine.watchdog)
@@ -504,11 +498,8 @@ class WasmtimeInstance(Instance):
         store, trap = self._store, self._trap.value
         self._trap.value = None
         self._dead = "it trapped or hit a limit before; make a new one"
-        if trap:
-            message, code, frames = lib.take_trap(trap)
-            return _trap_error(message, code, frames, store)
-        message, status, frames = lib.take_error(error or 0)
-        if store.token and store.engine.watchdog.expired(store.token):
+        if error and store.token and store.engine.watchdog.expired(store.token):
+            lib.take_error(error)
             return LimitExceeded(
                 "deadline_seconds",
                 f"more than {store.deadline_seconds:g}",
@@ -516,11 +507,7 @@ class WasmtimeInstance(Instance):
                 subject=what,
                 hint="the guest was stopped",
             )
-        if status is not None:
-            return GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
-        return _limit_error(message, store) or GuestTrap(
-            "host-error", f"the guest misused a function of its host: {message}", frames=_names(frames)
-        )
+        return guest_failure(error, trap, store.bounds)
 
     def _export_kind(self, name: str) -> int | None:
         item = self._export(name)
@@ -553,21 +540,29 @@ class WasmtimeInstance(Instance):
         return bound
 
 
-def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], store: _Store) -> LawowError:
-    """Return the error for a trap."""
+def guest_failure(error: int | None, trap: int | None, bounds: Bounds) -> LawowError:
+    """Read and free what the library returned from a guest; return the error that it stands for."""
+    if trap:
+        return _trap_error(*lib.take_trap(trap), bounds)
+    message, status, frames = lib.take_error(error or 0)
+    if status is not None:
+        return GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
+    sentence = f"the guest misused a function of its host: {message}"
+    return _limit_error(message, bounds) or GuestTrap("host-error", sentence, frames=_names(frames))
+
+
+def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], bounds: Bounds) -> LawowError:
     names = _names(frames)
     if code == _OUT_OF_FUEL:
         return LimitExceeded(
-            "fuel", f"more than {store.fuel}", store.fuel, hint="give the call more fuel", subject=names[0]
+            "fuel", f"more than {bounds.fuel}", bounds.fuel, hint="the guest was stopped", subject=names[0]
         )
     if code is None and message.endswith(_UNCAUGHT_EXCEPTION):
         return GuestTrap(
             "uncaught-exception", "the guest threw an exception that nobody caught", frames=names
         )
-    known = code is not None and code < len(TRAP_CODES)
-    name = TRAP_CODES[code] if known and code is not None else "unknown"
-    cause = message.removeprefix("wasm trap: ")
-    return GuestTrap(name, f"the guest trapped: {cause}", frames=names)
+    name = TRAP_CODES[code] if code is not None and code < len(TRAP_CODES) else "unknown"
+    return GuestTrap(name, f"the guest trapped: {message.removeprefix('wasm trap: ')}", frames=names)
 
 
 def _is_good_end(failure: LawowError) -> bool:
@@ -589,11 +584,11 @@ _STORE_LIMITS = (
 )
 
 
-def _limit_error(message: str, store: _Store) -> LimitExceeded | None:
+def _limit_error(message: str, bounds: Bounds) -> LimitExceeded | None:
     """Return `LimitExceeded` if an instantiation failed for a limit of the store."""
     maximum = {
-        "memory_bytes": store.memory_bytes,
-        "table_elements": store.table_elements,
+        "memory_bytes": bounds.memory_bytes,
+        "table_elements": bounds.table_elements,
         "memories": CALL.memories,
         "tables": CALL.tables,
         "instances": CALL.instances,

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from lawow.runtime import cache as cache_module
-from lawow.runtime.cache import CodeCache, Entry, content_key, default_folder, digest_of, file_key
+from lawow.runtime import places
+from lawow.runtime.cache import CodeCache, content_key
+from lawow.runtime.places import Entry, default_folder, digest_of, file_key
 from lawow.runtime.profiles import EDGE_PROFILE, EXEC_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.runtime.builders import FIBONACCI, wat
@@ -52,10 +54,10 @@ def test_stored_code_is_found_and_runs(cache: CodeCache, engine: WasmtimeEngine,
 def test_a_second_key_leads_to_the_same_code_and_its_export(cache: CodeCache, code: bytes) -> None:
     entry = cache.store(KEY, code)
     assert entry is not None
-    cache.put("file 1", entry, "fib")
+    cache.put("file 1", entry, export="fib", signature="i>i", is_pure=True)
     found = cache.find("file 1")
     assert found is not None
-    assert (found.code, found.export) == (entry.code, "fib")
+    assert (found.code, found.export, found.signature, found.is_pure) == (entry.code, "fib", "i>i", True)
 
 
 def test_code_of_another_profile_is_not_found(folder: Path, cache: CodeCache, code: bytes) -> None:
@@ -83,7 +85,7 @@ def test_a_bit_flipped_anywhere_in_the_code_is_detected(folder: Path, cache: Cod
 def test_large_code_is_recognised_by_size_and_time(
     folder: Path, cache: CodeCache, code: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_module, "VERIFIED_BYTES", 10)
+    monkeypatch.setattr(places, "VERIFIED_BYTES", 10)
     entry = cache.store(KEY, code)
     assert entry is not None
     assert cache.find(KEY) is not None
@@ -105,7 +107,7 @@ def test_a_damaged_or_truncated_entry_is_removed_and_means_nothing(
 
 
 def test_an_entry_cannot_name_a_file_elsewhere() -> None:
-    good = Entry("a.cwasm", "00", 1, 2, "").to_text()
+    good = Entry("a.cwasm", "00", 1, 2).to_text()
     assert Entry.from_text(good) is not None
     for name in ("../a.cwasm", "/etc/passwd", "a.so"):
         assert Entry.from_text(good.replace("a.cwasm", name)) is None
@@ -114,7 +116,7 @@ def test_an_entry_cannot_name_a_file_elsewhere() -> None:
 def test_an_export_with_a_line_break_is_not_remembered(cache: CodeCache, code: bytes) -> None:
     entry = cache.store(KEY, code)
     assert entry is not None
-    cache.put("file", entry, "two\nlines")
+    cache.put("file", entry, export="two\nlines")
     assert cache.find("file") is None
 
 
@@ -186,21 +188,21 @@ def test_the_file_key_changes_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "m.wasm"
     path.write_bytes(b"one")
     time.sleep(0.15)
-    first = file_key(os.stat(path))
+    first = file_key(os.stat(path), "", "fib")
     assert first is not None
-    assert file_key(os.stat(path)) == first
-    assert file_key(os.stat(path), "other") != first
+    assert file_key(os.stat(path), "", "fib") == first
+    assert file_key(os.stat(path), "", "other") != first
     facts = path.stat()
     path.write_bytes(b"two")  # same size, and the time put back
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     time.sleep(0.15)
-    assert file_key(os.stat(path)) != first
+    assert file_key(os.stat(path), "", "fib") != first
 
 
 def test_a_file_changed_a_moment_ago_has_no_key(tmp_path: Path) -> None:
     path = tmp_path / "m.wasm"
     path.write_bytes(b"one")
-    assert file_key(os.stat(path)) is None
+    assert file_key(os.stat(path), "", "fib") is None
 
 
 def test_the_content_key_is_the_digest_of_the_content(tmp_path: Path) -> None:

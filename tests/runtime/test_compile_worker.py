@@ -13,8 +13,8 @@ import pytest
 from lawow.errors import FormatError, LawowError, LimitExceeded
 from lawow.limits import COMPILE, CompileLimits
 from lawow.runtime import compile_worker
-from lawow.runtime.cache import digest_of
 from lawow.runtime.compile_worker import compile_in_child
+from lawow.runtime.places import digest_of
 from lawow.runtime.profiles import EDGE_PROFILE, EXEC_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.runtime.builders import FIBONACCI, empty_functions, live_locals, many_locals, wat

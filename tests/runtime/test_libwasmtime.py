@@ -11,6 +11,7 @@ import pytest
 
 from lawow.errors import FormatError, LawowError, LocalProtocolError
 from lawow.runtime import libwasmtime as lib
+from lawow.runtime.places import find_library
 from tests.runtime.builders import FIBONACCI, wat
 
 
@@ -27,37 +28,38 @@ def test_the_library_of_this_environment_is_found_and_is_of_that_release() -> No
     assert lib.library().has(f"set_vmctx_memory_{major}_{minor}_0")
 
 
-def test_a_missing_engine_is_reported_with_the_command_that_installs_it(tmp_path: Path) -> None:
-    with pytest.raises(LawowError, match=r"not installed; .*pip install .*wasmtime=="):
-        lib.library_path(["", str(tmp_path)])
-
-
-def test_another_release_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+def empty_library(folder: Path, release: str) -> None:
+    """Put a file in the place of the library, in an installation of `release`."""
     real = Path(lib.library().path)
-    copy = tmp_path.joinpath(*real.parts[-3:])
+    copy = folder.joinpath(*real.parts[-3:])
     copy.parent.mkdir(parents=True)
     copy.write_bytes(b"not even a library")
-    (tmp_path / "wasmtime-49.0.0.dist-info").mkdir()
-    with pytest.raises(LawowError, match=f"is not release {re.escape(lib.VERSION)}"):
-        lib.library_path([str(tmp_path)])
+    (folder / f"wasmtime-{release}.dist-info").mkdir()
 
 
-def test_a_damaged_library_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path(lib.library().path)
-    copy = tmp_path.joinpath(*real.parts[-3:])
-    copy.parent.mkdir(parents=True)
-    copy.write_bytes(b"not even a library")
-    (tmp_path / f"wasmtime-{lib.VERSION}.dist-info").mkdir()
+@pytest.mark.parametrize(
+    ("release", "sentence"),
+    [
+        ("", "is not installed; .*pip install .*wasmtime=="),
+        ("49.0.0", f"is not release {re.escape(lib.VERSION)}; .*pip install"),
+        (lib.VERSION, "cannot be loaded: .*pip install"),
+    ],
+    ids=["missing", "another release", "damaged"],
+)
+def test_a_wrong_engine_is_reported_with_the_command_that_repairs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, sentence: str
+) -> None:
+    if release:
+        empty_library(tmp_path, release)
     monkeypatch.setattr(lib, "_loaded", [])
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    with pytest.raises(LawowError, match="cannot be loaded"):
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path)])
+    with pytest.raises(LawowError, match=sentence):
         lib.library()
 
 
 def test_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lib.sys, "platform", "plan9")
-    with pytest.raises(LawowError, match="no WebAssembly engine for plan9"):
-        lib.library_path(sys.path)
+    monkeypatch.setattr(sys, "platform", "plan9")
+    assert find_library(sys.path)[1].startswith("no WebAssembly engine for plan9")
 
 
 def test_every_function_of_the_table_exists_in_the_library() -> None:
