@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lawow.durable import replace_all
-from lawow.errors import LimitExceeded, Refused, UsageError
+from lawow.errors import FormatError, LimitExceeded, Refused, UsageError
 from lawow.limits import ARCHIVE, MODULE
 
 if TYPE_CHECKING:
@@ -142,15 +142,22 @@ def _load_key(keys: _KeyOptions) -> SigningKey:
 
 def _module_choice(text: str) -> ModuleChoice:
     """Read ``CLASS=FILE``: a file on disk, or else a name for `refactor` to look up in the APK."""
+    from lawow.formats.bundle import bundled_module
     from lawow.refactor.binding import ModuleChoice
 
     class_name, separator, file = text.partition("=")
     if not (class_name and separator and file):
         raise UsageError(f"--module: found {text!r}, allowed is CLASS=FILE.wasm")
     path = Path(file)
-    if path.is_file():
-        return ModuleChoice(class_name, path.name, _read(path, MODULE.module_bytes))
-    return ModuleChoice(class_name, file)
+    if not path.is_file():
+        return ModuleChoice(class_name, file)
+    data = _read(path, MODULE.module_bytes)
+    try:
+        bundled_module(path.name, data)
+    except FormatError as error:
+        error.file = str(path)  # the place on disk, not the one in a bundle
+        raise
+    return ModuleChoice(class_name, path.name, data)
 
 
 def _edge_properties(

@@ -70,7 +70,8 @@ def find_module(
 ) -> ModuleBinding | None:
     """Return the module of a class: the user's choice, else its annotation's, else the convention's.
 
-    None if there is none of them.
+    Returns None if there is none of them.
+
     Raises `UsageError` for a choice that names nothing, `Refused` when the convention finds different
     modules, `FormatError` when the module is malformed.
     """
@@ -129,16 +130,12 @@ def bind_methods(view: ClassView, module: BundledModule) -> list[BoundMethod]:
 
 
 def _export_of(method: MethodView) -> str:
-    """Return the export that a method stands for: the one its annotation names, or the one of its own
-    name.
-    """
+    """Return the export that a method stands for: that of its annotation, or that of its own name."""
     return _offload(method.annotations).get("export", method.name)
 
 
 def _offload(annotations: Iterable[Annotation]) -> dict[str, str]:
-    """Return the elements of the annotation dev.lawow.Offload, with which `lawow pack` marks what it
-    makes.
-    """
+    """Return the elements of dev.lawow.Offload, with which `lawow pack` marks what it makes."""
     return {
         name: value.value
         for item in annotations
@@ -204,9 +201,8 @@ def _require_movable(view: ClassView, method: MethodView, module: BundledModule)
         return
     stateful = [field.name for field in view.fields if not field.is_static]
     if stateful or view.superclass != "Ljava/lang/Object;":
-        state = (
-            f"the field {stateful[0]}" if stateful else f"the superclass {java_name(view.superclass or '')}"
-        )
+        superclass = java_name(view.superclass or "")
+        state = f"the field {stateful[0]}" if stateful else f"the superclass {superclass}"
         raise Refused(
             f"{label} is an instance method and its class has {state}, which {module.file} cannot see;"
             " make the method static, or exclude the class from --rule"

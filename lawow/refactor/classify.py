@@ -68,7 +68,8 @@ def descriptor_of(name: str) -> str:
 
 def simple_name(name: str) -> str:
     """``com.example.A$B`` -> ``B``."""
-    return re.split(r"[.$]", name)[-1] or name
+    binary = name.rpartition(".")[2]
+    return binary.rpartition("$")[2] or binary
 
 
 def matches_name(name: str, asked: str) -> bool:

@@ -36,7 +36,10 @@ class Remainder:
     @cached_property
     def dex(self) -> Dex:
         """The dex file without ids that nobody uses: what its tables name, somebody uses."""
-        return read_dex(collect_garbage(self.content) if self.has_orphan_ids else self.content)
+        try:
+            return read_dex(collect_garbage(self.content) if self.has_orphan_ids else self.content)
+        except FormatError as error:
+            raise error.within(self.name) from None
 
 
 @dataclass(frozen=True, slots=True)

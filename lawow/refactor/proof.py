@@ -11,6 +11,7 @@ from lawow.errors import LawowError
 from lawow.formats.bundle import read_bundle
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_SYNCHRONIZED
+from lawow.formats.dex.symbols import Annotation
 from lawow.formats.dex.verify import verify_dex
 from lawow.formats.dex.views import ClassView
 from lawow.formats.signing import verify_apk
@@ -95,14 +96,19 @@ def _class_defects(split: Split) -> Iterator[str]:
 def _surface_defects(move: ClassMove, dex: Dex) -> Iterator[str]:
     before, after = _surface(move.view), _surface(dex.class_def(move.descriptor))
     if before != after:
-        yield f"{move.classified.name}: its surface differs: {sorted(map(str, before ^ after))[0]}"
+        yield f"{move.classified.name}: its surface differs: {min(before ^ after)}"
 
 
-def _surface(view: ClassView) -> set[tuple[object, ...]]:
+def _surface(view: ClassView) -> set[str]:
     """Return everything that other classes can see of a class."""
-    members: set[tuple[object, ...]] = {("class", view.access_flags, view.superclass, view.interfaces)}
-    members.update(("field", item.name, item.type, item.access_flags) for item in view.fields)
-    members.update(
-        ("method", item.name, item.descriptor, item.access_flags & ~CHANGEABLE_FLAGS) for item in view.methods
-    )
-    return members
+    head = ("class", view.access_flags, view.superclass, view.interfaces, _sorted(view.annotations))
+    fields = [("field", item.ref, item.access_flags, _sorted(item.annotations)) for item in view.fields]
+    methods = [
+        ("method", item.ref, item.access_flags & ~CHANGEABLE_FLAGS, _sorted(item.annotations))
+        for item in view.methods
+    ]
+    return {str(item) for item in (head, *fields, *methods)}
+
+
+def _sorted(annotations: Iterable[Annotation]) -> list[str]:
+    return sorted(map(str, annotations))  # their order in a file follows its type indexes

@@ -35,9 +35,7 @@ PLAIN_HTTP = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A split and what came of it. `apk_bytes` is that of the signed file, or of the entries when
-    planning.
-    """
+    """A split and what came of it. What is None has not been made: nothing is written while planning."""
 
     split: Split
     warnings: tuple[str, ...]
@@ -62,17 +60,12 @@ def make_report(
     original_certificates: Iterable[str] = (),
     certificate_sha256: str | None = None,
     apk_bytes: int | None = None,
-    paths: tuple[str, str] | None = None,
 ) -> Report:
-    """Put the report together. Certificates are SHA-256 digests in hex; `paths` are those of APK and
-    bundle.
-    """
+    """Put the report together. Certificates are SHA-256 digests in hex; `apk_bytes` is the signed file's."""
     return Report(
         split=split,
         warnings=tuple(_warnings(split, options, set(original_certificates), certificate_sha256)),
         apk_bytes=apk_bytes,
-        apk_path=paths[0] if paths else None,
-        bundle_path=paths[1] if paths else None,
         certificate_sha256=certificate_sha256,
     )
 

@@ -67,9 +67,7 @@ def _caller_of_local(split: DexSplit) -> str | None:
         return any(map(_is_local, references.methods)) or bool(LOCAL_CLASSES & references.types)
 
     for remainder in split.remainders:
-        if LAWOW[1:-1].rpartition("/")[0].encode() in remainder.dex.data and _tables_name_local(
-            remainder.dex
-        ):
+        if b"Ldev/lawow/" in remainder.dex.data and _tables_name_local(remainder.dex):
             return f"{_class_that(remainder, calls)} runs modules on the device"
     for name, references in split.moved_references:
         if calls(references):
@@ -89,11 +87,9 @@ def _tables_name_local(dex: Dex) -> bool:
 
 def _class_that(remainder: Remainder, test: Test) -> str:
     """Return the name of the first class whose code passes `test`, or that of the dex file."""
-    for descriptor in remainder.dex.class_names():
-        if not is_library(descriptor) and test(
-            remainder.dex.references_of(remainder.dex.class_def(descriptor))
-        ):
-            return java_name(descriptor)
+    for view in remainder.dex.classes:
+        if not is_library(view.descriptor) and test(remainder.dex.references_of(view)):
+            return java_name(view.descriptor)
     return remainder.name
 
 

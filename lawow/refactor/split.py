@@ -26,9 +26,7 @@ INTERNET = "android.permission.INTERNET"
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """How to carry out a plan. Without `edge` the app keeps the address it has, or gets the library's
-    default.
-    """
+    """How to carry out a plan. Without `edge` the app keeps its address, or gets the library's default."""
 
     edge: EdgeProperties | None = None
     keep_orphan_ids: bool = False
@@ -36,8 +34,9 @@ class SplitOptions:
 
 @dataclass(frozen=True, slots=True)
 class EntryChange:
-    """One entry that differs. `kind` is dex, module, library, manifest or configuration; sizes are
-    compressed.
+    """One entry that differs; sizes are compressed.
+
+    `kind` is dex, module, library, manifest or configuration; `action` is added, removed or rewritten.
     """
 
     path: str
@@ -75,7 +74,10 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     """
     app = plan.app
     dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids)
-    removed, kept = _surplus(plan, dexes)
+    try:
+        removed, kept = _surplus(plan, dexes)
+    except FormatError as error:
+        raise error.within(app.name) from None
     contents: dict[str, bytes] = {**dexes.rewritten, dexes.added_name: dexes.added}
     manifest = _manifest_with_internet(app)
     if manifest is not None:
@@ -100,9 +102,7 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
 
 
 def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry]]:
-    """Return the paths of modules and libraries that nobody on the device needs, and those that somebody
-    does.
-    """
+    """Return the paths of the modules and libraries that nobody on the device needs, and the others."""
     removed, kept = set(), []
     for path in module_entries(plan):
         if user := module_user(dexes, path.rpartition("/")[2]):

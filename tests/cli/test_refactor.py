@@ -170,6 +170,15 @@ def test_a_class_can_be_bound_to_a_file_on_disk(app: Path, tmp_path: Path) -> No
     assert bundle.find("FibonacciWasm.fib")[0].file == "mine.wasm"
 
 
+def test_a_broken_file_on_disk_is_named_by_its_path(app: Path, tmp_path: Path) -> None:
+    module = tmp_path / "mine.wasm"
+    module.write_bytes(FIB[:-3])
+    refused(app, "--plan", "--module", f"FibonacciWasm={module}", code=3, sentence=f"lawow: {module}: ")
+    module.rename(tmp_path / "mine.bin")
+    choice = f"FibonacciWasm={tmp_path / 'mine.bin'}"
+    refused(app, "--plan", "--module", choice, code=3, sentence="unsafe module name")
+
+
 def test_the_token_is_written_and_warned_about(app: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret-token\n")

@@ -43,6 +43,9 @@ public class Driver {
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def split(apidemos_apk: Path, key: SigningKey) -> Refactored:
     options = PlanOptions(modules=MODULES, allow_old_android=True)

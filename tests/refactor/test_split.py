@@ -205,6 +205,25 @@ def test_what_is_not_proxied_moves_as_it_is(
     assert "Ldev/lawow/Lawow;->remote(" in text
 
 
+def test_a_dex_file_that_loses_all_its_classes_is_still_valid(
+    build_app: BuildApp, refactor: RefactorApp, tmp_path: Path
+) -> None:
+    path = tmp_path / "slim.apk"
+    path.write_bytes(refactor(build_app([REAL])).apk)
+    assert run("dexdump", "-f", path).stderr == ""
+    assert dex_of(path.read_bytes(), "classes.dex").class_names() == []
+
+
+def test_annotations_move_along(build_app: BuildApp, refactor: RefactorApp, tmp_path: Path) -> None:
+    note = '.annotation runtime La/Note;\n    value = "kept"\n.end annotation\n'
+    method = f".method public static native fib(I)I\n{note}.end method\n"
+    data = build_app([smali_class("com.example.app.FibonacciWasm", method, extra=note), MAIN])
+    (tmp_path / "new.dex").write_bytes(entries(refactor(data).apk)["classes2.dex"])
+    run("baksmali", "d", tmp_path / "new.dex", "-o", tmp_path / "out", "--ac", "false")
+    text = (tmp_path / "out/com/example/app/FibonacciWasm.smali").read_text()
+    assert text.count('value = "kept"') == 2
+
+
 def test_a_class_in_two_dex_files_leaves_both(build_app: BuildApp, refactor: RefactorApp) -> None:
     slim = refactor(build_app([FIBONACCI, MAIN], [REAL, holds_string("com.example.app.Other", "x")])).apk
     owners = [
