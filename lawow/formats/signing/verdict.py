@@ -19,6 +19,7 @@ class IssueKind(Enum):
     MALFORMED_MANIFEST = "AndroidManifest.xml cannot be read: {detail}"
     NOT_SIGNED = "the APK is not signed; Android does not install it"
     SCHEME_MISSING = "minSdkVersion {min_sdk} needs a v1 signature: Android before 7.0 knows no other"
+    TARGET_NEEDS_V2 = "targetSdkVersion {target_sdk} needs a v2 signature: Android 11 wants one from 30 on"
     SCHEME_STRIPPED = "the v{scheme} signature says that there is a v{missing} signature too; it was stripped"
     SIGNERS_DIFFER = "the v{scheme} signature is by other certificates than the v{other} signature"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lawow.errors import FormatError, LimitExceeded
-from lawow.formats.axml import read_manifest
+from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.signing import v2, v3
 from lawow.formats.signing.block import SigningBlock, read_signing_block
 from lawow.formats.signing.certificate import read_certificate
@@ -24,6 +24,7 @@ __all__ = ["apk_content", "verify_apk"]
 
 _MANIFEST_NAME = b"AndroidManifest.xml"
 _V31_IDENTIFIER = 0x1B93AD61
+_V2_NEEDED_FROM_TARGET_SDK = 30
 _END_DIRECTORY_OFFSET = 16  # in the end record
 
 
@@ -38,13 +39,19 @@ def verify_apk(data: bytes | memoryview, *, min_sdk: int | None = None) -> Verdi
         issue = Issue.of(IssueKind.MALFORMED_ARCHIVE, detail=error)
         return Verdict(min_sdk or 1, (), (), (), (issue,))
     issues: list[Issue] = []
-    if min_sdk is None:
-        min_sdk = _read_min_sdk(archive, issues)
+    target_sdk = 1
+    try:
+        manifest = _manifest(archive)
+        min_sdk, target_sdk = min_sdk or manifest.min_sdk, manifest.target_sdk
+    except (FormatError, LimitExceeded) as error:
+        if min_sdk is None:
+            issues.append(Issue.of(IssueKind.MALFORMED_MANIFEST, detail=error))
+        min_sdk = min_sdk or 1
     found = _verify_block_schemes(memoryview(data), archive, min_sdk, issues)
     required = _required(set(found), min_sdk)
     if 1 in required:
         _verify_v1(archive, min_sdk, found, issues)
-    issues += _further_issues(found)
+    issues += _further_issues(found, target_sdk)
     certificates = next((found[scheme].certificates for scheme in (3, 2, 1) if scheme in found), ())
     return Verdict(
         min_sdk=min_sdk,
@@ -60,15 +67,11 @@ def _holds(scheme: int, result: SchemeResult, issues: list[Issue]) -> bool:
     return bool(result.certificates) and not any(wrong)
 
 
-def _read_min_sdk(archive: ZipArchive, issues: list[Issue]) -> int:
+def _manifest(archive: ZipArchive) -> Manifest:
     entry = archive.by_name.get(_MANIFEST_NAME)
-    try:
-        if entry is None:
-            raise FormatError("is missing")
-        return read_manifest(entry.read(ARCHIVE.manifest_bytes)).min_sdk
-    except (FormatError, LimitExceeded) as error:
-        issues.append(Issue.of(IssueKind.MALFORMED_MANIFEST, detail=error))
-        return 1
+    if entry is None:
+        raise FormatError("is missing")
+    return read_manifest(entry.read(ARCHIVE.manifest_bytes))
 
 
 def _required(found: set[int], min_sdk: int) -> set[int]:
@@ -124,8 +127,10 @@ def _verify_v1(
     issues += found[1].issues
 
 
-def _further_issues(found: dict[int, SchemeResult]) -> Iterator[Issue]:
-    """Yield what is wrong between the schemes: one was stripped, or they are by different signers."""
+def _further_issues(found: dict[int, SchemeResult], target_sdk: int) -> Iterator[Issue]:
+    """Yield what is wrong between the schemes: one is missing or was stripped, or their signers differ."""
+    if set(found) == {1} and target_sdk >= _V2_NEEDED_FROM_TARGET_SDK:
+        yield Issue.of(IssueKind.TARGET_NEEDS_V2, target_sdk=target_sdk)
     if 2 in found and 3 in v2.further_schemes(found[2]) and 3 not in found:
         yield Issue.of(IssueKind.SCHEME_STRIPPED, 2, missing=3)
     rotates = 3 in found and v3.has_lineage(found[3])
