@@ -39,7 +39,7 @@ from lawow.edge.refusals import BadModule, Busy, DeadlineExceeded, WorkerLost
 from lawow.errors import FormatError, GuestTrap
 from lawow.limits import EDGE, EdgeLimits
 
-__all__ = ["Finished", "Supervisor"]
+__all__ = ["Finished", "Supervisor", "WorkerProcess"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0

@@ -175,8 +175,10 @@ class EdgeServer(Server):
         listener: socket.socket,
         context: ssl.SSLContext | None,
         limits: EdgeLimits,
+        announce: Callable[[], object],
     ) -> None:
         super().__init__(_config(app, limits))
+        self._announce = announce
         self._listener = listener
         self._context = context
         self._limits = limits
