@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lawow.errors import FormatError
 from lawow.formats.bytes import align_up
-from lawow.formats.dex.header import seal
+from lawow.formats.dex.header import Section, seal
 from lawow.formats.dex.leb128 import put_uleb128
 from lawow.formats.dex.reach import Reach, require_inside
 from lawow.formats.dex.spec import ALIGNMENT, ID_BYTES, ID_SECTIONS, ItemType, item_name
@@ -125,6 +125,7 @@ class _Shift:
             elif item == ItemType.MAP_LIST:
                 end = section.offset + 4 + 12 * remaining
             cuts = self.cuts.get(item, [])
+            self._require_room(section, section.size - len(cuts))
             offset = align_up(len(out), ALIGNMENT[item])
             self.movers[item] = _make_mover(section.offset, offset, cuts)
             if section.size <= len(cuts):
@@ -137,6 +138,14 @@ class _Shift:
                 position = stop
             out += self.source[position:end]
         out += bytes(align_up(len(out), 4) - len(out))
+
+    def _require_room(self, section: Section, size: int) -> None:
+        """Check that map_list counts no fewer items than classes and strings need."""
+        needed = len(self.reach.of(section.item))
+        if section.item == ItemType.STRING_DATA_ITEM:
+            needed = len(self._kept_rows(ItemType.STRING_ID_ITEM))
+        if size < needed:
+            raise FormatError("fewer items than are used", structure=item_name(section.item), found=size)
 
     def _write_header_and_map(self) -> None:
         out = self.out
@@ -219,7 +228,7 @@ class _Shift:
                 (directory.parameters, move_list),
             ):
                 for _, target in rows:
-                    _U32.pack_into(self.out, place, move(target))
+                    _U32.pack_into(self.out, place, move(target) if target else 0)
                     place += 8
         self._move_lists(self.reach.ref_lists, move_list, move_set)
         self._move_lists(self.reach.sets, move_set, self._mover(ItemType.ANNOTATION_ITEM))

@@ -110,9 +110,9 @@ def _reach_code(dex: Dex, reach: Reach) -> None:
     codes = reach.of(ItemType.CODE_ITEM)
     disjoint(dex, ItemType.CLASS_DATA_ITEM, reach.of(ItemType.CLASS_DATA_ITEM), walk)
     require_inside(dex, ItemType.CODE_ITEM, codes)
+    if codes and max(codes) + _CODE_HEAD_BYTES > dex.sections[ItemType.CODE_ITEM].end:
+        raise FormatError("is cut off", structure="code_item", offset=max(codes))
     for offset in codes:
-        if offset + _CODE_HEAD_BYTES > len(dex.data):
-            raise FormatError("is cut off", structure="code_item", offset=offset)
         debug_info_off: int = _U32.unpack_from(dex.data, offset + _DEBUG_INFO_OFF)[0]
         if debug_info_off:
             reach.debug_info_of[offset] = debug_info_off

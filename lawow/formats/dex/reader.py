@@ -33,8 +33,8 @@ _MEMBER_ID = struct.Struct("<HHI")
 _CODE_ITEM = struct.Struct("<HHHHII")
 _CLASS_DEF = struct.Struct("<8I")
 
-# What may be shared, and how often it may be read for that in all: R8 lets methods share code items, classes
-# share lists of interfaces, protos the types that they are spelled with. More is an attack on whoever reads all.
+# Allowances for what may be shared: R8 lets methods share code items, classes share lists of interfaces,
+# protos the types that they are spelled with. More than this is an attack on whoever reads all of a file.
 _CODE_SHARING = 16
 _INTERFACES_PER_CLASS = 1_000
 _PROTO_TEXT_PER_BYTE = 64
@@ -146,7 +146,10 @@ class Dex:
     # Accounts and caches
 
     def claim(self, item: ItemType, size_bytes: int) -> None:
-        """Account for `size_bytes` decoded in a section. Raises `FormatError` when its items must overlap."""
+        """Account for `size_bytes` decoded in a section. Raises `FormatError` when its items must overlap.
+
+        Once that is so, even a claim of 0 fails: call it before decoding too.
+        """
         left = self._unclaimed.get(item, 0) - size_bytes
         self._unclaimed[item] = left
         if left < 0:
@@ -170,6 +173,7 @@ class Dex:
         key = (item, offset)
         if key not in self._decoded:
             section = self.require_item(item, offset)
+            self.claim(item, 0)
             value, end = decode(self, offset)
             if end > section.end:
                 raise FormatError("item runs past its section", structure=item_name(item), offset=offset)

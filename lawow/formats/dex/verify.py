@@ -18,10 +18,20 @@ from itertools import pairwise
 from lawow.errors import FormatError
 from lawow.formats.dex.mutf8 import utf16_sort_key
 from lawow.formats.dex.reader import ClassDef, Dex, read_dex
-from lawow.formats.dex.spec import NO_INDEX, ItemType
-from lawow.formats.dex.symbols import parse_method_descriptor, shorty_of
+from lawow.formats.dex.spec import (
+    ACC_ABSTRACT,
+    ACC_FINAL,
+    ACC_PRIVATE,
+    ACC_PUBLIC,
+    ACC_STATIC,
+    NO_INDEX,
+    ItemType,
+    ValueType,
+)
+from lawow.formats.dex.symbols import argument_words, parse_method_descriptor, shorty_of
 from lawow.formats.dex.tables import field_rows, handle_rows, method_rows, proto_rows
 from lawow.formats.dex.verify_items import Items, scan_items
+from lawow.formats.dex.views import ClassView
 
 __all__ = ["Issue", "verify_dex"]
 
@@ -102,7 +112,7 @@ def _data_bounds(dex: Dex) -> Iterator[Issue]:
     header = dex.header
     if header.data_off + header.data_size > len(dex.data) or header.data_off % 4:
         yield Issue("data", "data_off and data_size do not fit the file", "header", offset=0x68)
-    if header.link_size and header.link_off + header.link_size > len(dex.data):
+    if header.link_off + header.link_size > len(dex.data) or bool(header.link_off) != bool(header.link_size):
         yield Issue("link", "link_off and link_size do not fit the file", "header", offset=0x2C)
     for index, section in enumerate(dex.map_list):
         is_data = section.item >= ItemType.MAP_LIST
@@ -173,6 +183,7 @@ def _methods(dex: Dex, items: Items) -> Iterator[Issue]:
     rows = method_rows(dex)
     yield from _members(dex, "method_ids", [(row.class_idx, row.name_idx) for row in rows], "L[")
     for index, row in enumerate(rows):
+        dex.row_offset(ItemType.PROTO_ID_ITEM, row.proto_idx)
         name = dex.string(row.name_idx)
         if name.startswith("<") and (
             name not in ("<init>", "<clinit>") or not dex.proto(row.proto_idx).endswith("V")
@@ -222,6 +233,8 @@ def _classes(dex: Dex, items: Items) -> Iterator[Issue]:
             class_data.add(definition.class_data_off)
         yield from _parents(dex, index, definition, place)
         yield from _owned(dex, index, definition)
+        if dex.classes[index].is_interface and dex.version >= "037":
+            yield from _interface(dex.classes[index])
     for offset in sorted(items.starts(ItemType.CLASS_DATA_ITEM) - class_data):
         if offset not in items.empty_class_data:
             yield Issue("orphan", "belongs to no class", "class_data_item", offset=offset)
@@ -250,6 +263,20 @@ def _owned(dex: Dex, index: int, definition: ClassDef) -> Iterator[Issue]:
     view.fields, view.methods  # noqa: B018  raise FormatError for a member of another class
     if len(view.static_values) > len(view.class_data.static_fields):
         yield Issue("static-values", "more static values than static fields", "class_defs", index)
+    for field, value in zip(view.fields, view.static_values, strict=False):
+        if value.kind not in _KINDS_OF.get(field.type[0], _REFERENCE_KINDS):
+            yield Issue("static-values", f"{field.ref} starts as {value.kind.name}", "class_defs", index)
+    for method in view.methods:
+        words = argument_words(method.proto.parameters, is_static=method.is_static)
+        if method.code and method.code.ins_size != words:
+            yield Issue("arguments", f"ins_size of {method.ref} should be {words}", "class_defs", index)
+        if method.is_initializer and method.is_static != (method.name == "<clinit>"):
+            yield Issue(
+                "flags",
+                f"{method.ref} is {'static' if method.is_static else 'not static'}",
+                "class_defs",
+                index,
+            )
     directory = view.annotations_directory
     owners = [dex.field(field).class_name for field, _ in directory.fields]
     owners += [dex.method(method).class_name for method, _ in directory.methods + directory.parameters]
@@ -262,6 +289,39 @@ def _owned(dex: Dex, index: int, definition: ClassDef) -> Iterator[Issue]:
                 index,
                 definition.annotations_off,
             )
+
+
+def _interface(view: ClassView) -> Iterator[Issue]:
+    """Check what Android demands of interfaces since version 037; it used to warn before."""
+    constant, callable_ = ACC_PUBLIC | ACC_STATIC | ACC_FINAL, ACC_PUBLIC | ACC_ABSTRACT
+    for field in view.fields:
+        if field.access_flags & constant != constant:
+            yield Issue("flags", f"{field.ref} is not public static final", "class_defs", view.index)
+    for method in view.methods:
+        if not method.has_code and method.access_flags & callable_ != callable_:
+            yield Issue("flags", f"{method.ref} is not public and abstract", "class_defs", view.index)
+        if not method.access_flags & (ACC_PUBLIC | ACC_PRIVATE | ACC_STATIC):
+            yield Issue("flags", f"{method.ref} is neither public nor private", "class_defs", view.index)
+
+
+_KINDS_OF = {
+    "Z": {ValueType.BOOLEAN},
+    "B": {ValueType.BYTE},
+    "S": {ValueType.SHORT},
+    "C": {ValueType.CHAR},
+    "I": {ValueType.INT},
+    "J": {ValueType.LONG},
+    "F": {ValueType.FLOAT},
+    "D": {ValueType.DOUBLE},
+    "[": {ValueType.ARRAY, ValueType.NULL},
+}
+_REFERENCE_KINDS = {
+    ValueType.NULL,
+    ValueType.STRING,
+    ValueType.TYPE,
+    ValueType.METHOD_TYPE,
+    ValueType.METHOD_HANDLE,
+}
 
 
 def _call_sites(dex: Dex, items: Items) -> Iterator[Issue]:

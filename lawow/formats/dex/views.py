@@ -217,6 +217,7 @@ class ClassView:
         offset = self.definition.class_data_off
         if not offset:
             return ClassData()
+        self.dex.claim(ItemType.CLASS_DATA_ITEM, 0)
         class_data, end = read_class_data(self.dex, offset)
         self.dex.claim(ItemType.CLASS_DATA_ITEM, end - offset)  # no two classes share one
         return class_data
