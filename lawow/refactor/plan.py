@@ -79,7 +79,7 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
     an option names something that does not exist, `FormatError` for a malformed module.
     """
     require_loads_several_dex_files(app, allow_old_android=options.allow_old_android)
-    definitions = [(item.name, descriptor) for item in app.dexes for descriptor in item.dex.class_names()]
+    definitions = [(item.name, descriptor) for item in app.dexes for descriptor in _class_names(app, item)]
     descriptors = {descriptor for _, descriptor in definitions}
     named = _classes_named(options.modules, descriptors)
     classes, moves = [], []
@@ -94,6 +94,13 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
     _require_something_moves(plan, options)
     _require_distinct_modules(plan)
     return plan
+
+
+def _class_names(app: AppPackage, item: AppDex) -> list[str]:
+    try:
+        return item.dex.class_names()
+    except FormatError as error:
+        raise error.within(item.name).within(app.name) from None
 
 
 def _classes_named(choices: Sequence[ModuleChoice], descriptors: set[str]) -> frozenset[str]:
