@@ -43,6 +43,7 @@ __all__ = ["CallOutcome", "EdgeClient", "EdgeProblem", "RemoteExport", "RemoteMo
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
 PIN = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 TOKEN = re.compile(r"[!-~]{1,200}")
 ANSWER_BYTES = 16 << 20
 UPLOAD_SECONDS = 300.0
@@ -153,9 +154,14 @@ class EdgeClient:
         """Return the edge's version."""
         return str(_field(self._document("GET", "/v1/health"), "version", str))
 
-    def modules(self) -> list[RemoteModule]:
-        """Return the tenant's modules."""
-        return [_module(item) for item in _list(self._document("GET", "/v1/modules"), "modules")]
+    def modules(self) -> list[str]:
+        """Return the digests of the tenant's modules, in hex, oldest first."""
+        listed = _list(self._document("GET", "/v1/modules"), "modules")
+        return [_digest(item) for item in listed]
+
+    def module(self, digest: str) -> RemoteModule:
+        """Return one of the tenant's modules."""
+        return _module(self._document("GET", f"/v1/modules/sha256:{digest}"))
 
     def upload_module(self, wasm: bytes) -> RemoteModule:
         """Upload a module; returns when it is stored, valid and compiled. May be repeated."""
@@ -423,5 +429,12 @@ def _module(document: dict[str, object]) -> RemoteModule:
         RemoteExport(*(str(_field(item, key, str)) for key in ("name", "signature", "wit")))
         for item in _list(document, "exports")
     )
-    digest = str(_field(document, "digest", str)).removeprefix("sha256:")
-    return RemoteModule(digest, int(str(_field(document, "bytes", int))), exports)
+    return RemoteModule(_digest(document), int(str(_field(document, "bytes", int))), exports)
+
+
+def _digest(document: dict[str, object]) -> str:
+    """Return ``digest`` in hex, without its prefix."""
+    match = DIGEST.fullmatch(str(_field(document, "digest", str)))
+    if match is None:
+        raise RemoteProtocolError("the edge's answer has a digest that is none")
+    return match[1]

@@ -117,10 +117,13 @@ class CompiledCache:
             raise StorageFailed(f"the edge's disk refused a write: {error.strerror}") from None
         finally:
             scratch.unlink(missing_ok=True)
+        await asyncio.to_thread(self._remember, tenant, digest, sentence)
+        raise BadModule(sentence)
+
+    def _remember(self, tenant: str, digest: str, sentence: str) -> None:
         with self._database.transaction() as connection:
             row = (tenant, digest, ENGINE, sentence)
             connection.execute("INSERT OR REPLACE INTO refused_modules VALUES (?, ?, ?, ?)", row)
-        raise BadModule(sentence)
 
     async def _run(self, source: Path, scratch: Path) -> int:
         stdin = os.open(source, os.O_RDONLY | os.O_CLOEXEC)

@@ -55,21 +55,20 @@ Value = str | int | bytes | None
 
 
 class Database:
-    """One connection behind a lock, so that any thread may use it; transactions are short."""
+    """Two connections, each behind a lock, for any thread; no reader waits for a writer's flush."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
         # The file is made by us first: SQLite would create it readable for everybody.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            self._connection.execute("PRAGMA trusted_schema = OFF")
+            self._writer = _connect(path)
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute("PRAGMA synchronous = FULL")
             self._create(path)
+            self._reader = _connect(path)
+            self._reader.execute("PRAGMA query_only = ON")
         except sqlite3.Error as error:
             raise StorageFailed(f"{path}: the edge's database cannot be used: {error}") from None
 
@@ -89,27 +88,36 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold a write transaction: committed and on the disk at the end, rolled back on any error."""
-        with self._lock:
+        with self._write_lock:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._writer.execute("BEGIN IMMEDIATE")
                 try:
-                    yield self._connection
-                    self._connection.execute("COMMIT")
+                    yield self._writer
+                    self._writer.execute("COMMIT")
                 finally:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise StorageFailed(f"the edge's database refused a write: {error}") from None
 
     def query(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """Return all rows of a query."""
-        with self._lock:
+        with self._read_lock:
             try:
-                return self._connection.execute(sql, parameters).fetchall()
+                return self._reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
                 raise StorageFailed(f"the edge's database refused a query: {error}") from None
 
     def close(self) -> None:
-        """Close the connection; everything that was committed stays."""
-        with self._lock:
-            self._connection.close()
+        """Close the connections; everything that was committed stays."""
+        with self._read_lock:
+            self._reader.close()
+        with self._write_lock:
+            self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection

@@ -25,7 +25,8 @@ CPU_SECONDS = 10
 ADDRESS_SPACE_BYTES = 2 << 30
 PROVIDED_IMPORTS = frozenset({"wasi_snapshot_preview1"})
 SHOWN_IMPORTS = 8
-EXPORT_NAMES_BYTES = 1 << 20  # all of them together: they are stored, and listed in answers
+EXPORTS = 10_000
+EXPORT_NAMES_BYTES = 256 << 10  # all of them together: they are stored, and are part of answers
 
 ExportRecord = tuple[str, str, str]
 
@@ -89,12 +90,17 @@ def _exports(data: bytes) -> list[ExportRecord]:
         raise FormatError(
             f"the module imports what the edge does not give: {', '.join(unknown[:SHOWN_IMPORTS])}{more}"
         )
-    names_bytes = sum(len(item.name) for item in info.callable_exports)
-    if names_bytes > EXPORT_NAMES_BYTES:
-        raise LimitExceeded("export_names_bytes", names_bytes, EXPORT_NAMES_BYTES)
+    found = info.callable_exports
+    names_bytes = sum(len(item.name) for item in found)
+    for limit, value, maximum in (
+        ("exports", len(found), EXPORTS),
+        ("export_names_bytes", names_bytes, EXPORT_NAMES_BYTES),
+    ):
+        if value > maximum:
+            raise LimitExceeded(limit, value, maximum)
     return [
         (item.name, signature_letters(item.type), wit_of(item.name, item.type))
-        for item in info.callable_exports
+        for item in found
         if item.type is not None
     ]
 

@@ -26,7 +26,17 @@ from lawow.edge.database import Database
 from lawow.edge.refusals import Busy, NotFound, StorageFailed, TooLarge
 from lawow.limits import EDGE, EdgeLimits
 
-__all__ = ["ModuleStore", "Recovery", "StagedModule", "StoredExport", "StoredModule", "Upload"]
+__all__ = [
+    "ModuleStore",
+    "ModuleSummary",
+    "Recovery",
+    "StagedModule",
+    "StoredExport",
+    "StoredModule",
+    "Upload",
+]
+
+MODULES_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,14 @@ class StoredModule:
                 return export
         known = [export.name for export in self.exports[:20]]
         raise NotFound(f"no function {name!r} is exported; functions exported: {', '.join(known) or 'none'}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSummary:
+    """What a list of modules says of each."""
+
+    digest: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +160,7 @@ class ModuleStore:
         self._lock = threading.Lock()
         self._arriving: Counter[str] = Counter()
         self._uploads: Counter[str] = Counter()
+        self._recent: dict[tuple[str, str], StoredModule] = {}
 
     def recover(self) -> Recovery:
         """Remove what a crash left behind; call once, before any upload."""
@@ -226,22 +245,28 @@ class ModuleStore:
                 raise
         return [item.module.digest in new for item in staged]
 
-    def list(self, tenant: str) -> list[StoredModule]:
+    def list(self, tenant: str) -> list[ModuleSummary]:
         """Return the tenant's modules, oldest first."""
         rows = self._database.query(
-            "SELECT digest, bytes, exports FROM modules WHERE tenant = ? ORDER BY created_unix, digest",
-            (tenant,),
+            "SELECT digest, bytes FROM modules WHERE tenant = ? ORDER BY created_unix, digest", (tenant,)
         )
-        return [_stored(row) for row in rows]
+        return [ModuleSummary(str(row[0]), _integer(row[1])) for row in rows]
 
     def get(self, tenant: str, digest: str) -> StoredModule:
         """Return one of the tenant's modules. Raises `NotFound`, the same for unknown and for others'."""
+        cached = self._recent.get((tenant, digest))
+        if cached is not None:
+            return cached
         rows = self._database.query(
             "SELECT digest, bytes, exports FROM modules WHERE tenant = ? AND digest = ?", (tenant, digest)
         )
         if not rows:
             raise NotFound(f"there is no module sha256:{digest}; upload it first")
-        return _stored(rows[0])
+        module = _stored(rows[0])
+        if len(self._recent) >= MODULES_REMEMBERED:
+            self._recent.clear()
+        self._recent[tenant, digest] = module
+        return module
 
     def verified_blob(self, digest: str) -> Path:
         """Return the path of a module whose bytes were just found to be right.
@@ -307,6 +332,7 @@ class ModuleStore:
                     self._folder.blob(digest).unlink(missing_ok=True)
 
     def _forget(self, digest: str) -> None:
+        self._recent.clear()
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM modules WHERE digest = ?", (digest,))
 

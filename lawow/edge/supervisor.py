@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from collections import deque
@@ -43,6 +44,7 @@ __all__ = ["Finished", "Supervisor", "WorkerProcess"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0
+TRAP_CODE = re.compile(r"[a-z-]{1,64}")
 
 OpenCode = Callable[[], Awaitable[int]]
 """Returns a new descriptor of the verified compiled module; whoever asked closes it."""
@@ -250,7 +252,7 @@ class Supervisor:
         """Return the result in a worker's answer, or raise what it says instead."""
         if isinstance(answer, Result) and len(answer.results) == SLOT_BYTES * len(_results_of(call)):
             return answer
-        if isinstance(answer, Trap):
+        if isinstance(answer, Trap) and TRAP_CODE.fullmatch(answer.code):
             raise GuestTrap(answer.code, answer.message, frames=answer.frames)
         if isinstance(answer, Failure) and answer.kind == DEADLINE:
             raise DeadlineExceeded(_deadline_text(call))

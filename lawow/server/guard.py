@@ -172,8 +172,9 @@ class Guard:
     def _log_request(self, exchange: _Exchange) -> None:
         route = getattr(exchange.scope.get("route"), "path", None)
         problem = exchange.problem
-        if problem is not None and problem.code == "too-many-failures":
-            return  # the log is what this limit protects
+        is_quiet = exchange.scope["path"] in PUBLIC and exchange.status == 200
+        if is_quiet or (problem is not None and problem.code == "too-many-failures"):
+            return  # anybody may cause these, as often as they like: they must not fill the disk with log
         self._log(
             "request",
             id=exchange.request_id,

@@ -60,9 +60,10 @@ class Routes:
         return JSONResponse({"status": "ok", "version": __version__})
 
     async def list_modules(self, request: Request) -> Response:
-        """List the modules of the tenant, oldest first."""
-        modules = self._handler.store.list(_tenant(request))
-        return JSONResponse({"modules": [_module_document(module) for module in modules]})
+        """List digests and sizes of the tenant's modules, oldest first."""
+        found = self._handler.store.list(_tenant(request))
+        modules = [{"digest": f"sha256:{item.digest}", "bytes": item.size_bytes} for item in found]
+        return JSONResponse({"modules": modules})
 
     async def show_module(self, request: Request, digest: str = DigestPath) -> Response:
         """Show size and exports of a module of the tenant."""
@@ -186,9 +187,9 @@ def _deadline(request: Request, given: _Arguments, limits: EdgeLimits) -> float:
             raise BadArguments("Lawow-Deadline-Seconds must be a number") from None
     if asked is None:
         return limits.deadline_seconds
-    if not 0 < asked < float("inf"):
+    if not asked > 0:
         raise BadArguments("the deadline must be a positive number of seconds")
-    return min(float(asked), limits.deadline_seconds)
+    return float(min(asked, limits.deadline_seconds))
 
 
 def _call_response(

@@ -16,6 +16,7 @@ __all__ = [
     "Method",
     "Module",
     "ModuleList",
+    "ModuleSummary",
     "ProblemDocument",
     "Seconds",
 ]
@@ -46,10 +47,17 @@ class Module(BaseModel):
     exports: list[Export]
 
 
+class ModuleSummary(BaseModel):
+    """A module in a list."""
+
+    digest: str
+    bytes: int
+
+
 class ModuleList(BaseModel):
     """All modules of the tenant."""
 
-    modules: list[Module]
+    modules: list[ModuleSummary]
 
 
 class Method(BaseModel):

@@ -88,7 +88,7 @@ def numbered(number: int) -> Module:
     return module_of(f'(module (func (export "number") (result i32) (i32.const {number})))')
 
 
-def compile_bomb(functions: int = 80, branches: int = 3000) -> Module:
+def compile_bomb(functions: int = 40, branches: int = 3000) -> Module:
     """A module that is small, valid and within every static limit, and takes long to compile."""
     names = " ".join("(br_if 0 (local.get 0))" for _ in range(branches))
     body = f"(func (param i32) (block {names}))"

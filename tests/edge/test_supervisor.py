@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lawow.edge.messages import Call, Ready, Result, write_message
+from lawow.edge.messages import Call, Ready, Result, Trap, write_message
 from lawow.edge.refusals import BadModule, Busy, DeadlineExceeded, WorkerLost
 from lawow.edge.supervisor import Finished, Supervisor
 from lawow.errors import GuestTrap
@@ -215,12 +215,13 @@ def test_a_cancelled_call_takes_its_worker_along(tmp_path: Path) -> None:
     [
         write_message(Result(0.0, 0.0, b"too many results")),
         write_message(Ready("again")),
+        write_message(Trap("a\r\nSet-Cookie: x", "", ())),
         b"\xff\xff\xff\xff\x03",
         b"\x00\x00\x00\x00\x09",
         b"\x05\x00\x00\x00\x03abcde",
         b"",
     ],
-    ids=["other results", "unasked", "huge", "unknown", "malformed", "silence"],
+    ids=["other results", "unasked", "a trap that is a header", "huge", "unknown", "malformed", "silence"],
 )
 def test_a_worker_that_talks_nonsense_is_lost(
     tmp_path: Path, answer: bytes, monkeypatch: pytest.MonkeyPatch

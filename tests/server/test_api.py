@@ -159,6 +159,7 @@ def test_slots_keep_every_bit(edge: RunningEdge, tenant: str, export: str, slots
         ("echo_i32", b'{"argument": [1]}'),
         ("echo_i32", b'{"arguments": [1], "deadline_seconds": "1"}'),
         ("echo_i32", b'{"arguments": [1], "deadline_seconds": -1}'),
+        ("echo_i32", b'{"arguments": [1], "deadline_seconds": 0}'),
         ("echo_i32", b"[" * 200_000),
         ("echo_i32", b"\xff\xfe"),
         ("echo_i32", b""),
@@ -244,6 +245,10 @@ def test_a_shorter_deadline_is_kept_in_either_form(edge: RunningEdge, tenant: st
     assert edge.ask("POST", values_path("loop"), tenant, b"", headers).refused_with(504, "deadline")
     headers["Lawow-Deadline-Seconds"] = "nan"
     assert edge.ask("POST", values_path("loop"), tenant, b"", headers).refused_with(422, "bad-arguments")
+
+
+def test_a_deadline_of_any_length_is_cut_to_the_edges(edge: RunningEdge, tenant: str) -> None:
+    assert edge.call(tenant, SORTS.digest, "fib", 3, deadline_seconds=10**400).json["results"] == [2]
 
 
 def test_a_bundle_brings_all_its_modules(edge: RunningEdge, tenant: str) -> None:
