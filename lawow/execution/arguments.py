@@ -98,9 +98,17 @@ def format_result(kind: str, value: int | float) -> str:
         return repr(value)
     for digits in range(1, 10):
         shorter = float(f"{value:.{digits}g}")
-        if struct.unpack("<f", struct.pack("<f", shorter))[0] == value:
+        if _rounded_to_f32(shorter) == value:
             return repr(shorter)
     return repr(value)
+
+
+def _rounded_to_f32(value: float) -> float:
+    try:
+        (rounded,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:  # few digits can round up beyond the largest f32
+        return float("nan")
+    return float(rounded)
 
 
 def json_value(kind: str, value: int | float) -> int | float | str:
