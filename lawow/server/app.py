@@ -71,6 +71,7 @@ def create_app(edge: Edge) -> Guard:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        edge.handler.supervisor.prepare_spare()
         yield
         await edge.close()
 

@@ -181,6 +181,24 @@ def test_an_idle_worker_makes_room_and_a_busy_one_does_not(tmp_path: Path) -> No
     on_bench(tmp_path, work)
 
 
+def test_a_spare_is_taken_by_the_first_tenant_who_needs_a_worker_and_replaced_when_dead(
+    tmp_path: Path,
+) -> None:
+    async def work(bench: Bench) -> None:
+        supervisor = bench.supervisor
+        for tenant, kills in (("a", False), ("b", True)):
+            supervisor.prepare_spare()
+            assert supervisor._spare is not None
+            spare = (await supervisor._spare).process_id
+            if kills:
+                os.kill(spare, signal.SIGKILL)
+                await asyncio.sleep(0.1)
+            await bench.call(tenant, all_sorts(), "nothing")
+            assert (supervisor.workers()[tenant] == spare) is not kills
+
+    on_bench(tmp_path, work)
+
+
 def test_who_waits_too_long_for_a_turn_is_told_that_nothing_was_started(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         first = asyncio.ensure_future(bench.call("a", all_sorts(), "loop", seconds=1.0))
