@@ -315,7 +315,7 @@ def test_duplicate_names_are_not_written_either() -> None:
 def test_errors_about_an_entry_name_the_entry_first() -> None:
     with pytest.raises(FormatError) as caught:
         read_zip(build_zip([RawEntry(b"res/a\x1b[2J.xml", local={"method": 0})]))
-    assert str(caught.value).startswith('"res/a\\x1b[2J.xml": has a local header')
+    assert str(caught.value).startswith("res/a\\x1b[2J.xml: has a local header")
 
 
 def test_long_names_are_shortened_in_sentences() -> None:

@@ -17,6 +17,7 @@ BLOCK_ALIGNMENT_BYTES = 4096  # the block starts on and fills whole pages, as fs
 
 _MAGIC = b"APK Sig Block 42"
 _FOOTER_BYTES = 8 + len(_MAGIC)
+_MAX_PAIRS = 1_000  # real blocks have two to six
 _VERITY_PADDING = 0x42726577
 
 
@@ -53,13 +54,17 @@ def read_signing_block(data: memoryview, directory_offset: int) -> SigningBlock 
 
 
 def _read_pairs(reader: ByteReader) -> Iterable[tuple[int, bytes]]:
-    while reader.remaining:
+    for _ in range(_MAX_PAIRS):
+        if not reader.remaining:
+            return
         size = reader.read_u64()
         if not 4 <= size <= reader.remaining:
             raise reader.fail(
                 "has a pair of an impossible size", found=size, allowed=f"4 to {reader.remaining}"
             )
         yield reader.read_u32(), reader.read_bytes(size - 4)
+    if reader.remaining:
+        raise reader.fail("has too many pairs", allowed=_MAX_PAIRS)
 
 
 def encode_signing_block(pairs: Iterable[tuple[int, bytes]]) -> bytes:

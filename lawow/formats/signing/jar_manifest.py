@@ -24,6 +24,8 @@ _DIGESTS = {
     "sha-512": ("sha512", 9),
 }
 
+_MAX_LINES = 4_096  # of a section; the longest name that ZIP allows takes 950
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -100,6 +102,8 @@ def _sections(data: bytes) -> Iterator[Section]:
 
 
 def _section(lines: list[bytes]) -> Section:
+    if len(lines) > _MAX_LINES:
+        raise FormatError("has too many lines", structure="section", found=len(lines), allowed=_MAX_LINES)
     whole: list[bytearray] = []
     for line in lines:
         text = line.rstrip(b"\r\n")

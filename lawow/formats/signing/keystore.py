@@ -11,12 +11,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import shlex
 from collections.abc import Callable, Sequence
 
 from lawow.errors import FormatError, KeystoreError
 from lawow.formats.signing import der
 from lawow.formats.signing.key import SigningKey, make_signing_key
 from lawow.formats.signing.pkcs12 import StoredKey, WrongPassword, open_store
+from lawow.formats.zip.entry import shown_name
 
 __all__ = ["load_keystore"]
 
@@ -45,9 +47,10 @@ def load_keystore(
         message = "is too large for a keystore"
         raise KeystoreError(message, file=name, found=len(data), allowed=f"{_MAX_KEYSTORE_BYTES} bytes")
     if java_format := _JAVA_FORMATS.get(data[:4]):
+        source, target = shlex.quote(name), shlex.quote(f"{name}.p12")
         raise KeystoreError(
             f"is a {java_format} keystore, which only Java reads; convert it with: keytool -importkeystore "
-            f"-srckeystore {name} -destkeystore {name}.p12 -deststoretype pkcs12",
+            f"-srckeystore {source} -destkeystore {target} -deststoretype pkcs12",
             file=name,
         )
     if b"-----BEGIN " in data:
@@ -73,7 +76,7 @@ def _load_pkcs12(
 
 
 def _choose(keys: Sequence[StoredKey], alias: str | None, name: str) -> StoredKey:
-    listed = ", ".join(f'"{key.alias}"' for key in keys)
+    listed = ", ".join(f'"{shown_name(key.alias.encode("utf-8", "replace"))}"' for key in keys)
     if not keys:
         raise KeystoreError("holds no private key that can be read, only certificates or secrets", file=name)
     if alias is None:

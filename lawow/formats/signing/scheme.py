@@ -31,6 +31,7 @@ __all__ = [
     "verify_signers",
 ]
 
+_MAX_VALUE_BYTES = 1 << 20  # ten signers with chains of ten certificates have 200 KiB
 _PREFERENCE = {"CHUNKED_SHA256": 0, "VERITY_CHUNKED_SHA256": 1, "CHUNKED_SHA512": 2}
 
 
@@ -99,6 +100,9 @@ def verify_signers(
     value: bytes, scheme: int, maximum: int | None, content: ApkContent, *, has_sdks: bool
 ) -> SchemeResult:
     """Verify all signers of a scheme's value; more than `maximum` are an issue."""
+    if len(value) > _MAX_VALUE_BYTES:
+        detail = f"it has {len(value)} bytes, allowed are {_MAX_VALUE_BYTES}"
+        return SchemeResult(issues=(Issue.of(IssueKind.MALFORMED_SIGNER, scheme, detail=detail),))
     try:
         records = list(_elements(ByteReader(_only(value), structure="signers")))
         if not records or (maximum is not None and len(records) > maximum):

@@ -23,6 +23,7 @@ __all__ = ["has_v1", "verify_v1"]
 
 _BLOCK_SUFFIXES = (b".RSA", b".DSA", b".EC")
 _SCHEMES = {"2", "3"}
+_MAX_BLOCK_BYTES = 1 << 20  # of a PKCS#7 file; a chain of ten certificates has 20 KiB
 
 
 def has_v1(archive: ZipArchive) -> bool:
@@ -69,7 +70,7 @@ def _verify_signer(
 ) -> SchemeResult:
     try:
         signed = file.read(ARCHIVE.manifest_bytes)
-        certificate = signer_of(block.read(ARCHIVE.manifest_bytes), signed)
+        certificate = signer_of(block.read(_MAX_BLOCK_BYTES), signed)
         if certificate is None:
             return _failed(IssueKind.JAR_WRONG_SIGNATURE, file=block.path, signed=file.path)
     except (FormatError, LimitExceeded) as error:

@@ -78,8 +78,9 @@ class Issue:
 
     @property
     def sentence(self) -> str:
-        """The issue for a person."""
-        return self.kind.value.format(scheme=self.scheme, **dict(self.parameters))
+        """The issue for a person; names of entries come without control characters."""
+        shown = {key: value if value.isprintable() else repr(value)[1:-1] for key, value in self.parameters}
+        return self.kind.value.format(scheme=self.scheme, **shown)
 
     def details(self) -> dict[str, object]:
         """Return the issue for ``--json``: kind, scheme, sentence and parameters."""

@@ -175,6 +175,6 @@ def _deflate(content: bytes) -> bytes:
 
 
 def shown_name(name: bytes) -> str:
-    """Return a name for a sentence: quoted, of at most 202 characters, without control characters."""
+    """Return a name for a sentence: at most 200 characters, none of them a control character."""
     text = repr(name.decode("utf-8", "backslashreplace"))[1:-1]
-    return f'"{text}"' if len(text) <= 200 else f'"{text[:97]}...{text[-97:]}"'
+    return text if len(text) <= 200 else f"{text[:98]}...{text[-98:]}"

@@ -202,7 +202,7 @@ def _require_sound(record: _Record) -> None:
     """Refuse names and sizes that Android refuses, as far as the record alone can tell."""
     _, compressed, uncompressed = record.sizes
     if not _is_valid_name(record.name):
-        message = f"has the name {shown_name(record.name)}, which is empty, holds a NUL or is not UTF-8"
+        message = f'has the name "{shown_name(record.name)}", which is empty, holds a NUL or is not UTF-8'
         raise FormatError(message, structure="central directory", offset=record.offset)
     if record.disk or _ZIP64_MARK in (compressed, uncompressed, record.header_offset):
         raise record.wrong("is on another disk or zip64, which no APK can be", record.offset)
@@ -239,7 +239,7 @@ def _read_local(view: memoryview, record: _Record, data_end: int) -> _Local:
     texts = reader.read_bytes(fields[8] + fields[9])
     name, extra = texts[: fields[8]], texts[fields[8] :]
     if name != record.name:
-        message = f"is named {shown_name(name)} in its local header; Android refuses such files"
+        message = f'is named "{shown_name(name)}" in its local header; Android refuses such files'
         raise record.wrong(message, offset)
     if method != record.method:
         message = "has a local header whose compression method contradicts the central directory"
@@ -302,7 +302,7 @@ def _index(entries: Iterable[ZipEntry]) -> dict[bytes, ZipEntry]:
         first = by_name.setdefault(entry.name, entry)
         if first is not entry:
             places = f"{first.header_offset:#x} and {entry.header_offset:#x}"
-            message = f"two entries are named {shown_name(entry.name)} (headers at {places})"
+            message = f'two entries are named "{shown_name(entry.name)}" (headers at {places})'
             raise FormatError(f"{message}; Android refuses such files")
     return by_name
 
@@ -310,7 +310,7 @@ def _index(entries: Iterable[ZipEntry]) -> dict[bytes, ZipEntry]:
 def _require_no_overlap(extents: Sequence[_Extent]) -> None:
     for before, after in pairwise(extents):
         if after.start < before.end:
-            names = f"{shown_name(before.name)} and {shown_name(after.name)}"
+            names = f'"{shown_name(before.name)}" and "{shown_name(after.name)}"'
             places = f"{before.start:#x} to {before.end:#x} and from {after.start:#x}"
             raise FormatError(f"the entries {names} overlap (bytes {places})", offset=after.start)
 

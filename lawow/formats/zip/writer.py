@@ -50,7 +50,7 @@ def layout_zip(entries: Iterable[ZipEntry], *, align: bool = True) -> tuple[byte
     position = 0
     for entry in entries:
         if entry.name in names:
-            raise FormatError(f"two entries are named {shown_name(entry.name)}; Android refuses such files")
+            raise FormatError(f'two entries are named "{shown_name(entry.name)}"; Android refuses such files')
         names.add(entry.name)
         extra = _aligned_extra(entry, position) if align else entry.local_extra
         header = _local_header(entry, extra)

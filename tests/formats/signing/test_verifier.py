@@ -580,6 +580,23 @@ def test_issues_have_a_kind_a_sentence_and_parameters(signed: bytes) -> None:
     assert len(printed["issues"]) == 2
 
 
+def test_control_characters_of_a_name_do_not_reach_the_terminal(
+    entries: tuple[ZipEntry, ...], rsa_key: SigningKey
+) -> None:
+    added = make_entry("a\x1b[2J", b"")
+    verdict = verify_apk(write_zip([*sign_v1_alone(entries, rsa_key), added], align=True))
+    assert "a\\x1b[2J is not signed with v1" in {issue.sentence for issue in verdict.issues}
+
+
+def test_blocks_of_absurd_sizes_are_refused(signed: bytes) -> None:
+    many = with_pairs(signed, lambda pairs: [*pairs, *[(1, b"")] * 1000])
+    large = with_pairs(signed, lambda pairs: [(v2.IDENTIFIER, bytes(2 << 20)), pairs[1]])
+    assert IssueKind.MALFORMED_BLOCK in kinds(verify_apk(many, min_sdk=24))
+    assert kinds(verify_apk(large, min_sdk=24)) == {IssueKind.MALFORMED_SIGNER}
+    lines = b"Manifest-Version: 1.0\r\n" + b"A: b\r\n" * 5000
+    assert IssueKind.JAR_MALFORMED_FILE in kinds(verify_apk(v1_archive(signed, **{"MANIFEST.MF": lines})))
+
+
 @pytest.mark.parametrize("kind", IssueKind)
 def test_every_kind_has_a_sentence_and_a_code(kind: IssueKind) -> None:
     assert kind.code == kind.code.lower()
