@@ -1,0 +1,62 @@
+"""What the way into a guest costs: a call that does nothing, and a fresh instance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import wasmtime
+
+from bench.kernels import module_path
+from bench.table import Table
+from lawow.runtime.profiles import EDGE_PROFILE, EXEC_PROFILE
+from lawow.runtime.wasmtime_engine import WasmtimeEngine
+
+__all__ = ["measure"]
+
+
+def measure(folder: Path, rounds: int) -> Table:
+    """Measure calls of ``fib(1)`` and instances, in turns, against the engine's own Python package."""
+    wasm = Path(module_path("fibonacci")).read_bytes()
+    ways = {**_package(wasm), **_lawow(wasm)}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, (action, times) in ways.items():
+            started = time.perf_counter()
+            for _ in range(times):
+                action()
+            seconds[name].append((time.perf_counter() - started) / times)
+    rows = []
+    for name, runs in seconds.items():
+        base = seconds[
+            "instance: wasmtime's package" if name.startswith("instance") else "call: wasmtime's package"
+        ]
+        ratio = median(one / other for one, other in zip(runs, base, strict=True))
+        rows.append((name, min(runs) * 1e6, ratio))
+    columns = ("way", "min us", "ratio to wasmtime's package (median of rounds)")
+    return Table("Into the guest and back", columns, tuple(rows))
+
+
+def _package(wasm: bytes) -> dict[str, tuple[Callable[[], object], int]]:
+    engine = wasmtime.Engine()
+    module, linker, store = wasmtime.Module(engine, wasm), wasmtime.Linker(engine), wasmtime.Store(engine)
+    call = linker.instantiate(store, module).exports(store)["fib"]
+    return {
+        "call: wasmtime's package": (lambda: call(store, 1), 500),
+        "instance: wasmtime's package": (
+            lambda: linker.instantiate(wasmtime.Store(engine), module),
+            100,
+        ),
+    }
+
+
+def _lawow(wasm: bytes) -> dict[str, tuple[Callable[[], object], int]]:
+    ways: dict[str, tuple[Callable[[], object], int]] = {}
+    for name, profile in (("exec", EXEC_PROFILE), ("edge, with deadline", EDGE_PROFILE)):
+        module = WasmtimeEngine(profile).compile(wasm)
+        instance = module.instantiate()
+        ways[f"call: lawow, {name}"] = (lambda call=instance.call: call("fib", (1,)), 2_000)  # type: ignore[misc]
+        ways[f"instance: lawow, {name}"] = (lambda make=module.instantiate: make().close(), 100)  # type: ignore[misc]
+    return ways

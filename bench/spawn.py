@@ -1,0 +1,38 @@
+"""Run commands in turns and print what the kernel accounts for each: a script of its own, not a module.
+
+usage: python -I -S spawn.py ROUNDS < commands.json      [[NAME, {ENVIRONMENT}, [COMMAND, ...]], ...]
+
+A process inherits the peak memory of the one that starts it, so the starter must be small: it imports as
+little as Python allows. Prints one line for each run: name, wall seconds, processor seconds, peak resident
+KiB.
+"""
+
+import json
+import os
+import sys
+import time
+
+
+def run(command, environment, null):
+    """Run one command to its end; return wall seconds, processor seconds, peak KiB and the exit status."""
+    actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
+    started = time.perf_counter()
+    child = os.posix_spawn(command[0], command, environment, file_actions=actions)
+    _, status, usage = os.wait4(child, 0)
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, status
+
+
+def main():
+    """Run everything once to warm up, then `ROUNDS` times in turns."""
+    commands = json.load(sys.stdin)
+    null = os.open(os.devnull, os.O_RDWR)
+    for turn in range(-1, int(sys.argv[1])):
+        for name, changes, command in commands:
+            wall, cpu, peak, status = run(command, {**os.environ, **changes}, null)
+            if status:
+                sys.exit(f"{name}: status {status}")
+            if turn >= 0:
+                print(f"{name}\t{wall:.9f}\t{cpu:.9f}\t{peak}")
+
+
+main()
