@@ -9,7 +9,7 @@
 `build_bundle` is deterministic. `read_bundle` believes nothing: it refuses missing, additional, doubled
 and unsafely named entries, lengths and SHA-256 digests that do not match, a manifest that says anything
 about a module that the module itself does not say, and modules beyond `lawow.limits`. Defined by
-docs/REFACTOR.md, "The bundle".
+docs/refactor.md, "The bundle".
 """
 
 from __future__ import annotations
