@@ -156,6 +156,7 @@ class WasmtimeModule(CompiledModule):
         self._handle = lib.Handle(pointer or 0, lib.library().wasmtime_module_delete)
         self._exports: Mapping[str, FuncType] | None = None
         self._imports: Sequence[tuple[str, str]] | None = None
+        self._types: dict[str, FuncType] = {}  # of the functions that instances looked up
 
     @property
     def exports(self) -> Mapping[str, FuncType]:
@@ -212,7 +213,7 @@ class WasmtimeModule(CompiledModule):
             from lawow.runtime.wasi import grant_output
 
             grant_output(store.context, stdout, stderr)
-        instance = WasmtimeInstance(store)
+        instance = WasmtimeInstance(store, self._types)
         try:
             instance.start(self._engine.linker(needs_wasi), self._handle.pointer, deadline_seconds)
         except BaseException:
@@ -357,9 +358,10 @@ class _Bound:
 class WasmtimeInstance(Instance):
     """A store with one instance in it. The only holder of the store: when it closes, nothing dangles."""
 
-    def __init__(self, store: _Store) -> None:
+    def __init__(self, store: _Store, types: dict[str, FuncType]) -> None:
         functions = lib.library()
         self._store = store
+        self._types = types
         self._record = (c_uint64 * 2)()  # wasmtime_instance_t
         self._bound: dict[str, _Bound] = {}
         self._lock = allocate_lock()
@@ -528,16 +530,20 @@ class WasmtimeInstance(Instance):
             item = self._export(name)
             if item is None or item.kind != _FUNCTION:
                 raise UsageError(f"the module exports no function named {name!r}")
-            functions = lib.library()
-            owned = functions.wasmtime_func_type(self._store.context, item.address)
-            function = _function_type(owned)
-            functions.wasm_functype_delete(owned)
+            function = self._types.get(name) or self._look_up_type(name, item)
         finally:
             self._lock.release()
         if not function.is_callable:
             raise UsageError(f"{name} cannot be called from outside: its type is {function}")
         bound = self._bound[name] = _Bound(name, item, function)
         return bound
+
+    def _look_up_type(self, name: str, item: lib.ExternRecord) -> FuncType:
+        functions = lib.library()
+        owned = functions.wasmtime_func_type(self._store.context, item.address)
+        function = self._types[name] = _function_type(owned)
+        functions.wasm_functype_delete(owned)
+        return function
 
 
 def guest_failure(error: int | None, trap: int | None, bounds: Bounds) -> LawowError:
