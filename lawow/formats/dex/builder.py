@@ -7,6 +7,8 @@ types or protos) raise `LimitExceeded`; no other size is bounded.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lawow.errors import FormatError, UsageError
 from lawow.formats.dex.assembler import assemble
 from lawow.formats.dex.emit import emit_dex
@@ -46,11 +48,12 @@ class DexBuilder:
         """Add a class; its code is assembled now. Raises `UsageError` for a class that is there already."""
         if source.descriptor in self._classes:
             raise UsageError(f"class {source.descriptor} is added twice")
-        bodies = {}
-        for method in source.methods:
-            ref = MethodRef(source.descriptor, method.name, method.descriptor)
-            if ref in bodies:
-                raise UsageError(f"method {ref} is defined twice")
+        bodies: dict[MethodRef, Body] = {}
+        refs = [MethodRef(source.descriptor, item.name, item.descriptor) for item in source.methods]
+        if len(set(refs)) != len(refs):
+            twice, _ = Counter(refs).most_common(1)[0]
+            raise UsageError(f"method {twice} is defined twice")
+        for ref, method in zip(refs, source.methods, strict=True):
             if method.code is not None:
                 bodies[ref] = _body(method.code, ref, method.access_flags)
         for body in bodies.values():
