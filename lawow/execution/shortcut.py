@@ -78,8 +78,11 @@ def run_again(path: str, name: str, texts: list[str], late: Callable[[], int]) -
     library, _ = find_library(sys.path)
     if values is None or not library:
         return None
-    guest = _Guest(library)
-    if not guest.load(code):
+    try:
+        guest = _Guest(library)
+        if not guest.load(code):
+            return None
+    except (OSError, AttributeError):  # a damaged library: the usual way says so
         return None
     deadline = Deadline(CALL.deadline_seconds, late)
     outcome = guest.run(export, signature, values)

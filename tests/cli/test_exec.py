@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -287,6 +288,58 @@ def test_the_short_form_ends_at_the_default_timeout(tmp_path: Path, mixed: str) 
             env=environment(tmp_path),
             check=True,
         )
+
+
+@pytest.mark.parametrize("options", [[], ["--time"]], ids=["short", "long"])
+def test_an_interrupt_ends_a_guest_that_never_returns(tmp_path: Path, mixed: str, options: list[str]) -> None:
+    for _ in range(2 if not options else 1):  # the usual way, then the shortcut
+        with subprocess.Popen(
+            [sys.executable, "-m", "lawow", "exec", mixed, "spin", *options],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stderr=subprocess.PIPE,
+        ) as process:
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=5)
+        assert process.returncode == -signal.SIGINT
+
+
+def test_errors_of_the_guest_are_the_same_from_the_cache(lawow: Run, tmp_path: Path) -> None:
+    """Traps and limits that the shortcut meets are explained as the usual way explains them."""
+    cases = {
+        "overflow": (
+            '(module (func $f (export "f") (call $f)))',
+            5,
+            "the guest trapped: call stack exhausted (in f < f",
+        ),
+        "start": (
+            '(module (func $s unreachable) (start $s) (func (export "f")))',
+            5,
+            "instruction executed (in s)",
+        ),
+        "initialize": (
+            '(module (func $i (export "_initialize") unreachable) (func (export "f")))',
+            5,
+            "instruction executed (in i)",
+        ),
+        "memory": (
+            '(module (memory 20000) (func (export "f")))',
+            4,
+            "memory_bytes is 1310720000, the limit is 1073741824; --memory SIZE allows more",
+        ),
+        "table": (
+            '(module (table 100001 funcref) (func (export "f")))',
+            4,
+            "table_elements is 100001, the limit is 100000",
+        ),
+    }
+    for case, (text, status, sentence) in cases.items():
+        path = settle(tmp_path / f"{case}.wasm", wat(text))
+        first = outputs(lawow("exec", path, "f"))
+        assert outputs(lawow("exec", path, "f")) == first
+        assert first[:2] == (status, "")
+        assert sentence in first[2]
 
 
 def test_fuel_that_runs_out_is_named(lawow: Run, tmp_path: Path) -> None:
