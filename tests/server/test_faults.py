@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -280,6 +281,24 @@ def test_a_limit_on_file_size_is_met_like_a_full_disk(tmp_path: Path) -> None:
 def custom_section(size_bytes: int) -> bytes:
     content = b"\x01x" + bytes(size_bytes)
     return b"\0" + encode_uleb128(len(content)) + content
+
+
+def is_healthy(edge: RunningEdge) -> bool:
+    try:
+        return edge.ask("GET", "/v1/health").status == 200
+    except OSError:
+        return False
+
+
+def test_a_server_out_of_descriptors_recovers_by_itself(tmp_path: Path) -> None:
+    with running_edge(tmp_path / "data", before=["prlimit", "--nofile=40"]) as edge:
+        edge.put("acme", SORTS.wasm, SORTS.digest)
+        held = [socket.create_connection(edge.address, timeout=5) for _ in range(60)]
+        time.sleep(0.3)
+        for connection in held:
+            connection.close()
+        until(lambda: is_healthy(edge))
+        assert edge.call("acme", SORTS.digest, "fib", 10).json["results"] == [55]
 
 
 def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:

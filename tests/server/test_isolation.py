@@ -122,3 +122,4 @@ def test_a_worker_has_no_secret_of_the_server_and_no_file_open(edge: RunningEdge
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status
     assert "Max core file size        0" in (process / "limits").read_text()
+    assert (process / "oom_score_adj").read_text() == "1000\n"
