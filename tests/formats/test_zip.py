@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from lawow.formats.zip import (
     write_zip,
 )
 from lawow.formats.zip.entry import shown_name
+from lawow.limits import ARCHIVE
 from tests.formats.builders import RawEntry, build_zip, descriptor_of, mutated_fields, survives
 from tests.tools import run
 
@@ -563,3 +565,14 @@ def test_a_real_app_comes_back_entry_by_entry(apidemos_apk: Path, tmp_path: Path
     run("zipalign", "-c", "-p", "-v", "4", written)
     for what in ("badging", "permissions"):
         assert run("aapt", "dump", what, written).stdout == run("aapt", "dump", what, apidemos_apk).stdout
+
+
+def test_archives_above_the_limit_are_neither_read_nor_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(ARCHIVE, archive_bytes=100)
+    data = build_zip([PLAIN])
+    monkeypatch.setattr("lawow.formats.zip.reader.ARCHIVE", small)
+    with pytest.raises(LimitExceeded, match="archive_bytes is"):
+        read_zip(data)
+    monkeypatch.setattr("lawow.formats.zip.writer.ARCHIVE", small)
+    with pytest.raises(LimitExceeded, match="the limit is 100"):
+        write_zip([make_entry("a", bytes(200), compress=False)], align=False)

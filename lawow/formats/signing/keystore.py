@@ -63,11 +63,11 @@ def _load_pkcs12(
 ) -> SigningKey:
     try:
         store = open_store(data, password)
-    except FormatError as error:
-        message = f"is damaged, or neither a PKCS#12 keystore nor a PEM file ({error})"
-        raise KeystoreError(message, file=name) from None
     except WrongPassword:
         message = "cannot be opened: the password is wrong" if password else "needs a password"
+        raise KeystoreError(message, file=name) from None
+    except FormatError as error:
+        message = f"is damaged, or neither a PKCS#12 keystore nor a PEM file ({error})"
         raise KeystoreError(message, file=name) from None
     chosen = _choose(store.keys, alias, name)
     secret = (password if key_password is None else key_password) if chosen.is_encrypted else None
@@ -145,7 +145,7 @@ def _decrypt(
 ) -> object:
     from cryptography.exceptions import UnsupportedAlgorithm
 
-    secret = None if password is None else password.encode("utf-8")
+    secret = None if password is None else password.encode("utf-8", "surrogateescape")
     try:
         return load(encoding, secret)
     except TypeError:

@@ -14,7 +14,7 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lawow.errors import FormatError
+from lawow.errors import FormatError, KeystoreError
 from lawow.formats.bytes import align_up
 from lawow.formats.signing import der
 
@@ -48,12 +48,15 @@ _AES_KEY_BYTES = {
     "2.16.840.1.101.3.4.1.42": 32,
 }
 _AES_BLOCK_BYTES = 16
+_IMPLICIT_OCTETS = 0x80  # [0] IMPLICIT OCTET STRING
 _MAX_ITERATIONS = 10_000_000  # keytool: 10,000; some seconds of hashing at most
 
 
-class WrongPassword(Exception):
-    """What was decrypted is not what an encrypted part has to hold. `keystore` says it with the file's
-    name."""
+class WrongPassword(KeystoreError):
+    """What was decrypted is not what an encrypted part has to hold."""
+
+    def __init__(self) -> None:
+        super().__init__("cannot be decrypted with this password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,9 @@ class Store:
 
 
 def open_store(data: bytes, password: str | None) -> Store:
-    """Open a keystore. Raises `FormatError` for what is not PKCS#12, `WrongPassword` if it cannot be
-    decrypted."""
+    """Open a keystore. Raises `FormatError` for what is not PKCS#12, and `WrongPassword`."""
     safe_contents, checksum = _read(data)
-    secret = (password or "").encode("utf-8")
+    secret = (password or "").encode("utf-8", "surrogateescape")
     keys: list[StoredKey] = []
     certificates: list[bytes] = []
     contents = der.read_one(safe_contents).expect(der.SEQUENCE).children()
@@ -91,7 +93,7 @@ def open_store(data: bytes, password: str | None) -> Store:
             certificates += _certificates_in(bag)
     if checksum is not None and not _fits(checksum, safe_contents, password or ""):
         if not any(_is_encrypted(content) for content in contents):
-            raise WrongPassword  # nothing but the checksum has seen it
+            raise WrongPassword()  # nothing but the checksum has seen it
         raise FormatError("does not fit its checksum: the file was changed", structure="PKCS#12")
     return Store(tuple(keys), tuple(certificates))
 
@@ -118,7 +120,7 @@ def _fits(checksum: der.Element, contents: bytes, password: str) -> bool:
     iterations = _iterations(fields[2]) if len(fields) > 2 else 1
     salt = checksum.child(1, der.OCTET_STRING).body
     # No password is the empty one to some writers, and no text at all, not even its terminator, to others.
-    texts = [password.encode("utf-16-be") + b"\0\0"] + ([] if password else [b""])
+    texts = [password.encode("utf-16-be", "surrogatepass") + b"\0\0"] + ([] if password else [b""])
     keys = (_checksum_key(hash_name, text, salt, iterations) for text in texts)
     expected = info.child(1, der.OCTET_STRING).body
     return any(hmac.digest(key, contents, hash_name) == expected for key in keys)
@@ -171,10 +173,7 @@ def _safe(content: der.Element, password: bytes) -> der.Element | None:
     try:
         return der.read_one(plain)
     except FormatError:
-        raise WrongPassword from None
-
-
-_IMPLICIT_OCTETS = 0x80  # [0] IMPLICIT OCTET STRING
+        raise WrongPassword() from None
 
 
 def _decrypt_pbes2(parameters: der.Element, encrypted: bytes, password: bytes) -> bytes | None:
@@ -193,7 +192,7 @@ def _decrypt_pbes2(parameters: der.Element, encrypted: bytes, password: bytes) -
     padded = decryptor.update(encrypted) + decryptor.finalize()
     padding = padded[-1]
     if not 1 <= padding <= _AES_BLOCK_BYTES or padded[-padding:] != bytes((padding,)) * padding:
-        raise WrongPassword
+        raise WrongPassword()
     return padded[:-padding]
 
 
@@ -239,6 +238,6 @@ def _certificates_by_library(content: der.Element, password: bytes) -> Iterator[
     try:
         store = pkcs12.load_pkcs12(der.encode(der.SEQUENCE, der.encode_integer(3), data), password)
     except ValueError:
-        raise WrongPassword from None
+        raise WrongPassword() from None
     found = ([store.cert] if store.cert else []) + list(store.additional_certs)
     yield from (item.certificate.public_bytes(Encoding.DER) for item in found)
