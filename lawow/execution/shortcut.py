@@ -92,7 +92,7 @@ def run_again(path: str, name: str, texts: list[str], late: Callable[[], int]) -
 
 def explain(outcome: Outcome) -> LawowError:
     """Return the error that an outcome stands for, as the usual way would raise it."""
-    from lawow.runtime.wasmtime_engine import Bounds, guest_failure
+    from lawow.runtime.failures import Bounds, guest_failure
 
     bounds = Bounds(CALL.memory_bytes, CALL.table_elements, None)
     return guest_failure(outcome.error, outcome.trap, bounds)

@@ -5,7 +5,6 @@ On the start path of ``lawow exec``: what a plain call does not need (WASI, watc
 
 from __future__ import annotations
 
-import struct
 from _thread import allocate_lock
 from ctypes import addressof, byref, c_size_t, c_uint64, c_void_p
 from os import fsencode
@@ -22,6 +21,15 @@ from lawow.errors import (
 from lawow.formats.interface import FuncType
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.base import CompiledModule, Engine, Instance
+from lawow.runtime.binding import BoundExport
+from lawow.runtime.failures import (
+    TRAP_CODES,
+    Bounds,
+    bad_artefact,
+    bad_module,
+    guest_failure,
+    require_done,
+)
 from lawow.runtime.hot import CALL
 
 TYPE_CHECKING = False
@@ -33,40 +41,10 @@ if TYPE_CHECKING:
 
     Output = Callable[[bytes], object]
 
-__all__ = ["TRAP_CODES", "Bounds", "WasmtimeEngine", "WasmtimeInstance", "WasmtimeModule", "guest_failure"]
-
-TRAP_CODES = (
-    "stack-overflow",
-    "memory-out-of-bounds",
-    "heap-misaligned",
-    "table-out-of-bounds",
-    "indirect-call-to-null",
-    "bad-signature",
-    "integer-overflow",
-    "integer-divide-by-zero",
-    "bad-conversion-to-integer",
-    "unreachable",
-    "interrupt",
-    "out-of-fuel",
-    "atomic-wait-non-shared-memory",
-    "null-reference",
-    "array-out-of-bounds",
-    "allocation-too-large",
-    "cast-failure",
-)
-"""``wasmtime_trap_code_enum`` by number, as far as core modules can reach it."""
-
-_OUT_OF_FUEL = TRAP_CODES.index("out-of-fuel")
-_UNCAUGHT_EXCEPTION = "thrown Wasm exception"  # has no code, but a message that ends so
+__all__ = ["TRAP_CODES", "WasmtimeEngine", "WasmtimeInstance", "WasmtimeModule"]
 
 _VALUE_TYPES = ("i32", "i64", "f32", "f64", "v128")
 """``wasmtime_valkind_t`` by number; all others are references."""
-
-_SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
-"""Layout of a value in ``wasmtime_val_raw_t`` (16 bytes, little-endian)."""
-
-_RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
-_RAW_VALUE = {"i32": "I4x", "i64": "Q", "f32": "I4x", "f64": "Q"}
 
 _ALL_FUEL = (1 << 64) - 1
 
@@ -100,14 +78,14 @@ class WasmtimeEngine(Engine):
         module = c_void_p()
         error = lib.library().wasmtime_module_new(self.pointer, wasm, len(wasm), byref(module))
         if error:
-            raise _bad_module(lib.take_error(error)[0])
+            raise bad_module(lib.take_error(error)[0])
         return WasmtimeModule(self, module.value)
 
     def load(self, path: str) -> WasmtimeModule:
         module = c_void_p()
         error = lib.library().wasmtime_module_deserialize_file(self.pointer, fsencode(path), byref(module))
         if error:
-            raise _bad_artefact(lib.take_error(error)[0], path)
+            raise bad_artefact(lib.take_error(error)[0], path)
         return WasmtimeModule(self, module.value)
 
     def load_bytes(self, compiled: bytes) -> WasmtimeModule:
@@ -117,7 +95,7 @@ class WasmtimeEngine(Engine):
             self.pointer, compiled, len(compiled), byref(module)
         )
         if error:
-            raise _bad_artefact(lib.take_error(error)[0], "compiled module")
+            raise bad_artefact(lib.take_error(error)[0], "compiled module")
         return WasmtimeModule(self, module.value)
 
     def linker(self, wasi: bool) -> int:
@@ -126,7 +104,7 @@ class WasmtimeEngine(Engine):
             functions = lib.library()
             handle = lib.Handle(functions.wasmtime_linker_new(self.pointer), functions.wasmtime_linker_delete)
             if wasi:
-                _require(functions.wasmtime_linker_define_wasi(handle.pointer))
+                require_done(functions.wasmtime_linker_define_wasi(handle.pointer))
             self._linkers[wasi] = handle
         return self._linkers[wasi].pointer
 
@@ -187,7 +165,7 @@ class WasmtimeModule(CompiledModule):
         functions = lib.library()
 
         def fill(vector: object) -> None:
-            _require(functions.wasmtime_module_serialize(self._handle.pointer, vector))
+            require_done(functions.wasmtime_module_serialize(self._handle.pointer, vector))
 
         return lib.byte_string(fill)
 
@@ -234,17 +212,6 @@ class WasmtimeModule(CompiledModule):
         return bool(self.imports)
 
 
-class Bounds:
-    """The limits of one store that can differ between stores."""
-
-    __slots__ = ("fuel", "memory_bytes", "table_elements")
-
-    def __init__(self, memory_bytes: int, table_elements: int, fuel: int | None) -> None:
-        self.memory_bytes = memory_bytes
-        self.table_elements = table_elements
-        self.fuel = fuel
-
-
 class _Store:
     """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
 
@@ -264,7 +231,7 @@ class _Store:
         functions.wasmtime_store_limiter(self.handle.pointer, *limits)
         if engine.profile.has_fuel:
             bounds.fuel = _ALL_FUEL if bounds.fuel is None else bounds.fuel
-            _require(functions.wasmtime_context_set_fuel(self.context, bounds.fuel))
+            require_done(functions.wasmtime_context_set_fuel(self.context, bounds.fuel))
         elif bounds.fuel is not None:
             raise LocalProtocolError(f"the engine profile {engine.profile.name} has no fuel")
         if engine.profile.has_epochs:
@@ -315,46 +282,6 @@ def _epoch_decision(context: int, token: int, ticks: Sequence[int], kind: Sequen
 _on_epoch = lib.EpochCallback(_epoch_decision)
 
 
-class _Bound:
-    """An export made ready: the function, its type, the buffer of its arguments and results."""
-
-    __slots__ = ("address", "arguments", "buffer", "function", "item", "name", "results", "slots", "target")
-
-    def __init__(self, name: str, item: lib.ExternRecord, function: FuncType) -> None:
-        self.name = name
-        self.function = function
-        self.item = item  # keeps the memory of the wasmtime_func_t, to which `target` points
-        self.target = item.address
-        self.slots = max(len(function.params), len(function.results))
-        self.buffer = (c_uint64 * (2 * self.slots + 2))()
-        self.address = addressof(self.buffer)
-        self.arguments = struct.Struct("<" + "".join(_SLOT[item] for item in function.params))
-        self.results = struct.Struct("<" + "".join(_SLOT[item] for item in function.results))
-
-    def put(self, arguments: Sequence[int | float]) -> None:
-        """Write the arguments. Raises `UsageError` if they do not fit the parameters."""
-        try:
-            self.arguments.pack_into(self.buffer, 0, *arguments)
-        except (struct.error, OverflowError, TypeError):
-            self.arguments.pack_into(self.buffer, 0, *_fit(self.name, self.function.params, arguments))
-
-    def put_raw(self, values: bytes) -> None:
-        """Write arguments given as bit patterns of 8 bytes."""
-        params = self.function.params
-        if len(values) != 8 * len(params):
-            raise UsageError(
-                f"{self.name} takes {8 * len(params)} bytes of arguments, {len(values)} were given"
-            )
-        patterns = struct.unpack(f"<{len(params)}Q", values)
-        struct.pack_into("<" + "Q8x" * len(params), self.buffer, 0, *patterns)
-
-    def take_raw(self) -> bytes:
-        """Return the results as bit patterns of 8 bytes."""
-        types = self.function.results
-        found = struct.unpack_from("<" + "".join(_RAW_SLOT[item] for item in types), self.buffer)
-        return struct.pack("<" + "".join(_RAW_VALUE[item] for item in types), *found)
-
-
 class WasmtimeInstance(Instance):
     """A store with one instance in it. The only holder of the store: when it closes, nothing dangles."""
 
@@ -363,7 +290,7 @@ class WasmtimeInstance(Instance):
         self._store = store
         self._types = types
         self._record = (c_uint64 * 2)()  # wasmtime_instance_t
-        self._bound: dict[str, _Bound] = {}
+        self._bound: dict[str, BoundExport] = {}
         self._lock = allocate_lock()
         self._dead = ""
         self._trap = c_void_p()
@@ -441,7 +368,7 @@ class WasmtimeInstance(Instance):
         left = c_uint64()
         self._take()
         try:
-            _require(lib.library().wasmtime_context_get_fuel(self._store.context, byref(left)))
+            require_done(lib.library().wasmtime_context_get_fuel(self._store.context, byref(left)))
         finally:
             self._lock.release()
         return left.value
@@ -466,7 +393,7 @@ class WasmtimeInstance(Instance):
             self._lock.release()
             raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
 
-    def _run(self, bound: _Bound, deadline_seconds: float | None) -> None:
+    def _run(self, bound: BoundExport, deadline_seconds: float | None) -> None:
         """Call the guest with what is in the buffer; results are in the buffer afterwards."""
         store = self._store
         if store.token or deadline_seconds is not None:
@@ -523,7 +450,7 @@ class WasmtimeInstance(Instance):
         )
         return item if found else None
 
-    def _ready(self, name: str) -> _Bound:
+    def _ready(self, name: str) -> BoundExport:
         """Look an export up and remember it."""
         self._enter()
         try:
@@ -535,7 +462,7 @@ class WasmtimeInstance(Instance):
             self._lock.release()
         if not function.is_callable:
             raise UsageError(f"{name} cannot be called from outside: its type is {function}")
-        bound = self._bound[name] = _Bound(name, item, function)
+        bound = self._bound[name] = BoundExport(name, item, function)
         return bound
 
     def _look_up_type(self, name: str, item: lib.ExternRecord) -> FuncType:
@@ -546,93 +473,9 @@ class WasmtimeInstance(Instance):
         return function
 
 
-def guest_failure(error: int | None, trap: int | None, bounds: Bounds) -> LawowError:
-    """Read and free what the library returned from a guest; return the error that it stands for."""
-    if trap:
-        return _trap_error(*lib.take_trap(trap), bounds)
-    message, status, frames = lib.take_error(error or 0)
-    if status is not None:
-        return GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
-    sentence = f"the guest misused a function of its host: {message}"
-    return _limit_error(message, bounds) or GuestTrap("host-error", sentence, frames=_names(frames))
-
-
-def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], bounds: Bounds) -> LawowError:
-    names = _names(frames)
-    if code == _OUT_OF_FUEL:
-        return LimitExceeded(
-            "fuel", f"more than {bounds.fuel}", bounds.fuel, hint="the guest was stopped", subject=names[0]
-        )
-    if code is None and message.endswith(_UNCAUGHT_EXCEPTION):
-        return GuestTrap(
-            "uncaught-exception", "the guest threw an exception that nobody caught", frames=names
-        )
-    name = TRAP_CODES[code] if code is not None and code < len(TRAP_CODES) else "unknown"
-    return GuestTrap(name, f"the guest trapped: {message.removeprefix('wasm trap: ')}", frames=names)
-
-
 def _is_good_end(failure: LawowError) -> bool:
     """Return whether the guest ended itself with status 0, as a ``_start`` may instead of returning."""
     return isinstance(failure, GuestTrap) and failure.status == 0
-
-
-def _names(frames: list[lib.FrameFacts]) -> tuple[str, ...]:
-    return tuple(frame.function for frame in frames)
-
-
-_STORE_LIMITS = (
-    # Part of wasmtime's message, name in `lawow.limits`. tests/runtime/test_limits.py triggers each of them.
-    ("memory minimum size", "memory_bytes"),
-    ("table minimum size", "table_elements"),
-    ("memory count too high", "memories"),
-    ("table count too high", "tables"),
-    ("instance count too high", "instances"),
-)
-
-
-def _limit_error(message: str, bounds: Bounds) -> LimitExceeded | None:
-    """Return `LimitExceeded` if an instantiation failed for a limit of the store."""
-    maximum = {
-        "memory_bytes": bounds.memory_bytes,
-        "table_elements": bounds.table_elements,
-        "memories": CALL.memories,
-        "tables": CALL.tables,
-        "instances": CALL.instances,
-    }
-    for text, limit in _STORE_LIMITS:
-        if text in message:
-            numbers = [int(word) for word in message.split() if word.isdigit()]
-            value = numbers[0] if numbers else 0
-            if limit == "memory_bytes":
-                value *= 65536  # the message counts pages
-            return LimitExceeded(limit, value, maximum[limit], hint="the module declares more than that")
-    return None
-
-
-def _fit(name: str, params: tuple[str, ...], arguments: Sequence[int | float]) -> list[int | float]:
-    """Return the arguments in the form of their slots (unsigned integers wrapped). Raises `UsageError`."""
-    if len(arguments) != len(params):
-        raise UsageError(
-            f"{name} takes {len(params)} arguments {FuncType(params, ())}, {len(arguments)} were given"
-        )
-    return [
-        _fit_one(index, kind, value)
-        for index, (kind, value) in enumerate(zip(params, arguments, strict=True))
-    ]
-
-
-def _fit_one(index: int, kind: str, value: int | float) -> int | float:
-    """Return one argument as its slot takes it."""
-    if kind in ("f32", "f64"):
-        try:
-            struct.pack("<f" if kind == "f32" else "<d", value)
-        except (struct.error, OverflowError, TypeError):
-            raise UsageError(f"argument {index + 1} does not fit {kind}: {value!r}") from None
-        return value
-    bits = 32 if kind == "i32" else 64
-    if not isinstance(value, int) or not -(1 << (bits - 1)) <= value < 1 << bits:
-        raise UsageError(f"argument {index + 1} does not fit {kind}: {value!r}")
-    return value - (1 << bits) if value >> (bits - 1) > 0 else value
 
 
 def _function_type(pointer: int) -> FuncType:
@@ -665,34 +508,3 @@ def _import(pointer: int) -> tuple[str, str]:
     functions = lib.library()
     module = lib.borrowed_name(functions.wasm_importtype_module(pointer))
     return module, lib.borrowed_name(functions.wasm_importtype_name(pointer))
-
-
-def _require(error: int | None) -> None:
-    """Raise if a function that has no reason to fail did."""
-    if error:
-        raise LawowError(f"the WebAssembly engine failed: {lib.take_error(error)[0]}")
-
-
-_KNOWN_REFUSALS = (
-    # Part of wasmtime's message, what to say instead.
-    (
-        "legacy_exceptions",
-        "uses the legacy exception-handling proposal, which the engine does not run; "
-        "compile with the standard exceptions (exnref) or without exceptions",
-    ),
-    (
-        "given a WebAssembly component",
-        "is a WebAssembly component, not a core module; LAWOW runs core modules",
-    ),
-)
-
-
-def _bad_module(message: str) -> FormatError:
-    for text, sentence in _KNOWN_REFUSALS:
-        if text in message:
-            return FormatError(sentence)
-    return FormatError(f"is not a valid WebAssembly module: {message}")
-
-
-def _bad_artefact(message: str, path: str) -> FormatError:
-    return FormatError(f"is not compiled code for this engine: {message}", file=path)

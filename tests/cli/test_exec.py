@@ -534,7 +534,8 @@ SHORTEST = {
 USUAL = SHORTEST | {
     *("lawow.errors", "lawow.execution.arguments", "lawow.execution.preparation", "lawow.execution.reactor"),
     *("lawow.formats", "lawow.formats.bytes", "lawow.formats.interface", "lawow.formats.wasm"),
-    *("lawow.runtime.base", "lawow.runtime.cache", "lawow.runtime.libwasmtime"),
+    *("lawow.runtime.base", "lawow.runtime.binding", "lawow.runtime.cache", "lawow.runtime.failures"),
+    "lawow.runtime.libwasmtime",
     *("lawow.runtime.wasmtime_engine", "ctypes", "ctypes._endian", "struct", "_struct", "types"),
 }
 """All that the first run of a small module may load."""

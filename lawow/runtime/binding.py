@@ -1,0 +1,92 @@
+"""An export made ready to be called: its type, the buffer of its slots, and the way in and out of them.
+
+Values travel in ``wasmtime_val_raw_t`` slots of 16 bytes, little-endian; arguments and results share them.
+"""
+
+from __future__ import annotations
+
+import struct
+from ctypes import addressof, c_uint64
+
+from lawow.errors import UsageError
+from lawow.formats.interface import FuncType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lawow.runtime.libwasmtime import ExternRecord
+
+__all__ = ["BoundExport"]
+
+_SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
+"""Layout of a value in ``wasmtime_val_raw_t`` (16 bytes, little-endian)."""
+
+_RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
+_RAW_VALUE = {"i32": "I4x", "i64": "Q", "f32": "I4x", "f64": "Q"}
+
+
+class BoundExport:
+    """An export made ready: the function, its type, the buffer of its arguments and results."""
+
+    __slots__ = ("address", "arguments", "buffer", "function", "item", "name", "results", "slots", "target")
+
+    def __init__(self, name: str, item: ExternRecord, function: FuncType) -> None:
+        self.name = name
+        self.function = function
+        self.item = item  # keeps the memory of the wasmtime_func_t, to which `target` points
+        self.target = item.address
+        self.slots = max(len(function.params), len(function.results))
+        self.buffer = (c_uint64 * (2 * self.slots + 2))()
+        self.address = addressof(self.buffer)
+        self.arguments = struct.Struct("<" + "".join(_SLOT[item] for item in function.params))
+        self.results = struct.Struct("<" + "".join(_SLOT[item] for item in function.results))
+
+    def put(self, arguments: Sequence[int | float]) -> None:
+        """Write the arguments. Raises `UsageError` if they do not fit the parameters."""
+        try:
+            self.arguments.pack_into(self.buffer, 0, *arguments)
+        except (struct.error, OverflowError, TypeError):
+            self.arguments.pack_into(self.buffer, 0, *_fit(self.name, self.function.params, arguments))
+
+    def put_raw(self, values: bytes) -> None:
+        """Write arguments given as bit patterns of 8 bytes."""
+        params = self.function.params
+        if len(values) != 8 * len(params):
+            raise UsageError(
+                f"{self.name} takes {8 * len(params)} bytes of arguments, {len(values)} were given"
+            )
+        patterns = struct.unpack(f"<{len(params)}Q", values)
+        struct.pack_into("<" + "Q8x" * len(params), self.buffer, 0, *patterns)
+
+    def take_raw(self) -> bytes:
+        """Return the results as bit patterns of 8 bytes."""
+        types = self.function.results
+        found = struct.unpack_from("<" + "".join(_RAW_SLOT[item] for item in types), self.buffer)
+        return struct.pack("<" + "".join(_RAW_VALUE[item] for item in types), *found)
+
+
+def _fit(name: str, params: tuple[str, ...], arguments: Sequence[int | float]) -> list[int | float]:
+    """Return the arguments in the form of their slots (unsigned integers wrapped). Raises `UsageError`."""
+    if len(arguments) != len(params):
+        raise UsageError(
+            f"{name} takes {len(params)} arguments {FuncType(params, ())}, {len(arguments)} were given"
+        )
+    return [
+        _fit_one(index, kind, value)
+        for index, (kind, value) in enumerate(zip(params, arguments, strict=True))
+    ]
+
+
+def _fit_one(index: int, kind: str, value: int | float) -> int | float:
+    """Return one argument as its slot takes it."""
+    if kind in ("f32", "f64"):
+        try:
+            struct.pack("<f" if kind == "f32" else "<d", value)
+        except (struct.error, OverflowError, TypeError):
+            raise UsageError(f"argument {index + 1} does not fit {kind}: {value!r}") from None
+        return value
+    bits = 32 if kind == "i32" else 64
+    if not isinstance(value, int) or not -(1 << (bits - 1)) <= value < 1 << bits:
+        raise UsageError(f"argument {index + 1} does not fit {kind}: {value!r}")
+    return value - (1 << bits) if value >> (bits - 1) > 0 else value
