@@ -226,7 +226,16 @@ class EdgeClient:
     ) -> dict[str, object]:
         """Make a request that may be repeated, and return its JSON. Raises as `call_slots`."""
         headers = {} if media_type is None else {"Content-Type": media_type}
-        answer = self._exchange(method, path, body, headers, timeout_seconds or self._timeout_seconds)
+        seconds = timeout_seconds or self._timeout_seconds
+        was_idle = self._connection is not None
+        try:
+            answer = self._exchange(method, path, body, headers, seconds)
+        except HostLost:
+            if not was_idle:
+                raise
+            # An edge may close an idle connection at the moment it is used again; this request may be
+            # repeated.
+            answer = self._exchange(method, path, body, headers, seconds)
         if answer.status not in (200, 201):
             raise _error(answer)
         return _json_object(answer.body)
@@ -241,7 +250,7 @@ class EdgeClient:
         *,
         is_call: bool = False,
     ) -> _Answer:
-        """Send one request and read its answer; never twice."""
+        """Send one request, once, and read its answer."""
         connection = self._connected()
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)

@@ -246,7 +246,8 @@ class Supervisor:
         """End all workers."""
         if self._spare is not None:
             spare, self._spare = self._spare, None
-            with suppress(WorkerLost):
+            spare.cancel()  # no effect on one that has started
+            with suppress(WorkerLost, asyncio.CancelledError):
                 await (await spare).stop()
         lanes = [lane for lane in self._lanes.values() if lane.worker is not None]
         for lane in lanes:

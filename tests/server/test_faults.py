@@ -195,38 +195,29 @@ def test_every_acknowledged_module_survives_a_killed_server(tmp_path: Path) -> N
         assert not orphan.exists()
 
 
-def test_a_damaged_blob_is_noticed_set_aside_and_repaired_by_an_upload(tmp_path: Path) -> None:
-    data, module = tmp_path / "data", numbered(4000)
+def test_damaged_modules_and_damaged_or_foreign_code_are_never_run(tmp_path: Path) -> None:
+    """One flipped bit in compiled code, and another module's code: made anew. A rotten blob: set aside."""
+    data, one, two, rotten = tmp_path / "data", numbered(5000), numbered(5001), numbered(5002)
     with running_edge(data) as edge:
-        edge.put("acme", module.wasm, module.digest)
-    blob = data / "blobs" / module.digest[:2] / module.digest
-    blob.write_bytes(module.wasm[:-1] + b"\x00")
-    for compiled in (data / "compiled").glob("*/*"):
-        compiled.unlink()
-    with running_edge(data) as edge:
-        reply = edge.call("acme", module.digest, "number")
-        assert reply.refused_with(404, "not-found")
-        assert "damaged" in str(reply.json["detail"])
-        assert (data / "damaged" / module.digest).exists()
-        assert edge.put("acme", module.wasm, module.digest).status == 201
-        assert edge.call("acme", module.digest, "number").json["results"] == [4000]
-
-
-def test_a_damaged_or_foreign_compiled_module_is_never_run(tmp_path: Path) -> None:
-    """One flipped bit, and the code of another module under this name: both are compiled anew."""
-    data, one, two = tmp_path / "data", numbered(5000), numbered(5001)
-    with running_edge(data) as edge:
-        for module in (one, two):
+        for module in (one, two, rotten):
             edge.put("acme", module.wasm, module.digest)
     files = {path.name: path for path in (data / "compiled").glob("*/*")}
     flipped = bytearray(files[one.digest].read_bytes())
     flipped[len(flipped) // 2] ^= 1
     files[one.digest].write_bytes(flipped)
     files[two.digest].write_bytes(bytes(flipped))
+    files[rotten.digest].unlink()
+    (data / "blobs" / rotten.digest[:2] / rotten.digest).write_bytes(rotten.wasm[:-1] + b"\x00")
     with running_edge(data) as edge:
         assert edge.call("acme", one.digest, "number").json["results"] == [5000]
         assert edge.call("acme", two.digest, "number").json["results"] == [5001]
-    assert files[one.digest].read_bytes() != bytes(flipped)
+        assert files[one.digest].read_bytes() != bytes(flipped)
+        reply = edge.call("acme", rotten.digest, "number")
+        assert reply.refused_with(404, "not-found")
+        assert "damaged" in str(reply.json["detail"])
+        assert (data / "damaged" / rotten.digest).exists()
+        assert edge.put("acme", rotten.wasm, rotten.digest).status == 201
+        assert edge.call("acme", rotten.digest, "number").json["results"] == [5002]
 
 
 @pytest.fixture
