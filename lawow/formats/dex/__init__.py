@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.gc import collect_garbage
+from lawow.formats.dex.issue import Issue
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.source import Assembly, Body, ClassSource, FieldSource, Instruction, MethodSource, Try
 from lawow.formats.dex.spec import (
@@ -43,7 +44,7 @@ from lawow.formats.dex.symbols import (
     parse_method_descriptor,
 )
 from lawow.formats.dex.transplant import copy_body, copy_method, transplant_class
-from lawow.formats.dex.verify import Issue, verify_dex
+from lawow.formats.dex.verify import verify_dex
 from lawow.formats.dex.views import ClassView, FieldView, MethodView
 from lawow.formats.dex.writer import drop_classes
 

@@ -21,7 +21,7 @@ from lawow.formats.dex.mark import ID_TABLES, Marks, MemberPlace, mark_ids
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ID_BYTES, NO_INDEX, ItemType
-from lawow.formats.dex.tables import field_rows, handle_rows, method_rows, proto_rows
+from lawow.formats.dex.tables import handle_rows
 from lawow.formats.dex.walk import Form
 
 __all__ = ["collect_garbage"]
@@ -129,7 +129,7 @@ class _Renumbering:
             "<II",
             (
                 (index, (strings[row.shorty_idx], types[row.return_type_idx]))
-                for index, row in self._used(IndexKind.PROTO, proto_rows(self.dex))
+                for index, row in self._used(IndexKind.PROTO, self.marks.proto_rows)
             ),
         )
         self._rewrite(
@@ -137,7 +137,7 @@ class _Renumbering:
             "<HHI",
             (
                 (index, (types[row.class_idx], types[row.type_idx], strings[row.name_idx]))
-                for index, row in self._used(IndexKind.FIELD, field_rows(self.dex))
+                for index, row in self._used(IndexKind.FIELD, self.marks.field_rows)
             ),
         )
         self._rewrite(
@@ -145,7 +145,7 @@ class _Renumbering:
             "<HHI",
             (
                 (index, (types[row.class_idx], protos[row.proto_idx], strings[row.name_idx]))
-                for index, row in self._used(IndexKind.METHOD, method_rows(self.dex))
+                for index, row in self._used(IndexKind.METHOD, self.marks.method_rows)
             ),
         )
 

@@ -55,6 +55,9 @@ class Marks:
         self.places: list[Place] = []
         self.fields: list[MemberPlace] = []
         self.methods: list[MemberPlace] = []
+        self.proto_rows = proto_rows(dex)
+        self.field_rows = field_rows(dex)
+        self.method_rows = method_rows(dex)
 
     def use(self, kind: IndexKind, indexes: Iterable[int]) -> None:
         """Mark indexes as used. Raises `FormatError` for one past the end of its table."""
@@ -175,12 +178,12 @@ def _mark_method_handles(marks: Marks) -> None:
 def _mark_rows(marks: Marks) -> None:
     """Ids are made of ids: members of protos and types, those of types, all of strings."""
     dex, used = marks.dex, marks.used
-    methods = list(compress(method_rows(dex), used[IndexKind.METHOD]))
-    fields = list(compress(field_rows(dex), used[IndexKind.FIELD]))
+    methods = list(compress(marks.method_rows, used[IndexKind.METHOD]))
+    fields = list(compress(marks.field_rows, used[IndexKind.FIELD]))
     marks.use(IndexKind.TYPE, {row.class_idx for row in fields} | {row.class_idx for row in methods})
     marks.use(IndexKind.TYPE, {row.type_idx for row in fields})
     marks.use(IndexKind.PROTO, {row.proto_idx for row in methods})
-    protos = list(compress(proto_rows(dex), used[IndexKind.PROTO]))
+    protos = list(compress(marks.proto_rows, used[IndexKind.PROTO]))
     marks.use(IndexKind.TYPE, {row.return_type_idx for row in protos})
     lists = marks.reach.of(ItemType.TYPE_LIST)
     lists.update(row.parameters_off for row in protos if row.parameters_off)

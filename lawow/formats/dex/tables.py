@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from lawow.formats.dex.spec import ID_BYTES, ItemType
@@ -62,29 +63,29 @@ class MethodHandle(NamedTuple):
         return self.method_handle_type < _FIRST_INVOKE
 
 
-def _rows(dex: Dex, item: ItemType, layout: str) -> list[tuple[int, ...]]:
+def _rows(dex: Dex, item: ItemType, layout: str) -> Iterable[tuple[int, ...]]:
     section = dex.sections.get(item)
     if section is None:
-        return []
+        return ()
     end = section.offset + ID_BYTES[item] * section.size
-    return list(struct.iter_unpack(layout, memoryview(dex.data)[section.offset : end]))
+    return struct.iter_unpack(layout, memoryview(dex.data)[section.offset : end])
 
 
 def proto_rows(dex: Dex) -> list[ProtoId]:
     """Return proto_ids."""
-    return [ProtoId._make(row) for row in _rows(dex, ItemType.PROTO_ID_ITEM, "<III")]
+    return list(map(ProtoId._make, _rows(dex, ItemType.PROTO_ID_ITEM, "<III")))
 
 
 def field_rows(dex: Dex) -> list[FieldId]:
     """Return field_ids."""
-    return [FieldId._make(row) for row in _rows(dex, ItemType.FIELD_ID_ITEM, "<HHI")]
+    return list(map(FieldId._make, _rows(dex, ItemType.FIELD_ID_ITEM, "<HHI")))
 
 
 def method_rows(dex: Dex) -> list[MethodId]:
     """Return method_ids."""
-    return [MethodId._make(row) for row in _rows(dex, ItemType.METHOD_ID_ITEM, "<HHI")]
+    return list(map(MethodId._make, _rows(dex, ItemType.METHOD_ID_ITEM, "<HHI")))
 
 
 def handle_rows(dex: Dex) -> list[MethodHandle]:
     """Return method_handles."""
-    return [MethodHandle._make(row) for row in _rows(dex, ItemType.METHOD_HANDLE_ITEM, "<HHHH")]
+    return list(map(MethodHandle._make, _rows(dex, ItemType.METHOD_HANDLE_ITEM, "<HHHH")))
