@@ -224,7 +224,7 @@ def _config(app: ASGIApp, limits: EdgeLimits) -> Config:
         cast(Any, app),  # uvicorn's and starlette's types say the same in different words
         http=GuardedProtocol,
         ws="none",
-        loop="uvloop",
+        loop="none",
         lifespan="on",
         log_config=None,
         access_log=False,
