@@ -18,6 +18,8 @@ VERBS = {
     "pack": "lawow.cli.pack",
     "refactor": "lawow.cli.refactor",
     "exec": "lawow.cli.exec",
+    "sign": "lawow.cli.sign",
+    "verify": "lawow.cli.verify",
     "serve": "lawow.cli.serve",
     "token": "lawow.cli.token",
     "certificate": "lawow.cli.certificate",
@@ -45,7 +47,7 @@ def cli() -> None:
     """Move compute off a phone and onto an edge server, as WebAssembly.
 
     pack embeds modules and a Wasm runtime into an Android app, refactor splits an APK into a slim APK and an
-    offload bundle, exec runs an export, serve is the edge.
+    offload bundle, exec runs an export, sign and verify are about an APK's signatures, serve is the edge.
     """
 
 

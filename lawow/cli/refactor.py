@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
 from lawow.durable import replace_all
-from lawow.errors import FormatError, LimitExceeded, Refused, UsageError
+from lawow.errors import FormatError, Refused, UsageError
 from lawow.limits import ARCHIVE, MODULE
 
 if TYPE_CHECKING:
-    from lawow.formats.signing import SigningKey
     from lawow.refactor.binding import ModuleChoice
     from lawow.refactor.edge_properties import EdgeProperties
     from lawow.refactor.report import Report
 
 __all__ = ["command"]
 
-KEYSTORE_PASSWORD = "LAWOW_KEYSTORE_PASSWORD"
-KEY_PASSWORD = "LAWOW_KEY_PASSWORD"
-KEYSTORE_BYTES = 16 << 20
 TOKEN_BYTES = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class _KeyOptions:
-    """Which key signs the slim APK."""
-
-    keystore: Path | None
-    alias: str | None
-    debug: bool
 
 
 @click.command(name="refactor")
@@ -90,8 +77,8 @@ def command(
     from lawow.refactor.plan import PlanOptions
     from lawow.refactor.split import SplitOptions
 
-    keys = _KeyOptions(keystore, key_alias, debug_key)
-    _require_key(keys, planning=plan)
+    keys = KeyOptions(keystore, key_alias, debug_key)
+    require_key(keys, subject="the slim APK must be signed", optional=plan)
     plan_options = PlanOptions(
         rules=rules or DEFAULT_RULES,
         modules=tuple(map(_module_choice, modules)),
@@ -100,44 +87,14 @@ def command(
     )
     properties = _edge_properties(edge, certificate_sha256, token_file, timeout)
     split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc)
-    data = _read(apk, ARCHIVE.archive_bytes)
+    data = read_file(apk, ARCHIVE.archive_bytes)
     if plan:
         _show(preview(data, str(apk), plan_options, split_options), as_json=as_json)
         return
     results = _result_paths(apk, out)
-    done = refactor_app(data, str(apk), plan_options, split_options, _load_key(keys))
+    done = refactor_app(data, str(apk), plan_options, split_options, load_key(keys))
     _write(results, done.apk, done.bundle)
     _show(replace(done.report, apk_path=str(results[0]), bundle_path=str(results[1])), as_json=as_json)
-
-
-def _require_key(keys: _KeyOptions, *, planning: bool) -> None:
-    if keys.keystore and keys.debug:
-        raise UsageError("give --keystore or --debug-key, not both")
-    if keys.alias and not keys.keystore:
-        raise UsageError("--key-alias needs --keystore")
-    if not (planning or keys.keystore or keys.debug):
-        raise UsageError(
-            "the slim APK must be signed: give --keystore FILE, or --debug-key for a test on your own device"
-            " (--plan needs no key)"
-        )
-
-
-def _load_key(keys: _KeyOptions) -> SigningKey:
-    from lawow.formats.signing import debug_key, load_keystore
-
-    if keys.keystore is None:
-        return debug_key()
-    data = _read(keys.keystore, KEYSTORE_BYTES)
-    password = os.environ.get(KEYSTORE_PASSWORD)
-    if password is None and not data.lstrip().startswith(b"-----BEGIN") and sys.stdin.isatty():
-        password = click.prompt(f"Password of {keys.keystore}", hide_input=True, err=True)
-    return load_keystore(
-        data,
-        password=password,
-        key_password=os.environ.get(KEY_PASSWORD),
-        alias=keys.alias,
-        name=str(keys.keystore),
-    )
 
 
 def _module_choice(text: str) -> ModuleChoice:
@@ -151,7 +108,7 @@ def _module_choice(text: str) -> ModuleChoice:
     path = Path(file)
     if not path.is_file():
         return ModuleChoice(class_name, file)
-    data = _read(path, MODULE.module_bytes)
+    data = read_file(path, MODULE.module_bytes)
     try:
         bundled_module(path.name, data)
     except FormatError as error:
@@ -169,18 +126,10 @@ def _edge_properties(
         if certificate_sha256 or token_file or timeout is not None:
             raise UsageError("--certificate-sha256, --token-file and --timeout need --edge URL")
         return None
-    token = None if token_file is None else _read(token_file, TOKEN_BYTES).decode("ascii", "replace").strip()
+    token = (
+        None if token_file is None else read_file(token_file, TOKEN_BYTES).decode("ascii", "replace").strip()
+    )
     return EdgeProperties(edge, certificate_sha256, token, timeout)
-
-
-def _read(path: Path, limit_bytes: int) -> bytes:
-    """Read a file of at most `limit_bytes`."""
-    with path.open("rb") as stream:
-        data = stream.read(limit_bytes + 1)
-    if len(data) > limit_bytes:
-        size = max(len(data), path.stat().st_size)
-        raise LimitExceeded("file size in bytes", size, limit_bytes, subject=str(path))
-    return data
 
 
 def _result_paths(apk: Path, out: Path | None) -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lawow.formats.signing.key import SigningKey, debug_key
 from lawow.formats.signing.keystore import load_keystore
-from lawow.formats.signing.signer import sign_apk
+from lawow.formats.signing.signer import resign_apk, sign_apk
 from lawow.formats.signing.v1 import is_signature_file
 from lawow.formats.signing.verdict import Issue, IssueKind, Verdict
 from lawow.formats.signing.verifier import verify_apk
@@ -22,6 +22,7 @@ __all__ = [
     "debug_key",
     "is_signature_file",
     "load_keystore",
+    "resign_apk",
     "sign_apk",
     "verify_apk",
 ]

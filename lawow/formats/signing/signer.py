@@ -5,15 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lawow.errors import FormatError
+from lawow.formats.axml import read_manifest
 from lawow.formats.bytes import align_up
 from lawow.formats.signing import v2, v3
 from lawow.formats.signing.block import BLOCK_ALIGNMENT_BYTES, encode_signing_block
 from lawow.formats.signing.digest import ApkContent
 from lawow.formats.signing.key import SigningKey
 from lawow.formats.signing.v1 import is_signature_file, sign_v1
-from lawow.formats.zip import ZipEntry, end_of_central_directory, layout_zip
+from lawow.formats.zip import ZipArchive, ZipEntry, end_of_central_directory, layout_zip, read_zip
+from lawow.limits import ARCHIVE
 
-__all__ = ["sign_apk"]
+__all__ = ["minimum_sdk", "resign_apk", "sign_apk"]
+
+_MANIFEST_NAME = b"AndroidManifest.xml"
 
 
 def sign_apk(entries: Sequence[ZipEntry], key: SigningKey, *, min_sdk: int) -> bytes:
@@ -36,6 +41,27 @@ def sign_apk(entries: Sequence[ZipEntry], key: SigningKey, *, min_sdk: int) -> b
     )
     block = encode_signing_block(pairs)
     return b"".join((body, block, directory, _end(kept, directory, len(body) + len(block))))
+
+
+def resign_apk(data: bytes | memoryview, key: SigningKey, *, min_sdk: int | None = None) -> bytes:
+    """Return the APK with this key's signatures instead of its own; every other entry stays as it is.
+
+    `min_sdk` is by default the manifest's. Raises `FormatError` and `LimitExceeded` for what is no APK.
+    """
+    archive = read_zip(data)
+    return sign_apk(archive.entries, key, min_sdk=min_sdk or minimum_sdk(archive))
+
+
+def minimum_sdk(archive: ZipArchive) -> int:
+    """Return the lowest API level that the manifest allows. Raises `FormatError`, also without a manifest."""
+    entry = archive.by_name.get(_MANIFEST_NAME)
+    if entry is None:
+        raise FormatError("AndroidManifest.xml is missing; this is not an APK")
+    content = entry.read(ARCHIVE.manifest_bytes)
+    try:
+        return read_manifest(content).min_sdk
+    except FormatError as error:
+        raise error.within(_MANIFEST_NAME.decode()) from None
 
 
 def _end(entries: Sequence[ZipEntry], directory: bytes, offset: int) -> bytes:

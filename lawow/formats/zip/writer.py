@@ -10,10 +10,11 @@ import struct
 from collections.abc import Iterable
 
 from lawow.errors import FormatError, LimitExceeded
-from lawow.formats.zip.entry import HAS_DESCRIPTOR, STORED, ZipEntry, shown_name
+from lawow.formats.zip.alignment import required_alignment
+from lawow.formats.zip.entry import HAS_DESCRIPTOR, ZipEntry, shown_name
 from lawow.limits import ARCHIVE
 
-__all__ = ["end_of_central_directory", "layout_zip", "required_alignment", "write_zip"]
+__all__ = ["end_of_central_directory", "layout_zip", "write_zip"]
 
 _LOCAL_SIGNATURE = 0x04034B50
 _CENTRAL_SIGNATURE = 0x02014B50
@@ -25,16 +26,6 @@ _END = struct.Struct("<IHHHHIIH")
 
 _MAX_EXTRA_BYTES = 0xFFFF
 _ALIGNMENT_FIELD = 0xD935  # u16 alignment, then padding
-_DATA_ALIGNMENT = 4  # resources.arsc and whatever else the framework maps
-_LIBRARY_ALIGNMENT = 16_384  # the loader maps stored libraries by pages, of 16 KiB since Android 15
-
-
-def required_alignment(entry: ZipEntry) -> int:
-    """Return what the data's offset has to be a multiple of for Android to map the entry without a copy."""
-    if entry.method != STORED:
-        return 1
-    is_library = entry.name.startswith(b"lib/") and entry.name.endswith(b".so")
-    return _LIBRARY_ALIGNMENT if is_library else _DATA_ALIGNMENT
 
 
 def layout_zip(entries: Iterable[ZipEntry], *, align: bool = True) -> tuple[bytes, bytes]:

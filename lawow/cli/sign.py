@@ -1,0 +1,68 @@
+"""``lawow sign``: sign any APK with schemes v2 and v3, and v1 where old Androids need it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
+from lawow.durable import write_file
+from lawow.errors import FormatError, LawowError, Refused
+from lawow.limits import ARCHIVE
+
+__all__ = ["command"]
+
+
+@click.command("sign", short_help="Sign an APK.")
+@click.argument("apk", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--keystore", type=click.Path(path_type=Path, dir_okay=False), help="PKCS#12 or PEM file.")
+@click.option("--key-alias", metavar="NAME", help="Key in the keystore, if it holds several.")
+@click.option("--debug-key", is_flag=True, help="Sign with a fresh key; for tests on your own device.")
+@click.option("--min-sdk", type=click.IntRange(1, 10_000), help="Instead of the manifest's minSdkVersion.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: NAME-signed.apk.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: path, bytes, schemes, certificate_sha256.")
+def command(
+    apk: Path,
+    keystore: Path | None,
+    key_alias: str | None,
+    debug_key: bool,
+    min_sdk: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Sign APK: old signatures go, entries keep their compressed bytes, stored ones are aligned.
+
+    Libraries are aligned to 16 KB, as Android 15 wants. The result is verified before it gets its name.
+    Passwords come from LAWOW_KEYSTORE_PASSWORD and LAWOW_KEY_PASSWORD, or are asked for on a terminal.
+    """
+    from lawow.formats.signing import resign_apk, verify_apk
+
+    keys = KeyOptions(keystore, key_alias, debug_key)
+    require_key(keys, subject=f"{apk} needs a key to be signed with")
+    target = out or apk.with_name(f"{apk.stem}-signed.apk")
+    if target.exists() and target.samefile(apk):
+        raise Refused(f"{target} is the input itself; choose another name with --out")
+    data = read_file(apk, ARCHIVE.archive_bytes)
+    key = load_key(keys)
+    try:
+        signed = resign_apk(data, key, min_sdk=min_sdk)
+    except FormatError as error:
+        raise error.within(str(apk)) from None
+    verdict = verify_apk(signed, min_sdk=min_sdk)
+    if not verdict.verifies:
+        sentences = "; ".join(issue.sentence for issue in verdict.issues)
+        raise LawowError(f"{apk}: the result does not verify, so nothing was written: {sentences}")
+    write_file(target, signed)
+    facts = {
+        "path": str(target),
+        "bytes": len(signed),
+        "schemes": list(verdict.required),
+        "certificate_sha256": key.certificate_sha256,
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    schemes = " ".join(f"v{scheme}" for scheme in verdict.required)
+    click.echo(f"{target} ({len(signed):,} bytes), {schemes}, by {key.certificate_sha256}")
