@@ -59,7 +59,7 @@ def sync_directory(folder: Path) -> None:
 
 def remove_tree_of_files(files: Iterable[Path], stop_at: Path) -> None:
     """Remove `files`, then every folder above them that became empty, up to but not including `stop_at`."""
-    folders = set()
+    folders: set[Path] = set()
     for path in files:
         with suppress(FileNotFoundError):
             path.unlink()
