@@ -21,6 +21,8 @@ from lawow.formats.dex.views import ClassView, MethodView
 from lawow.formats.zip import ZipArchive, ZipEntry
 from lawow.limits import MODULE
 from lawow.refactor.classify import java_name, matches_name, module_file_of
+from lawow.refactor.names import PLAIN_NAMES, Names
+from lawow.refactor.rules import OFFLOAD
 
 __all__ = [
     "MULTI_VALUE",
@@ -35,7 +37,6 @@ __all__ = [
 CORE_LETTERS = {"Z": "i", "B": "i", "S": "i", "C": "i", "I": "i", "J": "I", "F": "f", "D": "F"}
 CORE_NAMES = {"i": "i32", "I": "i64", "f": "f32", "F": "f64"}
 MULTI_VALUE = "[Ljava/lang/Object;"
-OFFLOAD = "Ldev/lawow/Offload;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +67,22 @@ def fits(proto: Proto, signature: str) -> bool:
 
 
 def find_module(
-    view: ClassView, archive: ZipArchive, choices: Sequence[ModuleChoice]
+    view: ClassView, archive: ZipArchive, choices: Sequence[ModuleChoice], names: Names = PLAIN_NAMES
 ) -> ModuleBinding | None:
     """Return the module of a class: the user's choice, else its annotation's, else the convention's.
 
-    Returns None if there is none of them.
+    Choices and convention speak of original names. Returns None if there is none of them.
 
     Raises `UsageError` for a choice that names nothing, `Refused` when the convention finds different
     modules, `FormatError` when the module is malformed.
     """
-    class_name = java_name(view.descriptor)
+    class_name = names.of_class(view.descriptor)
     chosen = [item for item in choices if matches_name(class_name, item.class_name)]
     if len({(item.file, item.data) for item in chosen}) > 1:
         raise UsageError(f"--module names {len(chosen)} modules for {class_name}; a class has one")
     if chosen:
         return _chosen_module(chosen[0], archive)
-    file, digest = expected_module(view)
+    file, digest = expected_module(view, names)
     found = [entry for entry in _modules_in(archive) if entry.path.rpartition("/")[2] == file]
     if not found:
         return None
@@ -94,20 +95,20 @@ def find_module(
     return binding
 
 
-def expected_module(view: ClassView) -> tuple[str, str]:
+def expected_module(view: ClassView, names: Names = PLAIN_NAMES) -> tuple[str, str]:
     """Return the file name that a class' module has by annotation or convention, and the digest or ""."""
     annotated, _, digest = _offload(view.annotations).get("module", "").partition("@")
-    return annotated or module_file_of(java_name(view.descriptor)), digest
+    return annotated or module_file_of(names.of_class(view.descriptor)), digest
 
 
-def bind_methods(view: ClassView, module: BundledModule) -> list[BoundMethod]:
-    """Return the methods of the class that the module implements.
+def bind_methods(view: ClassView, module: BundledModule, names: Names = PLAIN_NAMES) -> list[BoundMethod]:
+    """Return the methods of the class that the module implements, under their names in the dex file.
 
     Raises `Refused` when a name fits and the types do not, when two overloads fit, or when nothing fits.
     """
     bound: list[BoundMethod] = []
     for export in module.exports:
-        named = [method for method in view.methods if _export_of(method) == export.name]
+        named = [method for method in view.methods if _export_of(method, names) == export.name]
         if not named:
             continue
         fitting = [method for method in named if fits(method.proto, export.signature)]
@@ -125,13 +126,13 @@ def bind_methods(view: ClassView, module: BundledModule) -> list[BoundMethod]:
             )
         )
     if not bound:
-        raise Refused(_nothing_fits(view, module))
+        raise Refused(_nothing_fits(view, module, names))
     return bound
 
 
-def _export_of(method: MethodView) -> str:
-    """Return the export that a method stands for: that of its annotation, or that of its own name."""
-    return _offload(method.annotations).get("export", method.name)
+def _export_of(method: MethodView, names: Names) -> str:
+    """Return the export that a method stands for: that of its annotation, or that of its original name."""
+    return _offload(method.annotations).get("export") or names.of_method(method)
 
 
 def _offload(annotations: Iterable[Annotation]) -> dict[str, str]:
@@ -231,10 +232,10 @@ def _core(signature: str, part: int) -> str:
     return ", ".join(CORE_NAMES[letter] for letter in signature.partition(">")[part])
 
 
-def _nothing_fits(view: ClassView, module: BundledModule) -> str:
-    methods = sorted({method.name for method in view.methods if not method.name.startswith("<")})
+def _nothing_fits(view: ClassView, module: BundledModule, names: Names) -> str:
+    methods = sorted({names.of_method(method) for method in view.methods if not method.is_initializer})
     exports = sorted(export.name for export in module.exports)
     return (
-        f"{java_name(view.descriptor)}: no method has the name of an export of {module.file};"
+        f"{names.shown(view.descriptor)}: no method has the name of an export of {module.file};"
         f" methods: {', '.join(methods[:20]) or 'none'}; exports: {', '.join(exports[:20]) or 'none'}"
     )

@@ -1,22 +1,36 @@
-"""Step 1 of the split: which classes are offloadable, by the names that the developer gave them, and why.
+"""Step 1 of the split: which classes are offloadable, and why. Every class gets a role and a reason.
 
-A rule is a glob (``*Wasm``) that is compared with the simple and with the fully qualified class name. The
-class `com.example.InsertionSortWasm` belongs to the module `insertion_sort.wasm`, by convention.
+What decides, the first that says something:
+
+1. LAWOW's own library stays, whatever anybody says;
+2. the correction file (``lawow.toml``), resident before offloadable;
+3. ``--exclude``;
+4. ``--module``, which names a class to bind it;
+5. ``--classes``, an explicit list;
+6. annotations (``@dev.lawow.Offload`` unless the user says otherwise);
+7. rules (``*Wasm`` unless the user says otherwise).
+
+Names are original ones where a shrinker's mapping is given. The class `com.example.InsertionSortWasm`
+belongs to the module `insertion_sort.wasm`, by convention.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from fnmatch import fnmatchcase
+
+from lawow.refactor.correction import NO_CORRECTIONS, Corrections
+from lawow.refactor.names import PLAIN_NAMES, Names
+from lawow.refactor.rules import Rule, java_name, matches_name, simple_name
 
 __all__ = [
     "DEFAULT_RULES",
     "LIBRARY_PACKAGE",
     "ClassRole",
     "ClassifiedClass",
+    "Selection",
     "classify",
     "descriptor_of",
     "is_library",
@@ -42,39 +56,52 @@ class ClassRole(Enum):
 @dataclass(frozen=True, slots=True)
 class ClassifiedClass:
     """One class and its role. `dex_files` holds every dex file that defines it; the first one wins at run
-    time.
+    time. `original` is its name before a shrinker changed it, where a mapping is given.
     """
 
     descriptor: str
     dex_files: tuple[str, ...]
     role: ClassRole
     reason: str
+    original: str = ""
 
     @property
     def name(self) -> str:
-        """The name with dots."""
+        """The name in the dex file, with dots."""
         return java_name(self.descriptor)
 
+    @property
+    def shown(self) -> str:
+        """The original name, and the one in the dex file in parentheses where that differs."""
+        return f"{self.original} ({self.name})" if self.original not in ("", self.name) else self.name
 
-def java_name(descriptor: str) -> str:
-    """``Lcom/example/A$B;`` -> ``com.example.A$B``."""
-    return descriptor.removeprefix("L").removesuffix(";").replace("/", ".")
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the user selects. `bound` and `listed` are original full names, `annotated` maps the descriptors
+    of classes to the annotation that they, or methods of theirs, carry.
+    """
+
+    rules: Sequence[Rule] = ()
+    exclude: Sequence[Rule] = ()
+    bound: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
+    annotations: Sequence[str] = ()
+    annotated: Mapping[str, str] = field(default_factory=dict)
+    corrections: Corrections = NO_CORRECTIONS
+    names: Names = PLAIN_NAMES
+
+    @property
+    def shown(self) -> str:
+        """The criteria, for a sentence."""
+        parts = [rule.text for rule in self.rules]
+        parts += [f"@{java_name(item)}" for item in self.annotations]
+        return ", ".join([*parts, "a list of classes"] if self.listed else parts)
 
 
 def descriptor_of(name: str) -> str:
     """``com.example.A$B`` -> ``Lcom/example/A$B;``."""
     return f"L{name.replace('.', '/')};"
-
-
-def simple_name(name: str) -> str:
-    """``com.example.A$B`` -> ``B``."""
-    binary = name.rpartition(".")[2]
-    return binary.rpartition("$")[2] or binary
-
-
-def matches_name(name: str, asked: str) -> bool:
-    """Tell whether the glob `asked` means the class: by its simple, its binary or its full name."""
-    return any(fnmatchcase(form, asked) for form in (name, name.rpartition(".")[2], simple_name(name)))
 
 
 def is_library(descriptor: str) -> bool:
@@ -89,30 +116,46 @@ def module_file_of(class_name: str) -> str:
     return _WORD_START.sub("_", stem).lower() + ".wasm"
 
 
-def classify(
-    definitions: Iterable[tuple[str, str]], rules: Sequence[str], named: frozenset[str] = frozenset()
-) -> list[ClassifiedClass]:
+def classify(definitions: Iterable[tuple[str, str]], selection: Selection) -> list[ClassifiedClass]:
     """Give each class its role, in the order of the first definitions.
 
-    `definitions` are pairs of dex file and descriptor in loading order; `named` are the names of classes
-    that the user bound to a module by hand, which is a selection too.
+    `definitions` are pairs of dex file and descriptor in loading order.
     """
     where: dict[str, list[str]] = {}
     for dex_file, descriptor in definitions:
         where.setdefault(descriptor, []).append(dex_file)
-    return [
-        ClassifiedClass(descriptor, tuple(files), *_role(descriptor, rules, named))
-        for descriptor, files in where.items()
-    ]
+    unselected = f"its name matches no rule ({', '.join(rule.text for rule in selection.rules)})"
+    if not selection.rules or selection.listed:
+        unselected = f"nothing selects it ({selection.shown or 'no rule is given'})"
+    classes = []
+    for descriptor, files in where.items():
+        name = selection.names.of_class(descriptor)
+        decided = _decide(descriptor, name, selection) or (ClassRole.RESIDENT, unselected)
+        classes.append(ClassifiedClass(descriptor, tuple(files), *decided, name))
+    return classes
 
 
-def _role(descriptor: str, rules: Sequence[str], named: frozenset[str]) -> tuple[ClassRole, str]:
+def _decide(descriptor: str, name: str, selection: Selection) -> tuple[ClassRole, str] | None:
+    """Return role and reason, or None when nothing speaks of the class."""
     if is_library(descriptor):
         return ClassRole.RESIDENT, "part of LAWOW's own library"
-    name = java_name(descriptor)
-    if name in named:
+    corrections = selection.corrections
+    if rule := _first_match(corrections.resident, name):
+        return ClassRole.RESIDENT, f"{corrections.name} keeps {rule.text} on the device"
+    if rule := _first_match(corrections.offloadable, name):
+        return ClassRole.OFFLOADABLE, f"{corrections.name} says that {rule.text} is offloadable"
+    if rule := _first_match(selection.exclude, name):
+        return ClassRole.RESIDENT, f"excluded by {rule.text}"
+    if name in selection.bound:
         return ClassRole.OFFLOADABLE, "named by --module"
-    for rule in rules:
-        if matches_name(name, rule):
-            return ClassRole.OFFLOADABLE, f"its name matches {rule}"
-    return ClassRole.RESIDENT, f"its name matches no rule ({', '.join(rules)})"
+    if name in selection.listed:
+        return ClassRole.OFFLOADABLE, "it stands in the list of classes"
+    if annotation := selection.annotated.get(descriptor):
+        return ClassRole.OFFLOADABLE, f"annotated with @{java_name(annotation)}"
+    if rule := _first_match(selection.rules, name):
+        return ClassRole.OFFLOADABLE, f"its name matches {rule.text}"
+    return None
+
+
+def _first_match(rules: Sequence[Rule], name: str) -> Rule | None:
+    return next((rule for rule in rules if rule.matches(name)), None)

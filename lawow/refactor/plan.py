@@ -5,35 +5,55 @@ The plan is complete: `lawow.refactor.split` carries it out without another deci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from lawow.errors import FormatError, Refused, UsageError
 from lawow.formats.bundle import BoundMethod, BundledModule
+from lawow.formats.dex.search import annotated_classes
 from lawow.formats.dex.views import ClassView
+from lawow.formats.mapping import Mapping
 from lawow.refactor.app import AppDex, AppPackage
 from lawow.refactor.binding import ModuleBinding, ModuleChoice, bind_methods, expected_module, find_module
 from lawow.refactor.classify import (
     DEFAULT_RULES,
     ClassifiedClass,
     ClassRole,
+    Selection,
     classify,
-    matches_name,
 )
 from lawow.refactor.closure import consequences, require_loads_several_dex_files, require_movable_class
+from lawow.refactor.correction import NO_CORRECTIONS, Corrections
+from lawow.refactor.names import Names
+from lawow.refactor.rules import OFFLOAD, Rule, did_you_mean, java_name, parse_rule, parse_rules
 
 __all__ = ["ClassMove", "PlanOptions", "SplitPlan", "make_plan", "module_entries"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the user asks for. Rules are globs; an unbound class is refused unless `allow_unbound`."""
+    """What the user asks for; `lawow.refactor.classify` says what overrules what.
+
+    `rules` and `exclude` are globs, or ``re:`` and a regular expression. `annotations` are descriptors,
+    `classes` full names. With a `mapping` all names are original ones. An unbound class is refused unless
+    `allow_unbound`.
+    """
 
     rules: tuple[str, ...] = DEFAULT_RULES
     modules: tuple[ModuleChoice, ...] = ()
     allow_unbound: bool = False
     allow_old_android: bool = False
+    exclude: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = (OFFLOAD,)
+    classes: tuple[str, ...] = ()
+    mapping: Mapping | None = None
+    corrections: Corrections = NO_CORRECTIONS
+
+    @property
+    def names(self) -> Names:
+        """What classes and methods are called."""
+        return Names(self.mapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +101,9 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
     require_loads_several_dex_files(app, allow_old_android=options.allow_old_android)
     definitions = [(item.name, descriptor) for item in app.dexes for descriptor in _class_names(app, item)]
     descriptors = {descriptor for _, descriptor in definitions}
-    named = _classes_named(options.modules, descriptors)
+    selection = _selection(app, options, descriptors)
     classes, moves = [], []
-    for item in classify(definitions, options.rules, named):
+    for item in classify(definitions, selection):
         moved = _plan_class(app, item, descriptors, options) if item.role is ClassRole.OFFLOADABLE else item
         if isinstance(moved, ClassMove):
             moves.append(moved)
@@ -103,16 +123,48 @@ def _class_names(app: AppPackage, item: AppDex) -> list[str]:
         raise error.within(item.name).within(app.name) from None
 
 
-def _classes_named(choices: Sequence[ModuleChoice], descriptors: set[str]) -> frozenset[str]:
-    """Return the full names of the classes that ``--module`` names; each option must name at least one."""
-    names = sorted(descriptor[1:-1].replace("/", ".") for descriptor in descriptors)
-    found: set[str] = set()
-    for choice in choices:
-        matching = [name for name in names if matches_name(name, choice.class_name)]
-        if not matching:
-            raise UsageError(f"--module {choice.class_name}={choice.file}: the app has no such class")
-        found.update(matching)
-    return frozenset(found)
+def _selection(app: AppPackage, options: PlanOptions, descriptors: Collection[str]) -> Selection:
+    """Return what selects classes. Raises `UsageError` for options that name no class of the app."""
+    names = sorted(map(options.names.of_class, descriptors))
+    for option, rule in _named_rules(options):
+        if not any(map(rule.matches, names)):
+            raise UsageError(f"{option}: the app has no such class{did_you_mean(rule.text, names)}")
+    bound = [parse_rule(choice.class_name) for choice in options.modules]
+    known = set(names)
+    for name in options.classes:
+        if name not in known:
+            raise UsageError(f"--classes: the app has no class {name}{did_you_mean(name, names)}")
+    return Selection(
+        rules=parse_rules(options.rules),
+        exclude=parse_rules(options.exclude, option="--exclude"),
+        bound=frozenset(name for name in names if any(rule.matches(name) for rule in bound)),
+        listed=frozenset(options.classes),
+        annotations=options.annotations,
+        annotated=_annotated(app, options.annotations),
+        corrections=options.corrections,
+        names=options.names,
+    )
+
+
+def _named_rules(options: PlanOptions) -> Iterable[tuple[str, Rule]]:
+    """Yield the rules that must match something, and what they stand in: a stale one hides a mistake."""
+    for choice in options.modules:
+        yield f"--module {choice.class_name}={choice.file}", parse_rule(choice.class_name)
+    corrections = options.corrections
+    yield from ((f"{corrections.name}: offloadable {rule.text}", rule) for rule in corrections.offloadable)
+    yield from ((f"{corrections.name}: resident {rule.text}", rule) for rule in corrections.resident)
+
+
+def _annotated(app: AppPackage, annotations: Sequence[str]) -> dict[str, str]:
+    """Return the annotated classes, by what their first definition says."""
+    found: dict[str, str] = {}
+    for item in app.dexes:
+        try:
+            marked = annotated_classes(item.dex, annotations)
+        except FormatError as error:
+            raise error.within(item.name).within(app.name) from None
+        found = {**marked, **found}
+    return found
 
 
 def _plan_class(
@@ -122,11 +174,11 @@ def _plan_class(
     holder = next(dex for dex in app.dexes if dex.name == item.dex_files[0])
     try:
         view = _class_view(holder, item.descriptor)
-        binding = find_module(view, app.archive, options.modules)
+        binding = find_module(view, app.archive, options.modules, options.names)
         if binding is None:
-            return _unbound(item, expected_module(view)[0], options)
+            return _unbound(item, expected_module(view, options.names)[0], options)
         require_movable_class(view)
-        methods = tuple(bind_methods(view, binding.module))
+        methods = tuple(bind_methods(view, binding.module, options.names))
     except Refused as error:
         raise Refused(f"{app.name}: {error}") from None
     except FormatError as error:
@@ -148,8 +200,9 @@ def _class_view(holder: AppDex, descriptor: str) -> ClassView:
 def _unbound(item: ClassifiedClass, file: str, options: PlanOptions) -> ClassifiedClass:
     if not options.allow_unbound:
         raise Refused(
-            f"{item.name}: {item.reason}, but there is no assets/**/{file} in the APK;"
-            f" give --module {item.name}=FILE.wasm, or --allow-unbound to leave such classes on the device"
+            f"{item.shown}: {item.reason}, but there is no assets/**/{file} in the APK;"
+            f" give --module {item.original or item.name}=FILE.wasm, or --allow-unbound to leave such classes"
+            " on the device"
         )
     return replace(
         item, role=ClassRole.RESIDENT, reason=f"{item.reason}, but there is no {file} (--allow-unbound)"
@@ -159,13 +212,19 @@ def _unbound(item: ClassifiedClass, file: str, options: PlanOptions) -> Classifi
 def _require_something_moves(plan: SplitPlan, options: PlanOptions) -> None:
     if plan.moves:
         return
-    unbound = [item.name for item in plan.classes if "--allow-unbound" in item.reason]
+    unbound = [item.shown for item in plan.classes if "--allow-unbound" in item.reason]
     if unbound:
         raise Refused(f"{plan.app.name}: nothing to move: no module is bound to {', '.join(unbound)}")
-    rules = " or ".join(options.rules)
+    if options.rules:
+        what = f"is called {' or '.join(options.rules)}"
+    else:
+        what = (
+            f"is selected by {', '.join(f'@{java_name(item)}' for item in options.annotations) or 'a rule'}"
+        )
     raise Refused(
-        f"{plan.app.name}: none of its {len(plan.classes)} classes is called {rules}; name the classes to"
-        " move with --rule (a shrinker such as R8 renames classes unless a keep rule forbids it)"
+        f"{plan.app.name}: none of its {len(plan.classes)} classes {what}; name the classes to"
+        " move with --rule (a shrinker such as R8 renames classes unless a keep rule forbids it;"
+        " with its --mapping rules speak of the original names)"
     )
 
 

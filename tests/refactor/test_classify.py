@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lawow.refactor.classify import ClassRole, classify, matches_name, module_file_of
+from lawow.refactor.classify import ClassRole, Selection, classify, matches_name, module_file_of
+from lawow.refactor.rules import parse_rules
 
 OFFLOADABLE, RESIDENT = ClassRole.OFFLOADABLE, ClassRole.RESIDENT
 
@@ -45,7 +46,9 @@ def test_a_rule_is_compared_with_the_simple_and_the_full_name(name: str, rule: s
 
 
 def test_every_class_gets_a_role_and_a_reason() -> None:
-    found = classify([("classes.dex", "La/FibWasm;"), ("classes.dex", "La/Main;")], ("*Wasm",))
+    found = classify(
+        [("classes.dex", "La/FibWasm;"), ("classes.dex", "La/Main;")], Selection(parse_rules(["*Wasm"]))
+    )
     assert [(item.name, item.role, item.reason) for item in found] == [
         ("a.FibWasm", OFFLOADABLE, "its name matches *Wasm"),
         ("a.Main", RESIDENT, "its name matches no rule (*Wasm)"),
@@ -54,17 +57,22 @@ def test_every_class_gets_a_role_and_a_reason() -> None:
 
 def test_lawows_own_library_never_moves_but_packages_below_it_do() -> None:
     found = classify(
-        [("classes.dex", "Ldev/lawow/LocalWasm;"), ("classes.dex", "Ldev/lawow/demo/AWasm;")], ("*",)
+        [("classes.dex", "Ldev/lawow/LocalWasm;"), ("classes.dex", "Ldev/lawow/demo/AWasm;")],
+        Selection(parse_rules(["*"])),
     )
     assert [item.role for item in found] == [RESIDENT, OFFLOADABLE]
     assert found[0].reason == "part of LAWOW's own library"
 
 
 def test_a_class_that_is_bound_by_hand_is_selected() -> None:
-    (found,) = classify([("classes.dex", "La/Fib;")], ("*Wasm",), frozenset({"a.Fib"}))
+    (found,) = classify(
+        [("classes.dex", "La/Fib;")], Selection(parse_rules(["*Wasm"]), bound=frozenset({"a.Fib"}))
+    )
     assert (found.role, found.reason) == (OFFLOADABLE, "named by --module")
 
 
 def test_a_class_in_two_dex_files_is_one_class() -> None:
-    (found,) = classify([("classes.dex", "La/AWasm;"), ("classes2.dex", "La/AWasm;")], ("*Wasm",))
+    (found,) = classify(
+        [("classes.dex", "La/AWasm;"), ("classes2.dex", "La/AWasm;")], Selection(parse_rules(["*Wasm"]))
+    )
     assert found.dex_files == ("classes.dex", "classes2.dex")
