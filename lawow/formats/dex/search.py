@@ -30,6 +30,8 @@ __all__ = [
     "annotated_classes",
     "find_uses",
     "instruction_uses",
+    "instructions",
+    "loops",
     "member_ids",
     "string_ids",
     "type_ids",
