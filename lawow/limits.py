@@ -93,7 +93,6 @@ class EdgeLimits:
     call_bytes: int = 1 * MIB  # body of one call; NATS has the same payload limit
     modules_per_tenant: int = 256
     bytes_per_tenant: int = 1 * GIB
-    calls_running_per_tenant: int = 2
     calls_waiting_per_tenant: int = 64
     worker_idle_seconds: float = 300.0
     header_bytes: int = 16 * KIB

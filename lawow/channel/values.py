@@ -7,7 +7,7 @@ between. This form is exact: NaN payloads survive. In JSON an integer beyond 2^5
 many readers hold numbers in an f64, and NaN and the infinities are the strings ``"NaN"``, ``"Infinity"``,
 ``"-Infinity"``.
 
-Nothing but `FormatError` escapes, whatever the input is. Defined by docs/EDGE.md, "Values".
+Nothing but `FormatError` escapes, whatever the input is. Defined by docs/edge.md, "Values".
 """
 
 from __future__ import annotations

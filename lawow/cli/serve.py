@@ -74,7 +74,7 @@ def command(
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
 
     Beyond loopback only HTTPS is spoken, so --cert and --key are needed there. The log goes to standard
-    error; SIGTERM ends the edge after the calls under way. docs/EDGE.md is the operator's guide.
+    error; SIGTERM ends the edge after the calls under way. docs/edge.md is the operator's guide.
     """
     require_edge_extra()
     from lawow.server.app import Edge, serve

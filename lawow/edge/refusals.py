@@ -1,6 +1,6 @@
 """What the edge answers when it does not do what was asked: one class for each error code of the HTTP API.
 
-`code` is the value of the header ``Lawow-Error`` (docs/EDGE.md, "Errors"). The layer of HTTP turns a class
+`code` is the value of the header ``Lawow-Error`` (docs/edge.md, "Errors"). The layer of HTTP turns a class
 into a status; nothing in here knows HTTP. A text of one of these errors may be shown to the peer that caused
 it, so it holds nothing about other tenants and nothing about the machine.
 """

@@ -1,7 +1,7 @@
 """The HTTP API, version 1. Adapters only: bytes and names in, calls of `lawow.edge`, documents out.
 
 Every route but health reads `tenant` from the request's state, where `lawow.server.guard` put it. Bodies are
-read in bounds by `lawow.server.bodies`. Defined by docs/EDGE.md.
+read in bounds by `lawow.server.bodies`. Defined by docs/edge.md.
 """
 
 from __future__ import annotations
