@@ -29,7 +29,7 @@ print(instance.exports(store)[sys.argv[2]](store, int(sys.argv[3])))
 """The same call by the engine's own Python package."""
 
 WASMEDGE_RECORDED = (
-    "wasmedge is not on the path. Recorded with WasmEdge 0.14.1 (docs/BENCHMARKS.md): `wasmedge --reactor "
+    "wasmedge is not on the path. Recorded with WasmEdge 0.14.1 (docs/PERFORMANCE.md): `wasmedge --reactor "
     "fibonacci.wasm fib 10` takes 1.45 times `python -c pass`, with a peak of 53.9 MiB."
 )
 
