@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lawow.errors import FormatError, Refused
@@ -18,7 +18,7 @@ from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
 from lawow.limits import ARCHIVE
 
-__all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app"]
+__all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_companion"]
 
 MANIFEST = b"AndroidManifest.xml"
 DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
@@ -36,13 +36,14 @@ class AppDex:
 
 @dataclass(frozen=True)
 class AppPackage:
-    """One APK, parsed. `name` is what messages call it."""
+    """One APK, parsed. `name` is what messages call it; `companions` are the other APKs of its set."""
 
     name: str
     data: bytes
     archive: ZipArchive
     manifest: Manifest
     dexes: tuple[AppDex, ...]
+    companions: tuple[AppPackage, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -68,17 +69,22 @@ def dex_name(number: int) -> str:
     return "classes.dex" if number == 1 else f"classes{number}.dex"
 
 
-def read_app(data: bytes, *, name: str) -> AppPackage:
+def read_app(data: bytes, *, name: str, companions: Iterable[AppPackage] = ()) -> AppPackage:
     """Parse an APK. Raises `FormatError`, `LimitExceeded` or `Refused`, all naming `name` and the entry."""
+    app = read_companion(data, name=name)
+    _require_loadable(app)
+    return replace(app, companions=tuple(companions))
+
+
+def read_companion(data: bytes, *, name: str) -> AppPackage:
+    """Parse an APK that need not hold code, such as a split. Raises `FormatError`, `LimitExceeded`."""
     try:
         archive = read_zip(data)
         manifest = _read_manifest(archive)
         dexes = tuple(_read_dexes(archive))
     except FormatError as error:
         raise error.within(name) from None
-    app = AppPackage(name, data, archive, manifest, dexes)
-    _require_loadable(app)
-    return app
+    return AppPackage(name, data, archive, manifest, dexes)
 
 
 def _read_manifest(archive: ZipArchive) -> Manifest:

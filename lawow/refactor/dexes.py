@@ -72,6 +72,11 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool) -> DexSp
         content = _without(plan.app, item, local, keep_orphan_ids=keep_orphan_ids)
         rewritten[item.name] = content
         remainders.append(Remainder(item.name, content, has_orphan_ids=keep_orphan_ids))
+    for companion in plan.app.companions:
+        remainders += [
+            Remainder(f"{companion.name}: {item.name}", item.content, has_orphan_ids=False)
+            for item in companion.dexes
+        ]
     added = _new_dex(plan, stub)
     new = read_dex(added)
     references = tuple(

@@ -7,12 +7,13 @@ cannot be sure it says "needed", because a file too much costs bytes and a file 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import MethodRef, References
 from lawow.formats.zip import ZipArchive
+from lawow.refactor.app import AppPackage
 from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.dexes import DexSplit, Remainder
 
@@ -41,18 +42,24 @@ def module_user(split: DexSplit, file: str) -> str | None:
     return _string_holder(split, file.encode(), addresses_it) or _moved_string_holder(split, names_it)
 
 
-def runtime_user(split: DexSplit, archive: ZipArchive, removed: set[str]) -> str | None:
+def runtime_user(split: DexSplit, app: AppPackage, removed: set[str]) -> str | None:
     """Return a sentence on who still needs the Wasm runtime on the device, or None.
 
-    `removed` holds the paths of the entries that go.
+    `removed` holds the paths of the entries of the base APK that go; of its companions none has gone yet.
     """
+    kept: set[str] = set()
+    archives = [(app.archive, removed), *((companion.archive, kept) for companion in app.companions)]
     return (
-        _module_that_stays(archive, removed)
+        _first(_module_that_stays(archive, gone) for archive, gone in archives)
         or _caller_of_local(split)
         or _string_user(split, b"lawow", _names_library)
         or _string_user(split, b"wasmtime", _names_library)
-        or _library_that_loads(archive)
+        or _first(_library_that_loads(archive) for archive, _ in archives)
     )
+
+
+def _first(sentences: Iterable[str | None]) -> str | None:
+    return next(filter(None, sentences), None)
 
 
 def _module_that_stays(archive: ZipArchive, removed: set[str]) -> str | None:

@@ -19,7 +19,7 @@ from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
 from lawow.refactor.plan import SplitPlan, module_entries
 from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
 
-__all__ = ["INTERNET", "EntryChange", "KeptEntry", "Split", "SplitOptions", "split_app"]
+__all__ = ["INTERNET", "CompanionSplit", "EntryChange", "KeptEntry", "Split", "SplitOptions", "split_app"]
 
 INTERNET = "android.permission.INTERNET"
 
@@ -55,6 +55,15 @@ class KeptEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanionSplit:
+    """What stays of another APK of the set, unsigned; `removed` are the paths of entries that go."""
+
+    app: AppPackage
+    entries: tuple[ZipEntry, ...]
+    removed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Both results, unsigned. `dexes` holds the new contents of all dex files that differ, by name."""
 
@@ -65,6 +74,7 @@ class Split:
     kept: tuple[KeptEntry, ...]
     dexes: dict[str, bytes]
     permission_added: bool
+    companions: tuple[CompanionSplit, ...] = ()
 
 
 def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
@@ -75,7 +85,7 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     app = plan.app
     dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids)
     try:
-        removed, kept = _surplus(plan, dexes)
+        removed, kept, needs_no_runtime = _surplus(plan, dexes)
     except FormatError as error:
         raise error.within(app.name) from None
     contents: dict[str, bytes] = {**dexes.rewritten, dexes.added_name: dexes.added}
@@ -90,32 +100,54 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
         plan.methods,
         Origin(app.manifest.package, app.sha256),
     )
+    companions = [_companion(item, needs_no_runtime=needs_no_runtime) for item in app.companions]
     return Split(
         plan=plan,
         entries=tuple(_assemble(app, replaced, removed)),
         bundle=bundle,
-        changes=tuple(_changes(app, replaced, removed)),
+        changes=(*_changes(app, replaced, removed), *_companion_changes(companions)),
         kept=tuple(kept),
         dexes={**dexes.rewritten, dexes.added_name: dexes.added},
         permission_added=manifest is not None,
+        companions=tuple(companions),
     )
 
 
-def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry]]:
-    """Return the paths of the modules and libraries that nobody on the device needs, and the others."""
+def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry], bool]:
+    """Return the paths of the modules and libraries that nobody on the device needs, the others, and whether
+    nobody there needs the runtime."""
     removed, kept = set(), []
     for path in module_entries(plan):
         if user := module_user(dexes, path.rpartition("/")[2]):
             kept.append(KeptEntry(path, user))
         else:
             removed.add(path)
-    libraries = [entry.path for entry in plan.app.archive.entries if RUNTIME_LIBRARY.fullmatch(entry.path)]
-    if libraries:
-        if user := runtime_user(dexes, plan.app.archive, removed):
-            kept += [KeptEntry(path, user) for path in libraries]
-        else:
-            removed.update(libraries)
-    return removed, kept
+    libraries = _runtime_libraries(plan.app)
+    elsewhere = [f"{item.name}: {path}" for item in plan.app.companions for path in _runtime_libraries(item)]
+    user = runtime_user(dexes, plan.app, removed) if libraries or elsewhere else None
+    if user is None:
+        removed.update(libraries)
+    else:
+        kept += [KeptEntry(path, user) for path in (*libraries, *elsewhere)]
+    return removed, kept, user is None
+
+
+def _runtime_libraries(app: AppPackage) -> list[str]:
+    return [entry.path for entry in app.archive.entries if RUNTIME_LIBRARY.fullmatch(entry.path)]
+
+
+def _companion(app: AppPackage, *, needs_no_runtime: bool) -> CompanionSplit:
+    """Return another APK of the set without the runtime libraries, if nobody needs them."""
+    removed = frozenset(_runtime_libraries(app) if needs_no_runtime else ())
+    entries = tuple(entry for entry in app.archive.entries if entry.path not in removed)
+    return CompanionSplit(app, entries, removed)
+
+
+def _companion_changes(companions: Iterable[CompanionSplit]) -> Iterable[EntryChange]:
+    for item in companions:
+        for path in sorted(item.removed):
+            size = item.app.archive.by_name[path.encode()].compressed_bytes
+            yield EntryChange(f"{item.app.name}: {path}", "library", "removed", size, 0)
 
 
 def _manifest_with_internet(app: AppPackage) -> bytes | None:

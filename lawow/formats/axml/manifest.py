@@ -89,6 +89,13 @@ class Manifest:
         return value
 
     @property
+    def split(self) -> str | None:
+        """The name of the split, ``config.arm64_v8a``; None for a base APK."""
+        attribute = self._root.plain_attribute("split")
+        value = None if attribute is None else self._value(attribute)
+        return value if isinstance(value, str) and value else None
+
+    @property
     def min_sdk(self) -> int:
         """The lowest API level that the app can be installed on; 1 if the manifest does not say."""
         return max((1, *self._sdk_versions("minSdkVersion")))
