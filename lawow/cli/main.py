@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import os
@@ -25,7 +26,7 @@ VERBS = {
     "certificate": "lawow.cli.certificate",
     "upload": "lawow.cli.upload",
 }
-"""Verb -> module that defines its click command under the name ``command``; imported when the verb is used."""
+"""Verb -> module that defines its click command as ``command``; imported when the verb is used."""
 
 
 class _Verbs(click.Group):
@@ -39,6 +40,14 @@ class _Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(VERBS[cmd_name]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = difflib.get_close_matches(args[0], VERBS, n=1)
+        if args[0] not in VERBS and near:
+            ctx.fail(f"No such command '{args[0]}'; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
