@@ -21,6 +21,8 @@ from lawow.limits import ARCHIVE
 __all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_companion"]
 
 MANIFEST = b"AndroidManifest.xml"
+RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
+"""The Wasm runtime that `lawow pack` puts into an app."""
 DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
 
 

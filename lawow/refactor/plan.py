@@ -23,9 +23,18 @@ from lawow.refactor.classify import (
     Selection,
     classify,
 )
-from lawow.refactor.closure import consequences, require_loads_several_dex_files, require_movable_class
+from lawow.refactor.closure import (
+    NOTHING_FOUND,
+    Closure,
+    close_over,
+    consequences,
+    require_copyable_class,
+    require_loads_several_dex_files,
+    require_movable_class,
+)
 from lawow.refactor.correction import NO_CORRECTIONS, Corrections
-from lawow.refactor.names import Names
+from lawow.refactor.findings import Finding, Severity
+from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.rules import OFFLOAD, Rule, did_you_mean, java_name, parse_rule, parse_rules
 
 __all__ = ["ClassMove", "PlanOptions", "SplitPlan", "make_plan", "module_entries"]
@@ -37,7 +46,7 @@ class PlanOptions:
 
     `rules` and `exclude` are globs, or ``re:`` and a regular expression. `annotations` are descriptors,
     `classes` full names. With a `mapping` all names are original ones. An unbound class is refused unless
-    `allow_unbound`.
+    `allow_unbound`. With `show_refused`, methods that must not move are in the plan for a person to see.
     """
 
     rules: tuple[str, ...] = DEFAULT_RULES
@@ -49,6 +58,7 @@ class PlanOptions:
     classes: tuple[str, ...] = ()
     mapping: Mapping | None = None
     corrections: Corrections = NO_CORRECTIONS
+    show_refused: bool = False
 
     @property
     def names(self) -> Names:
@@ -79,6 +89,32 @@ class SplitPlan:
     app: AppPackage
     classes: tuple[ClassifiedClass, ...]
     moves: tuple[ClassMove, ...]
+    closure: Closure = NOTHING_FOUND
+    corrections: Corrections = NO_CORRECTIONS
+    names: Names = PLAIN_NAMES
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """What forbids the plan; empty in a plan that can be carried out."""
+        return tuple(item for item in self.closure.findings if item.severity is Severity.FORBIDDEN)
+
+    def findings_of(self, move: ClassMove) -> tuple[Finding, ...]:
+        """Return the findings about the methods of one moved class."""
+        prefix = self.names.of_class(move.descriptor) + "."
+        labels = {f"{prefix}{self._called(move, bound)}{bound.descriptor}" for bound in move.methods}
+        return tuple(item for item in self.closure.findings if item.method in labels)
+
+    def _called(self, move: ClassMove, bound: BoundMethod) -> str:
+        method = move.view.method(bound.method, bound.descriptor)
+        return bound.method if method is None else self.names.of_method(method)
+
+    def require_allowed(self) -> None:
+        """Raise `Refused` with the first thing that forbids the plan."""
+        if not self.refusals:
+            return
+        first, others = self.refusals[0], len(self.refusals) - 1
+        more = f" ({others} more; --plan shows them)" if others else ""
+        raise Refused(f"{self.app.name}: {first.method}: {first.sentence}{more}")
 
     @property
     def modules(self) -> tuple[BundledModule, ...]:
@@ -110,10 +146,35 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
             classes.append(moved.classified)
         else:
             classes.append(moved)
-    plan = SplitPlan(app, tuple(classes), tuple(moves))
+    plan = SplitPlan(app, tuple(classes), tuple(moves), corrections=options.corrections, names=options.names)
     _require_something_moves(plan, options)
     _require_distinct_modules(plan)
+    plan = _closed(plan)
+    if not options.show_refused:
+        plan.require_allowed()
     return plan
+
+
+def _closed(plan: SplitPlan) -> SplitPlan:
+    """Return the plan with what its moves reach, and notes on that at each move."""
+    closure = close_over(
+        plan.app,
+        [(move.view, move.methods) for move in plan.moves],
+        names=plan.names,
+        corrections=plan.corrections,
+    )
+    closed = replace(plan, closure=closure)
+    moves = tuple(replace(move, notes=move.notes + _notes(closed.findings_of(move))) for move in plan.moves)
+    return replace(closed, moves=moves)
+
+
+def _notes(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return what is told about findings; what forbids the plan is not a note."""
+    return tuple(
+        f"{item.method.rpartition('(')[0].rpartition('.')[2]}: {item.sentence}"
+        for item in findings
+        if item.severity is not Severity.FORBIDDEN
+    )
 
 
 def _class_names(app: AppPackage, item: AppDex) -> list[str]:
@@ -177,13 +238,26 @@ def _plan_class(
         binding = find_module(view, app.archive, options.modules, options.names)
         if binding is None:
             return _unbound(item, expected_module(view, options.names)[0], options)
-        require_movable_class(view)
-        methods = tuple(bind_methods(view, binding.module, options.names))
+        methods = tuple(_bound_methods(view, binding, options, holder))
     except Refused as error:
         raise Refused(f"{app.name}: {error}") from None
     except FormatError as error:
         raise error.within(app.name) from None
     return ClassMove(item, view, binding, methods, tuple(consequences(view, methods, descriptors)))
+
+
+def _bound_methods(
+    view: ClassView, binding: ModuleBinding, options: PlanOptions, holder: AppDex
+) -> list[BoundMethod]:
+    require_movable_class(view)
+    methods = bind_methods(view, binding.module, options.names)
+    try:
+        require_copyable_class(view, methods)
+    except Refused as error:
+        raise Refused(f"{holder.name}: {error}") from None
+    except FormatError as error:
+        raise error.within(holder.name) from None
+    return methods
 
 
 def _class_view(holder: AppDex, descriptor: str) -> ClassView:

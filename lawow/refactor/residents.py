@@ -6,20 +6,18 @@ cannot be sure it says "needed", because a file too much costs bytes and a file 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import MethodRef, References
 from lawow.formats.zip import ZipArchive
-from lawow.refactor.app import AppPackage
+from lawow.refactor.app import RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.dexes import DexSplit, Remainder
 
 __all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
 
-RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
 LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
 LIBRARY_NAMES = {"lawow", "wasmtime", "liblawow.so", "libwasmtime.so"}
 LOCAL_CLASSES = {"Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;"}

@@ -25,6 +25,9 @@ from tests.refactor.builders import (
 from tests.refactor.conftest import FIBONACCI, BuildApp
 
 FIB_CLASS = "com.example.app.FibonacciWasm"
+PURE_MAIN = smali_class(
+    "com.example.app.Main", CONSTRUCTOR + smali_method("compute", "(I)I", "    return p0", registers=1)
+)
 
 
 def plan(data: bytes, options: PlanOptions | None = None) -> SplitPlan:
@@ -85,7 +88,7 @@ def test_a_class_can_be_bound_to_a_file_and_to_a_module_in_the_apk(build_app: Bu
         ModuleChoice("Main", "m.wasm", wasm({"compute": "i>i"})),
         ModuleChoice("*.Main", "n.wasm"),
     ):
-        data = build_app(entries={"assets/n.wasm": wasm({"compute": "i>i"})})
+        data = build_app([PURE_MAIN], entries={"assets/n.wasm": wasm({"compute": "i>i"})})
         found = plan(data, PlanOptions(rules=("Nothing",), modules=(choice,)))
         assert [(item.class_name, item.method) for item in found.methods] == [
             ("com.example.app.Main", "compute")

@@ -1,0 +1,115 @@
+"""Finds code in an app by name: classes, methods as calls resolve them, and everybody who uses them.
+
+Lazy: a question costs the classes that it names; who uses something costs one search through the dex files
+that name it at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+
+from lawow.errors import FormatError
+from lawow.formats.dex.opcodes import IndexKind
+from lawow.formats.dex.reader import Dex
+from lawow.formats.dex.search import Use, find_uses, member_ids, type_ids
+from lawow.formats.dex.spec import ItemType
+from lawow.formats.dex.symbols import FieldRef, MethodRef
+from lawow.formats.dex.views import ClassView, MethodView
+from lawow.refactor.app import AppPackage
+
+__all__ = ["CodeIndex", "use_target"]
+
+_MAX_SUPERCLASSES = 64
+
+
+def use_target(use: Use) -> str | FieldRef | MethodRef:
+    """Return what the index of an instruction stands for; empty for call sites and method handles."""
+    if use.kind in (IndexKind.CALL_SITE, IndexKind.METHOD_HANDLE):
+        return ""
+    return use.method.owner.dex.symbol(use.kind, use.target)
+
+
+class CodeIndex:
+    """The classes of an app as Android finds them: the first definition in loading order."""
+
+    def __init__(self, app: AppPackage) -> None:
+        self._dexes = app.dexes
+        self._name = app.name
+
+    @cached_property
+    def descriptors(self) -> frozenset[str]:
+        """All classes that the app defines."""
+        return frozenset(name for item in self._dexes for name in item.dex.class_names())
+
+    def find_class(self, descriptor: str) -> ClassView | None:
+        """Return the class, or None if the app does not define it (the platform may)."""
+        for item in self._dexes:
+            if item.dex.class_indexes(descriptor):
+                return item.dex.class_def(descriptor)
+        return None
+
+    def resolve(self, ref: MethodRef) -> MethodView | str:
+        """Return the method that a call names: in the class, or inherited.
+
+        A string is the descriptor of the class outside of the app where the search ended.
+        """
+        descriptor: str | None = ref.class_name
+        for _ in range(_MAX_SUPERCLASSES):
+            view = None if descriptor is None else self.find_class(descriptor)
+            if view is None:
+                break
+            method = view.method(ref.name, ref.descriptor)
+            if method is not None:
+                return method
+            descriptor = view.superclass
+        return descriptor or ""
+
+    def find_field_owner(self, ref: FieldRef) -> ClassView | None:
+        """Return the class of the app that defines a static field, or None for the platform's."""
+        descriptor: str | None = ref.class_name
+        for _ in range(_MAX_SUPERCLASSES):
+            view = None if descriptor is None else self.find_class(descriptor)
+            if view is None:
+                return None
+            if any(field.ref[1:] == ref[1:] for field in view.fields):
+                return view
+            descriptor = view.superclass
+        return None
+
+    def uses_of_methods(self, methods: Collection[MethodRef]) -> list[Use]:
+        """Return every instruction of the app that names one of these methods."""
+        return self._uses({ref.class_name for ref in methods}, set(methods), IndexKind.METHOD)
+
+    def uses_of_fields(self, fields: Collection[FieldRef]) -> list[Use]:
+        """Return every instruction of the app that names one of these fields."""
+        return self._uses({ref.class_name for ref in fields}, set(fields), IndexKind.FIELD)
+
+    def uses_of_classes(self, descriptors: Collection[str]) -> list[Use]:
+        """Return every instruction that names one of these classes, or a member by that class."""
+        found = []
+        for item in self._dexes:
+            types = type_ids(item.dex, descriptors)
+            wanted = {
+                IndexKind.TYPE: types,
+                IndexKind.METHOD: member_ids(item.dex, ItemType.METHOD_ID_ITEM, descriptors) if types else [],
+                IndexKind.FIELD: member_ids(item.dex, ItemType.FIELD_ID_ITEM, descriptors) if types else [],
+            }
+            found += self._search(item.name, item.dex, wanted)
+        return found
+
+    def _uses(self, owners: set[str], wanted: set[FieldRef] | set[MethodRef], kind: IndexKind) -> list[Use]:
+        """Search for members by their own references; those that inherit them name another class."""
+        item_type = ItemType.METHOD_ID_ITEM if kind is IndexKind.METHOD else ItemType.FIELD_ID_ITEM
+        found = []
+        for item in self._dexes:
+            candidates = member_ids(item.dex, item_type, owners)
+            indexes = [index for index in candidates if item.dex.symbol(kind, index) in wanted]
+            found += self._search(item.name, item.dex, {kind: indexes})
+        return found
+
+    def _search(self, name: str, dex: Dex, wanted: dict[IndexKind, list[int]]) -> list[Use]:
+        try:
+            return find_uses(dex, wanted)
+        except FormatError as error:
+            raise error.within(name).within(self._name) from None
