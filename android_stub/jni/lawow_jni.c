@@ -410,6 +410,59 @@ NATIVE(jlongArray, instanceCall)(JNIEnv *env, jclass type, jlong handle, jbyteAr
   return array;
 }
 
+/* --- memory ----------------------------------------------------------------------------------------------------- */
+
+NATIVE(jboolean, instanceHas)(JNIEnv *env, jclass type, jlong handle, jbyteArray export) {
+  (void)type;
+  wt_func function;
+  size_t size = 0;
+  uint8_t *name = copy_bytes(env, export, &size);
+  bool found = name && find_function((Instance *)(intptr_t)handle, (const char *)name, size, &function);
+  free(name);
+  return found;
+}
+
+/* Returns where `size` bytes of the guest's memory lie, until the guest runs again; NULL leaves a failure. */
+static uint8_t *guest_bytes(JNIEnv *env, jobjectArray failure, Instance *instance, jlong address, size_t size) {
+  static const char name[] = "memory";
+  wt_extern found;
+  uint8_t *data = NULL;
+  size_t room = 0;
+  bool exported = wt.wasmtime_instance_export_get(
+      instance->context, &instance->instance, name, sizeof name - 1, &found);
+  bool is_memory = exported && found.kind == WT_EXTERN_MEMORY;
+  if (is_memory) {
+    data = wt.wasmtime_memory_data(instance->context, &found.of);
+    room = wt.wasmtime_memory_data_size(instance->context, &found.of);
+  }
+  if (exported) wt.wasmtime_extern_delete(&found);
+  if (!is_memory) {
+    fail(env, failure, CODE_MISFIT, "the module exports no memory");
+    return NULL;
+  }
+  if (address < 0 || (uint64_t)address > room || size > room - (uint64_t)address) {
+    fail(env, failure, WT_TRAP_MEMORY_OUT_OF_BOUNDS, "a string or list lies outside of the memory");
+    return NULL;
+  }
+  static uint8_t nothing; /* an empty memory has no address */
+  return data ? data + address : &nothing;
+}
+
+NATIVE(jbyteArray, instanceRead)(JNIEnv *env, jclass type, jlong handle, jlong address, jint bytes, jobjectArray failure) {
+  (void)type;
+  uint8_t *from = guest_bytes(env, failure, (Instance *)(intptr_t)handle, address, (size_t)bytes);
+  jbyteArray array = from ? (*env)->NewByteArray(env, bytes) : NULL;
+  if (array) (*env)->SetByteArrayRegion(env, array, 0, bytes, (const jbyte *)from);
+  return array;
+}
+
+NATIVE(void, instanceWrite)(JNIEnv *env, jclass type, jlong handle, jlong address, jbyteArray data, jobjectArray failure) {
+  (void)type;
+  jsize size = (*env)->GetArrayLength(env, data);
+  uint8_t *to = guest_bytes(env, failure, (Instance *)(intptr_t)handle, address, (size_t)size);
+  if (to) (*env)->GetByteArrayRegion(env, data, 0, size, (jbyte *)to);
+}
+
 NATIVE(jbyteArray, instanceOutput)(JNIEnv *env, jclass type, jlong handle) {
   (void)type;
   Instance *instance = (Instance *)(intptr_t)handle;

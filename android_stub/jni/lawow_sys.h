@@ -111,8 +111,8 @@ typedef struct {
 _Static_assert(sizeof(wt_val) == 32 && sizeof(wt_extern) == 32, "layout of wasmtime's C API");
 _Static_assert(sizeof(wt_func) == 16 && sizeof(wt_instance) == 16, "layout of wasmtime's C API");
 enum { WT_I32, WT_I64, WT_F32, WT_F64 };
-enum { WT_EXTERN_FUNC = 0 };
-enum { WT_TRAP_INTERRUPT = 10 };
+enum { WT_EXTERN_FUNC = 0, WT_EXTERN_MEMORY = 3 };
+enum { WT_TRAP_MEMORY_OUT_OF_BOUNDS = 1, WT_TRAP_INTERRUPT = 10 };
 enum { WT_DEADLINE_CONTINUE = 0 };
 typedef void (*wt_finalizer)(void *);
 typedef void *(*wt_deadline_callback)(void *, void *, uint64_t *, uint8_t *);
@@ -151,6 +151,8 @@ typedef ptrdiff_t (*wt_write_callback)(void *, const unsigned char *, size_t);
   X(void *, wasmtime_linker_instantiate, (const void *, void *, const void *, wt_instance *, void **)) \
   X(bool, wasmtime_instance_export_get, (void *, const wt_instance *, const char *, size_t, wt_extern *)) \
   X(void, wasmtime_extern_delete, (wt_extern *)) \
+  X(uint8_t *, wasmtime_memory_data, (const void *, const void *)) \
+  X(size_t, wasmtime_memory_data_size, (const void *, const void *)) \
   X(void *, wasmtime_func_type, (const void *, const wt_func *)) \
   X(void *, wasmtime_func_call, (void *, const wt_func *, const wt_val *, size_t, wt_val *, size_t, void **)) \
   X(void *, wasmtime_error_new, (const char *)) \

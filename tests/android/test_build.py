@@ -23,9 +23,12 @@ NATIVE_METHODS = {
     "instanceCall",
     "instanceExpire",
     "instanceFree",
+    "instanceHas",
     "instanceNew",
     "instanceOutput",
+    "instanceRead",
     "instanceStart",
+    "instanceWrite",
     "moduleNew",
 }
 

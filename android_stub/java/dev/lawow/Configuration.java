@@ -19,6 +19,11 @@ import java.util.Properties;
  *   <tr><td>certificate.sha256</td><td>SHA-256 of the edge's own certificate; nothing else is trusted then</td></tr>
  *   <tr><td>timeout.seconds</td><td>longest time for a call, connecting included; 30 for the edge if not set, and
  *     without end on this device if not set</td></tr>
+ *   <tr><td>mode</td><td>where elastic methods run: {@code remote} (the edge or nowhere), {@code local} (this device),
+ *     or {@code auto} (the edge, and this device when the edge is out of reach), which it is if not set</td></tr>
+ *   <tr><td>pure</td><td>SHA-256 of the modules whose calls may run twice, separated by spaces</td></tr>
+ *   <tr><td>response.bytes</td><td>longest string or list that a call may return from the edge; 16777216 if not
+ *     set</td></tr>
  *   <tr><td>memory.bytes</td><td>most linear memory of one instance on this device; 268435456 if not set</td></tr>
  *   <tr><td>fuel</td><td>most instructions, roughly, of one call on this device; without end if not set</td></tr>
  *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, about 12 times slower)</td></tr>
@@ -33,6 +38,8 @@ public final class Configuration {
     private static final int MAXIMUM_TIMEOUT_SECONDS = 24 * 60 * 60;
     private static final long MEMORY_BYTES = 256L << 20;
     private static final int PIN_DIGITS = 64;
+    private static final int RESPONSE_BYTES = 16 << 20;
+    private static final int MOST_RESPONSE_BYTES = 1 << 30;
 
     private final Properties file;
 
@@ -105,6 +112,25 @@ public final class Configuration {
             throw bad("certificate.sha256", text, "64 hexadecimal digits");
         }
         return digits;
+    }
+
+    /** Returns where elastic methods run: {@code remote}, {@code local} or {@code auto}. */
+    String mode() {
+        String text = text("mode", "auto");
+        if (text.equals("remote") || text.equals("local") || text.equals("auto")) {
+            return text;
+        }
+        throw bad("mode", text, "remote, local or auto");
+    }
+
+    /** Tells whether calls of the module with this digest may run twice. */
+    boolean isPure(String digest) {
+        return (" " + text("pure", "") + " ").contains(" " + digest + " ");
+    }
+
+    /** Returns how many bytes a string or list may have that a call returns from the edge. */
+    int responseBytes() {
+        return (int) number("response.bytes", RESPONSE_BYTES, MOST_RESPONSE_BYTES);
     }
 
     /** Returns the time limit of a remote call in milliseconds. */

@@ -5,9 +5,13 @@ package dev.lawow;
  * process; all methods may be called from any thread.
  */
 public final class Lawow {
+    /** What {@link #elastic} returns when the caller is to run its local version. */
+    public static final Object LOCAL = new Object();
+
     private static final Object LOCK = new Object();
     private static volatile Target local;
-    private static volatile Target remote;
+    private static volatile RemoteClient remote;
+    private static volatile Elastic elastic;
     private static final ThreadLocal<Timing> LAST = new ThreadLocal<>();
 
     private Lawow() {}
@@ -36,16 +40,33 @@ public final class Lawow {
      * @throws IllegalStateException the configuration is unusable
      */
     public static Target remote() {
-        Target target = remote;
-        if (target == null) {
+        return remoteClient();
+    }
+
+    static RemoteClient remoteClient() {
+        RemoteClient client = remote;
+        if (client == null) {
             synchronized (LOCK) {
                 if (remote == null) {
                     remote = new RemoteClient(Configuration.load());
                 }
-                target = remote;
+                client = remote;
             }
         }
-        return target;
+        return client;
+    }
+
+    private static Elastic elastic() {
+        Elastic chooser = elastic;
+        if (chooser == null) {
+            synchronized (LOCK) {
+                if (elastic == null) {
+                    elastic = new Elastic(Configuration.load());
+                }
+                chooser = elastic;
+            }
+        }
+        return chooser;
     }
 
     /** Returns where the time of this thread's last successful call went, or null before the first one. */
@@ -65,5 +86,57 @@ public final class Lawow {
     /** Runs an export on the edge; the same as {@link #remote()} with {@link Target#call}. */
     public static Object remote(String module, String export, String signature, Object[] arguments) {
         return remote().call(module, export, signature, arguments);
+    }
+
+    /**
+     * Runs an export on the edge in the one instance that belongs to {@code self}, so that what the guest keeps in its
+     * memory is there at the next call. The instance is made at the first call, and closed by {@link #closeInstance} or
+     * when {@code self} is collected.
+     *
+     * @throws IllegalStateException the instance is closed
+     * @throws RemoteException as {@link Target#call}; {@code session-lost} or {@code not-found} when the edge has
+     *     dropped the instance and its state with it, which every later call then throws too
+     */
+    public static Object remoteInstance(
+            Object self, String module, String export, String signature, Object[] arguments) {
+        return remoteClient().callInstance(self, module, export, signature, arguments);
+    }
+
+    /** Closes the instance of {@code self} on the edge, if it has one. Returns at once and does no I/O here. */
+    public static void closeInstance(Object self) {
+        RemoteClient client = remote;
+        if (client != null) {
+            client.instances().of(self).close();
+        }
+    }
+
+    /**
+     * Runs an export on the edge, or returns {@link #LOCAL} when the caller is to run its own version: {@link
+     * Configuration} asks for it, or the edge is out of reach and the call may run again.
+     */
+    public static Object elastic(String module, String export, String signature, Object[] arguments) {
+        return elastic().call(module, export, signature, arguments);
+    }
+
+    /** The same for an object with state, which lives where its first call ran. */
+    public static Object elasticInstance(
+            Object self, String module, String export, String signature, Object[] arguments) {
+        return elastic().callInstance(self, module, export, signature, arguments);
+    }
+
+    /**
+     * Stands in for {@link System#loadLibrary} in classes whose methods moved to the edge: the libraries of the local
+     * runtime need not be there any more.
+     *
+     * @throws UnsatisfiedLinkError as {@code System.loadLibrary}, for any other library
+     */
+    public static void loadLibrary(String name) {
+        try {
+            System.loadLibrary(name);
+        } catch (UnsatisfiedLinkError error) {
+            if (!name.equals("lawow") && !name.equals("wasmtime")) {
+                throw error;
+            }
+        }
     }
 }

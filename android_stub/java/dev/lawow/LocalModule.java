@@ -28,7 +28,7 @@ final class LocalModule {
     }
 
     /** Calls an export in an instance that no other thread uses meanwhile. The time limit includes instantiation. */
-    long[] call(String export, Signature signature, long[] bits) {
+    Object call(String export, Arguments arguments) {
         long start = System.nanoTime();
         long compiled = compiled();
         Long waiting = takeIdle();
@@ -41,13 +41,12 @@ final class LocalModule {
                 Native.instanceStart(instance, compiled, fuel, failure);
                 Native.require(failure, name.file);
             }
-            byte[] letters = Native.utf8(signature.toString());
             long prepared = System.nanoTime();
-            long[] results = Native.instanceCall(instance, Native.utf8(export), letters, bits, fuel, failure);
-            Native.require(failure, name.file + ": " + export);
-            usable = true;
+            Object result = new GuestCall(name.file, instance, fuel).run(export, arguments);
+            // The guest owns the memory that its cabi_realloc gave; whether it freed it, nobody knows.
+            usable = !arguments.signature.needsMemory();
             Lawow.setLastTiming(Timing.local(start, prepared, System.nanoTime()));
-            return results;
+            return result;
         } finally {
             if (limit != null) {
                 watchdog.disarm(limit);

@@ -80,8 +80,7 @@ public final class LocalRuntime implements Target {
     @Override
     public Object call(String module, String export, String signature, Object... arguments) {
         Signature type = Signature.parse(signature);
-        long[] bits = type.toBits(arguments);
-        return type.fromBits(module(module).call(export, type, bits));
+        return module(module).call(export, new Arguments(type, arguments));
     }
 
     private LocalModule module(String text) {

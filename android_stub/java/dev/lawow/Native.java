@@ -47,6 +47,15 @@ final class Native {
     static native long[] instanceCall(
             long instance, byte[] export, byte[] signature, long[] bits, long fuel, byte[][] failure);
 
+    /** Tells whether the instance exports a function of this name. */
+    static native boolean instanceHas(long instance, byte[] export);
+
+    /** Copies out of the guest's memory; beyond its end is a trap. The memory is the export {@code memory}. */
+    static native byte[] instanceRead(long instance, long address, int bytes, byte[][] failure);
+
+    /** Copies into the guest's memory; beyond its end is a trap. */
+    static native void instanceWrite(long instance, long address, byte[] data, byte[][] failure);
+
     /** Takes what the guest wrote to its standard output and error since the last time; null for nothing. */
     static native byte[] instanceOutput(long instance);
 

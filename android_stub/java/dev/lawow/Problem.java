@@ -1,6 +1,6 @@
 package dev.lawow;
 
-/** Finds one string in a problem document (RFC 9457), without a JSON library: the text is for people, no logic. */
+/** Finds one string in a small JSON object of the edge, a problem document (RFC 9457) for one, without a library. */
 final class Problem {
     private static final int MOST_CHARACTERS = 500;
 
@@ -14,6 +14,11 @@ final class Problem {
     /** Returns the top-level {@code "detail"}, cut at 500 characters, or null if the text has none. */
     static String detail(String json) {
         return new Problem(json).find("detail");
+    }
+
+    /** Returns the top-level string of this name, cut at 500 characters, or null if the text has none. */
+    static String text(String json, String key) {
+        return new Problem(json).find(key);
     }
 
     private String find(String key) {

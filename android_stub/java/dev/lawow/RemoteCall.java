@@ -12,15 +12,12 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /** One request and its answer. Never repeated: a failure says whether the function may have run. */
 final class RemoteCall implements Callable<byte[]> {
-    private static final String VALUES = "application/vnd.lawow.values";
     private static final int MOST_PROBLEM_BYTES = 16 << 10;
     private static final int MOST_CONNECT_MILLIS = 10000;
-    private static final int OK = 200;
     private static final int UNPROCESSABLE = 422;
 
     private final HttpURLConnection connection;
-    private final Signature signature;
-    private final byte[] body;
+    private final RemoteRequest request;
     private final int timeoutMillis;
     private final AtomicReference<Stage> stage = new AtomicReference<>(Stage.PREPARING);
     private volatile Timing timing;
@@ -32,21 +29,20 @@ final class RemoteCall implements Callable<byte[]> {
         ABANDONED
     }
 
-    RemoteCall(HttpURLConnection connection, Signature signature, byte[] body, int timeoutMillis) {
+    RemoteCall(HttpURLConnection connection, RemoteRequest request, int timeoutMillis) {
         this.connection = connection;
-        this.signature = signature;
-        this.body = body;
+        this.request = request;
         this.timeoutMillis = timeoutMillis;
     }
 
-    /** Sends the request and returns the results' bytes. Throws {@link Trap} or {@link RemoteException}. */
+    /** Sends the request and returns the answer's bytes. Throws {@link Trap} or {@link RemoteException}. */
     @Override
     public byte[] call() {
         long start = System.nanoTime();
         try {
             send();
             int status = connection.getResponseCode();
-            byte[] values = status == OK ? results() : fail(status);
+            byte[] values = status == request.status ? answer() : fail(status);
             timing = Timing.remote(
                 System.nanoTime() - start,
                 connection.getHeaderField("Server-Timing"),
@@ -66,40 +62,49 @@ final class RemoteCall implements Callable<byte[]> {
     }
 
     private void send() throws IOException {
-        connection.setRequestMethod("POST");
+        connection.setRequestMethod(request.method);
         connection.setConnectTimeout(Math.min(timeoutMillis, MOST_CONNECT_MILLIS));
         connection.setReadTimeout(timeoutMillis);
         connection.setInstanceFollowRedirects(false);
         connection.setUseCaches(false);
-        connection.setDoOutput(true);
-        // A streamed body cannot be sent twice; otherwise the platform repeats a POST whose connection broke.
-        connection.setFixedLengthStreamingMode(body.length);
-        connection.setRequestProperty("Content-Type", VALUES);
-        connection.setRequestProperty("Accept", VALUES + ", application/problem+json");
-        connection.setRequestProperty("Lawow-Signature", signature.toString());
+        if (request.body != null) {
+            connection.setDoOutput(true);
+            // A streamed body cannot be sent twice; otherwise the platform repeats a POST whose connection broke.
+            connection.setFixedLengthStreamingMode(request.body.length);
+            connection.setRequestProperty("Content-Type", request.mediaType);
+            connection.setRequestProperty("Accept", request.mediaType + ", application/problem+json");
+        }
+        if (request.signature != null) {
+            connection.setRequestProperty("Lawow-Signature", request.signature.toString());
+        }
         connection.connect();
         if (!stage.compareAndSet(Stage.PREPARING, Stage.SENT)) {
             throw new IOException("the caller has given up");
         }
+        if (request.body == null) {
+            return;
+        }
         OutputStream stream = connection.getOutputStream();
         try {
-            stream.write(body);
+            stream.write(request.body);
         } finally {
             stream.close();
         }
     }
 
-    private byte[] results() throws IOException {
-        int expected = signature.resultBytes();
-        if (!VALUES.equals(mediaType())) {
-            throw protocol("answers with " + mediaType() + " instead of " + VALUES);
+    private byte[] answer() throws IOException {
+        if (request.mediaType == null) {
+            connection.getInputStream().close();
+            return new byte[0];
         }
-        byte[] values = read(connection.getInputStream(), expected);
-        if (values == null || values.length != expected) {
-            String found = values == null ? "more than " + expected : values.length + "";
-            throw protocol("answers with " + found + " bytes; signature " + signature + " has " + expected);
+        if (!request.mediaType.equals(mediaType())) {
+            throw protocol("answers with " + mediaType() + " instead of " + request.mediaType);
         }
-        return values;
+        byte[] answer = read(connection.getInputStream(), request.mostBytes);
+        if (answer == null) {
+            throw protocol("answers with more than " + request.mostBytes + " bytes");
+        }
+        return answer;
     }
 
     /** Turns an answer that is not 200 into an exception. */

@@ -1,12 +1,12 @@
 package dev.lawow;
 
 import java.io.IOException;
-import java.io.UnsupportedEncodingException;
 import java.net.HttpURLConnection;
 import java.net.MalformedURLException;
+import java.net.ProtocolException;
 import java.net.URI;
 import java.net.URL;
-import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -29,8 +29,10 @@ public final class RemoteClient implements Target {
     private final URI edge;
     private final String token;
     private final int timeoutMillis;
+    private final int responseBytes;
     private final PinnedTrust trust;
     private final ThreadPoolExecutor executor;
+    private final RemoteInstances instances = new RemoteInstances(this);
 
     /**
      * Prepares a client; no I/O happens before the first call.
@@ -41,6 +43,7 @@ public final class RemoteClient implements Target {
         this.edge = configuration.edge();
         this.token = configuration.token();
         this.timeoutMillis = configuration.remoteTimeoutMillis();
+        this.responseBytes = configuration.responseBytes();
         String pin = configuration.certificateSha256();
         this.trust = pin == null ? null : new PinnedTrust(pin);
         this.executor = new ThreadPoolExecutor(
@@ -62,14 +65,60 @@ public final class RemoteClient implements Target {
 
     @Override
     public Object call(String module, String export, String signature, Object... arguments) {
-        Signature type = Signature.parse(signature);
-        byte[] body = Signature.pack(type.toBits(arguments));
-        RemoteCall call = new RemoteCall(open(ModuleName.parse(module), export), type, body, timeoutMillis);
+        Arguments values = new Arguments(Signature.parse(signature), arguments);
+        return results(RemoteRequest.call(ModuleName.parse(module), export, values, responseBytes), values);
+    }
+
+    /** Calls an export in the one instance on the edge that belongs to {@code self}, made when it is first needed. */
+    Object callInstance(Object self, String module, String export, String signature, Object[] arguments) {
+        Arguments values = new Arguments(Signature.parse(signature), arguments);
+        String session = instances.of(self).session(ModuleName.parse(module));
+        return results(RemoteRequest.sessionCall(session, export, values, responseBytes), values);
+    }
+
+    RemoteInstances instances() {
+        return instances;
+    }
+
+    private Object results(RemoteRequest request, Arguments arguments) {
+        byte[] answer = exchange(request);
+        try {
+            return new Response(arguments, answer).deliver();
+        } catch (ProtocolException error) {
+            throw new RemoteException("protocol", 0, true, edge.getAuthority() + " " + error.getMessage(), error);
+        }
+    }
+
+    /** Opens a session and returns its id. A failure says that no function ran, for none was asked for. */
+    String openSession(ModuleName module) {
+        String answer;
+        try {
+            answer = new String(exchange(RemoteRequest.openSession(module)), StandardCharsets.UTF_8);
+        } catch (RemoteException error) {
+            throw new RemoteException(error.code(), error.status(), false, error.getMessage(), error);
+        }
+        String session = Problem.text(answer, "session");
+        if (session == null || !session.matches("[A-Za-z0-9_-]{1,200}")) {
+            throw new RemoteException(
+                "protocol", 0, false, edge.getAuthority() + " answers without the id of a session", null);
+        }
+        return session;
+    }
+
+    /** Begins to close a session and returns at once. Should that fail, the edge closes idle sessions itself. */
+    void closeSession(String session) {
+        RemoteRequest request = RemoteRequest.closeSession(session);
+        executor.submit(new RemoteCall(open(request.path), request, timeoutMillis));
+    }
+
+    /** Sends a request, waits for its answer and returns the answer's body. */
+    private byte[] exchange(RemoteRequest request) {
+        RemoteCall call = new RemoteCall(open(request.path), request, timeoutMillis);
         Future<byte[]> answer = executor.submit(call);
         try {
-            byte[] values = answer.get(timeoutMillis, TimeUnit.MILLISECONDS);
+            byte[] body = answer.get(timeoutMillis, TimeUnit.MILLISECONDS);
             Lawow.setLastTiming(call.timing());
-            return type.fromBits(Signature.unpack(values));
+            return body;
         } catch (ExecutionException error) {
             throw unwrap(error);
         } catch (TimeoutException error) {
@@ -83,8 +132,8 @@ public final class RemoteClient implements Target {
     }
 
     /** Prepares the connection of one call; nothing is sent yet. */
-    private HttpURLConnection open(ModuleName module, String export) {
-        String url = edge + "/v1/modules/sha256:" + module.digest + "/exports/" + encode(export) + "/calls";
+    private HttpURLConnection open(String path) {
+        String url = edge + path;
         HttpURLConnection connection;
         try {
             connection = (HttpURLConnection) new URL(url).openConnection();
@@ -100,16 +149,6 @@ public final class RemoteClient implements Target {
             connection.setRequestProperty("Authorization", "Bearer " + token);
         }
         return connection;
-    }
-
-    /** Percent-encodes one path segment. */
-    private static String encode(String segment) {
-        try {
-            // The form encoding differs from a path's in the space alone.
-            return URLEncoder.encode(segment, "UTF-8").replace("+", "%20");
-        } catch (UnsupportedEncodingException error) {
-            throw new AssertionError(error);
-        }
     }
 
     /** Gives the caller the worker's own exception, with the caller's frames beside the worker's. */

@@ -1,62 +1,70 @@
 package dev.lawow;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-
 /**
- * The core types of a function as letters, {@code "iI>F"}, and the one place that converts values by them. A value's
- * bits are 64 bits wide; i32 and f32 stand in the lower half, the upper half is zero.
+ * The types of a function as text, {@code "iI>F"}, and the one place that converts numbers by them. A number's bits are
+ * 64 bits wide; i32 and f32 stand in the lower half, the upper half is zero. The grammar stands in {@link Target#call}.
  */
 final class Signature {
     /** The web's embedding limit for parameters. */
     private static final int MAXIMUM_VALUES = 1000;
 
-    private static final int VALUE_BYTES = 8;
     private static final long LOW_HALF = 0xffffffffL;
 
+    final ValueType[] parameters;
+    final ValueType[] results;
     private final String text;
-    private final String parameters;
-    private final String results;
 
-    private Signature(String text, int arrow) {
+    private Signature(String text, ValueType[] parameters, ValueType[] results) {
         this.text = text;
-        this.parameters = text.substring(0, arrow);
-        this.results = text.substring(arrow + 1);
+        this.parameters = parameters;
+        this.results = results;
     }
 
-    /** Parses the letters. Throws {@link IllegalArgumentException} for anything else. */
+    /** Parses the text. Throws {@link IllegalArgumentException} for anything that is no signature. */
     static Signature parse(String text) {
         int arrow = text.indexOf('>');
-        if (arrow < 0 || text.length() - 1 > 2 * MAXIMUM_VALUES) {
+        boolean plausible = arrow >= 0 && text.length() <= 4 * MAXIMUM_VALUES;
+        ValueType[] parameters = plausible ? ValueType.parseAll(text.substring(0, arrow), true) : null;
+        ValueType[] results = plausible ? ValueType.parseAll(text.substring(arrow + 1), false) : null;
+        if (parameters == null || results == null || !areResults(results)) {
             throw new IllegalArgumentException("not a signature: " + text);
         }
-        for (int at = 0; at < text.length(); at++) {
-            if (at != arrow && "iIfF".indexOf(text.charAt(at)) < 0) {
-                throw new IllegalArgumentException("not a signature: " + text);
+        if (parameters.length > MAXIMUM_VALUES || results.length > MAXIMUM_VALUES) {
+            throw new IllegalArgumentException("a signature of more than " + MAXIMUM_VALUES + " values");
+        }
+        return new Signature(text, parameters, results);
+    }
+
+    /** Tells whether only numbers stand beside another result. */
+    private static boolean areResults(ValueType[] results) {
+        for (ValueType type : results) {
+            if (results.length > 1 && !type.isScalar()) {
+                return false;
             }
         }
-        return new Signature(text, arrow);
+        return true;
     }
 
-    int resultBytes() {
-        return VALUE_BYTES * results.length();
+    /** Tells whether a call needs the guest's memory, for a string or a list. */
+    boolean needsMemory() {
+        return !core().equals(text);
     }
 
-    /** Converts boxed arguments to their bits. Throws {@link IllegalArgumentException} if they do not fit. */
-    long[] toBits(Object[] arguments) {
-        int given = arguments == null ? 0 : arguments.length;
-        if (given != parameters.length()) {
-            throw new IllegalArgumentException(
-                "signature " + text + " takes " + parameters.length() + " arguments, " + given + " were given");
+    /** Returns the signature of the export itself: by the canonical ABI, strings and lists are addresses and counts. */
+    String core() {
+        StringBuilder letters = new StringBuilder();
+        for (ValueType type : parameters) {
+            letters.append(type.isScalar() ? String.valueOf(type.letter) : "ii");
         }
-        long[] bits = new long[given];
-        for (int at = 0; at < given; at++) {
-            bits[at] = toBits(parameters.charAt(at), arguments[at], at);
+        letters.append('>');
+        for (ValueType type : results) {
+            letters.append(type.isScalar() ? type.letter : 'i');
         }
-        return bits;
+        return letters.toString();
     }
 
-    private long toBits(char letter, Object value, int at) {
+    /** Converts a boxed number to its bits. Throws {@link IllegalArgumentException} if it does not fit. */
+    long toBits(char letter, Object value, int at) {
         if (letter == 'i' && value instanceof Integer) {
             return (Integer) value & LOW_HALF;
         }
@@ -69,23 +77,20 @@ final class Signature {
         if (letter == 'F' && value instanceof Double) {
             return Double.doubleToRawLongBits((Double) value);
         }
-        String found = value == null ? "null" : value.getClass().getSimpleName();
-        throw new IllegalArgumentException("argument " + at + " of signature " + text + " cannot be " + found);
+        throw misfit(at, value);
     }
 
-    /** Converts bits to what {@link Target#call} returns. */
-    Object fromBits(long[] bits) {
-        if (bits.length != results.length()) {
-            throw new IllegalArgumentException("signature " + text + " does not give " + bits.length + " results");
+    /** Returns the exception for an argument of the wrong class; a missing one is a {@link NullPointerException}. */
+    RuntimeException misfit(int at, Object value) {
+        if (value == null) {
+            return new NullPointerException("argument " + at + " of signature " + text + " is null");
         }
-        Object[] values = new Object[bits.length];
-        for (int at = 0; at < bits.length; at++) {
-            values[at] = fromBits(results.charAt(at), bits[at]);
-        }
-        return values.length == 0 ? null : values.length == 1 ? values[0] : values;
+        String found = value.getClass().getSimpleName();
+        return new IllegalArgumentException("argument " + at + " of signature " + text + " cannot be " + found);
     }
 
-    private static Object fromBits(char letter, long bits) {
+    /** Converts bits to a boxed number. */
+    static Object fromBits(char letter, long bits) {
         switch (letter) {
             case 'i':
                 return (int) bits;
@@ -98,18 +103,9 @@ final class Signature {
         }
     }
 
-    /** Lays bits out as the edge wants them: 8 bytes each, little-endian. */
-    static byte[] pack(long[] bits) {
-        ByteBuffer buffer = ByteBuffer.allocate(VALUE_BYTES * bits.length).order(ByteOrder.LITTLE_ENDIAN);
-        buffer.asLongBuffer().put(bits);
-        return buffer.array();
-    }
-
-    /** Reads bits back; the length must be a multiple of 8. */
-    static long[] unpack(byte[] packed) {
-        long[] bits = new long[packed.length / VALUE_BYTES];
-        ByteBuffer.wrap(packed).order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(bits);
-        return bits;
+    /** Returns what {@link Target#call} gives for these results. */
+    static Object result(Object[] values) {
+        return values.length == 0 ? null : values.length == 1 ? values[0] : values;
     }
 
     @Override
