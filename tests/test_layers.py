@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "pack": {"formats"},
     "refactor": {"formats"},
     "runtime": {"formats"},
-    "channel": set(),
+    "channel": {"formats"},
     "formats": set(),
 }
 PURE = {"formats", "channel"}

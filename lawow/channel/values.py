@@ -23,6 +23,7 @@ __all__ = [
     "decode_slots",
     "encode_slots",
     "json_of_values",
+    "number_of_json",
     "require_slots",
     "split_signature",
     "values_of_json",
@@ -98,7 +99,8 @@ def values_of_json(letters: str, items: object) -> tuple[Number, ...]:
         raise FormatError("the arguments must be a list", found=type(items).__name__)
     _require_count(letters, len(items))
     return tuple(
-        _of_json(letter, index, item) for index, (letter, item) in enumerate(zip(letters, items, strict=True))
+        number_of_json(letter, index, item)
+        for index, (letter, item) in enumerate(zip(letters, items, strict=True))
     )
 
 
@@ -134,7 +136,8 @@ def _signed(letter: str, index: int, value: object) -> int:
     return value - (1 << bits) if value >> (bits - 1) > 0 else value
 
 
-def _of_json(letter: str, index: int, item: object) -> Number:
+def number_of_json(letter: str, index: int, item: object) -> Number:
+    """Return one number from a JSON reader; `index` is its place in errors. Raises `FormatError`."""
     if letter in INTEGER_BITS:
         if isinstance(item, str) and DECIMAL.fullmatch(item):
             item = int(item)
