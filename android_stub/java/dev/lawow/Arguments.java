@@ -69,9 +69,12 @@ final class Arguments {
         }
     }
 
+    /** A list that comes back cannot stand for one that does not. */
     private int earlier(int at) {
+        boolean comesBack = signature.parameters[at].form == ValueType.Form.IN_OUT;
         for (int other = 0; other < at; other++) {
-            if (values[other] == values[at]) {
+            boolean fits = !comesBack || signature.parameters[other].form == ValueType.Form.IN_OUT;
+            if (fits && values[other] == values[at]) {
                 return other;
             }
         }

@@ -11,6 +11,7 @@ import java.nio.charset.CharacterCodingException;
  */
 final class Response {
     private static final int SLOT_BYTES = 8;
+    private static final int HALF_BITS = 32;
     private static final long LOW_HALF = 0xffffffffL;
 
     private final Arguments arguments;
@@ -63,8 +64,7 @@ final class Response {
 
     private Object value(ValueType type) throws ProtocolException {
         if (type.isScalar()) {
-            require(SLOT_BYTES);
-            return Signature.fromBits(type.letter, reader.getLong());
+            return number(type.letter);
         }
         require(SLOT_BYTES);
         long count = reader.getInt(reader.position()) & LOW_HALF;
@@ -81,6 +81,15 @@ final class Response {
         }
     }
 
+    private Object number(char letter) throws ProtocolException {
+        require(SLOT_BYTES);
+        long bits = reader.getLong();
+        if ((letter == 'i' || letter == 'f') && bits >>> HALF_BITS != 0) {
+            throw new ProtocolException("answers with a 32-bit number whose upper half is not zero");
+        }
+        return Signature.fromBits(letter, bits);
+    }
+
     /** Steps over count, zero, elements and padding; returns where the elements begin. */
     private int block(ValueType type, long wanted) throws ProtocolException {
         require(SLOT_BYTES);
@@ -89,11 +98,24 @@ final class Response {
         if (count != wanted || zero != 0) {
             throw new ProtocolException("answers with " + count + " elements where " + wanted + " belong");
         }
-        long bytes = Arguments.padded(count * type.elementBytes());
-        require(bytes);
+        long bytes = count * type.elementBytes();
+        long padded = Arguments.padded(bytes);
+        require(padded);
         int from = reader.position();
-        reader.position(from + (int) bytes);
+        requireClean(from + (int) bytes, from + (int) padded, 0);
+        if (type.letter == 'z') {
+            requireClean(from, from + (int) bytes, 1);
+        }
+        reader.position(from + (int) padded);
         return from;
+    }
+
+    private void requireClean(int from, int end, int most) throws ProtocolException {
+        for (int at = from; at < end; at++) {
+            if (body[at] < 0 || body[at] > most) {
+                throw new ProtocolException("answers with " + body[at] + " where at most " + most + " may stand");
+            }
+        }
     }
 
     private void require(long bytes) throws ProtocolException {
