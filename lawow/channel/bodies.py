@@ -1,7 +1,7 @@
 """The bodies of calls with strings and lists, ``application/vnd.lawow.values``.
 
-A request holds the arguments in order, an answer the results in order and then, for each in-out parameter that
-is no alias, its contents after the call::
+A request holds the arguments in order; an answer the results in order and then, for each in-out parameter
+that is no alias, its contents after the call::
 
     number           8 bytes as in `lawow.channel.values`
     string, list     u32 count (bytes, or elements) | u32 0 | packed bytes | zeros up to a multiple of 8
@@ -78,7 +78,7 @@ def read_returned(signature: Signature, arguments: Sequence[Argument], body: byt
 
 
 def own_in_out_lists(signature: Signature, arguments: Sequence[Argument]) -> Iterable[tuple[int, Packed]]:
-    """Yield index and value of each argument whose contents come back: in-out, and not the same as another."""
+    """Yield index and value of each argument whose contents come back: in-out, and no alias."""
     for index, (kind, value) in enumerate(zip(signature.params, arguments, strict=True)):
         if isinstance(kind, ListType) and kind.is_in_out and isinstance(value, Packed):
             yield index, value

@@ -1,8 +1,9 @@
 """The values of calls with strings and lists as Python and JSON hold them.
 
 In both, a string is a string and a list a list; numbers are those of `lawow.channel.values`, and the elements
-of a list of booleans are booleans. Python says that two parameters are one list by giving the same list object
-twice; JSON says it by ``{"same_as": N}`` with the index of the earlier parameter. Only `FormatError` escapes.
+of a list of booleans are booleans. Python says that two parameters are one list by giving the same list
+object twice; JSON says it by ``{"same_as": N}`` with the index of the earlier parameter. Only `FormatError`
+escapes.
 Defined by docs/edge.md, "Values".
 """
 

@@ -12,6 +12,7 @@ import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from lawow.errors import FormatError
 from lawow.formats.signature import Element, ListType, ScalarType, StringType, ValueType
@@ -81,7 +82,7 @@ def _pack(element: Element, items: Sequence[object]) -> bytes:
         raise TypeError("a boolean is no number")
     if element.letter == "f":
         return struct.pack(f"<{len(items)}f", *items)  # array would make an infinity of what is too large
-    packed = array(element.code, items)  # type: ignore[arg-type]  # checked by array
+    packed = array(element.code, cast("Sequence[int]", items))  # which checks each of them
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
@@ -123,7 +124,7 @@ def unpack_elements(element: Element, packed: Packed) -> list[int | float]:
     values = array(element.code, packed.data)
     if sys.byteorder == "big":
         values.byteswap()
-    return values.tolist()
+    return list(values)
 
 
 def pack_text(text: str) -> Packed:

@@ -13,9 +13,9 @@ contents after the call come back as well, as a callee in Java may change its ca
 
 A core module has no such types. It follows the component model's canonical ABI (``CanonicalABI.md``,
 "Flattening", with as many flat parameters as there are): a string or list is an address and a length as a
-parameter, and the address of such a pair as a result. `Signature.flat` is that core type, by which a signature
-is checked against an export. Refused: lists of lists or strings, in-out results, more than one result beside
-a string or list, more values than `lawow.limits.CALL.arguments`. Defined by docs/edge.md, "Values".
+parameter, and the address of such a pair as a result. `Signature.flat` is that core type, by which a
+signature is checked against an export. Refused: lists of lists or strings, in-out results, another result
+beside a string or list, more values than `lawow.limits.CALL.arguments`. Defined by docs/edge.md, "Values".
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ from lawow.formats.interface import signature_letters
 from lawow.formats.signature import ListType, ScalarType, Signature, ValueType, parse_typed_signature
 from tests.conftest import ROOT
 
+Vector = dict[str, Any]
 VECTORS = json.loads((ROOT / "fixtures" / "values" / "vectors.json").read_text())
 
 
@@ -32,7 +34,7 @@ def named(kind: str) -> pytest.MarkDecorator:
 
 
 @named("calls")
-def test_a_request_is_written_and_read_as_the_vectors_say(vector: dict[str, str]) -> None:
+def test_a_request_is_written_and_read_as_the_vectors_say(vector: Vector) -> None:
     signature = parse_typed_signature(vector["signature"])
     arguments = arguments_of_json(signature, vector["arguments"])
     assert write_arguments(arguments).hex() == vector["request"]
@@ -40,7 +42,7 @@ def test_a_request_is_written_and_read_as_the_vectors_say(vector: dict[str, str]
 
 
 @named("calls")
-def test_an_answer_is_read_and_written_as_the_vectors_say(vector: dict[str, str]) -> None:
+def test_an_answer_is_read_and_written_as_the_vectors_say(vector: Vector) -> None:
     signature = parse_typed_signature(vector["signature"])
     arguments = arguments_of_json(signature, vector["arguments"])
     returned = read_returned(signature, arguments, bytes.fromhex(vector["response"]))
@@ -49,14 +51,14 @@ def test_an_answer_is_read_and_written_as_the_vectors_say(vector: dict[str, str]
 
 
 @named("refused_requests")
-def test_requests_that_are_none_are_refused(vector: dict[str, str]) -> None:
+def test_requests_that_are_none_are_refused(vector: Vector) -> None:
     signature = parse_typed_signature(vector["signature"])
     with pytest.raises(FormatError):
         read_arguments(signature, bytes.fromhex(vector["request"]))
 
 
 @named("refused_responses")
-def test_answers_that_are_none_are_refused(vector: dict[str, str]) -> None:
+def test_answers_that_are_none_are_refused(vector: Vector) -> None:
     signature = parse_typed_signature(vector["signature"])
     arguments = arguments_of_json(signature, vector["arguments"])
     with pytest.raises(FormatError):
