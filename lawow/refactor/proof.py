@@ -1,11 +1,15 @@
 """Prove a finished slim APK with readers that know nothing of how it was made, before it gets its final name.
 
-A failure here is a defect of LAWOW, never of the input; nothing is written then.
+A failure here is a defect of LAWOW, never of the input; nothing is written then. No Android tool is needed.
+What was proven comes back as `Evidence`, for the report that lies beside the slim APK.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from lawow.errors import LawowError
 from lawow.formats.bundle import read_bundle
@@ -16,31 +20,75 @@ from lawow.formats.dex.verify import verify_dex
 from lawow.formats.dex.views import ClassView
 from lawow.formats.signing import verify_apk
 from lawow.formats.signing.v1 import is_signature_file
-from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
+from lawow.formats.zip import ZipArchive, ZipEntry, find_misaligned, read_zip
+from lawow.formats.zip.entry import HAS_DESCRIPTOR
+from lawow.formats.zip.writer import without_alignment
 from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.plan import ClassMove
 from lawow.refactor.split import Split
 
-__all__ = ["find_defects", "require_proven"]
+__all__ = ["CHECKS", "Evidence", "find_defects", "require_proven"]
 
 CHANGEABLE_FLAGS = ACC_NATIVE | ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED
 
 
-def require_proven(split: Split, signed: bytes) -> None:
-    """Raise `LawowError` with the first defect, unless the signed APK is what the split promises."""
-    for defect in find_defects(split, signed):
+CHECKS = (
+    "the signatures verify for every Android version from minSdkVersion on",
+    "stored libraries stand on 16 KB, other stored entries on 4 bytes",
+    "entries that nothing should have touched are the same: order, name, compressed bytes and metadata",
+    "rewritten dex files are structurally sound and are the ones that were built",
+    "every class is defined as often as before, moved ones in the added dex file alone",
+    "moved classes look from outside as before: flags, supertypes, members, annotations",
+    "the bundle reads back with all digests and methods",
+)
+"""What `require_proven` has checked when it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was proven. `identical_sha256` is over name and compressed data of all identical entries."""
+
+    identical_entries: int
+    identical_sha256: str
+
+
+def require_proven(split: Split, signed: bytes, companions: Mapping[str, bytes] | None = None) -> Evidence:
+    """Raise `LawowError` with the first defect, unless all signed APKs are what the split promises."""
+    others = companions or {}
+    for defect in find_defects(split, signed, others):
         raise LawowError(f"the slim APK did not pass LAWOW's own check, so nothing was written: {defect}")
+    return _evidence(split)
 
 
-def find_defects(split: Split, signed: bytes) -> Iterator[str]:
-    """Yield what is wrong with the signed APK: signature, entries, dex files, classes."""
-    verdict = verify_apk(signed)
-    if not verdict.verifies:
-        yield "; ".join(issue.sentence for issue in verdict.issues) or "the signature does not verify"
+def _evidence(split: Split) -> Evidence:
+    changed = {change.path for change in split.changes}
+    sources = [entry for entry in split.plan.app.archive.entries if entry.path not in changed]
+    for companion in split.companions:
+        sources += companion.entries
+    entries = list(_without_signature(sources))
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(struct.pack("<HI", len(entry.name), len(entry.data)))
+        digest.update(entry.name)
+        digest.update(entry.data)
+    return Evidence(len(entries), digest.hexdigest())
+
+
+def find_defects(split: Split, signed: bytes, companions: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield what is wrong with the signed APKs: signature, alignment, entries, dex files, classes."""
     if set(read_bundle(split.bundle).methods) != set(split.plan.methods):
         yield "the bundle reads back differently"
+    min_sdk = split.plan.app.manifest.min_sdk
     archive = read_zip(signed)
-    yield from _entry_defects(split, archive)
+    changed = {change.path for change in split.changes}
+    kept = (entry for entry in split.plan.app.archive.entries if entry.path not in changed)
+    yield from _file_defects(signed, archive, min_sdk)
+    yield from _entry_defects(kept, (entry for entry in archive.entries if entry.path not in changed))
+    for companion in split.companions:
+        other = companions[companion.app.name]
+        archive_of_other = read_zip(other)
+        yield from _file_defects(other, archive_of_other, min_sdk)
+        yield from _entry_defects(companion.entries, archive_of_other.entries)
     for name, content in split.dexes.items():
         entry = archive.by_name.get(name.encode())
         if entry is None or entry.read() != content:
@@ -50,12 +98,17 @@ def find_defects(split: Split, signed: bytes) -> Iterator[str]:
     yield from _class_defects(split)
 
 
-def _entry_defects(split: Split, archive: ZipArchive) -> Iterator[str]:
-    """Compare every entry that the split does not concern: order, name, method, CRC, compressed bytes."""
-    changed = {change.path for change in split.changes}
-    before = [entry for entry in split.plan.app.archive.entries if entry.path not in changed]
-    after = [entry for entry in archive.entries if entry.path not in changed]
-    before, after = list(_without_signature(before)), list(_without_signature(after))
+def _file_defects(signed: bytes, archive: ZipArchive, min_sdk: int) -> Iterator[str]:
+    verdict = verify_apk(signed, min_sdk=min_sdk)
+    if not verdict.verifies:
+        yield "; ".join(issue.sentence for issue in verdict.issues) or "the signature does not verify"
+    for item in find_misaligned(archive):
+        yield item.sentence
+
+
+def _entry_defects(kept: Iterable[ZipEntry], found: Iterable[ZipEntry]) -> Iterator[str]:
+    """Compare every entry that the split does not concern: order, name, compressed bytes, metadata."""
+    before, after = list(_without_signature(kept)), list(_without_signature(found))
     if [entry.name for entry in before] != [entry.name for entry in after]:
         yield "entries: names or order differ"
         return
@@ -69,7 +122,23 @@ def _without_signature(entries: Iterable[ZipEntry]) -> Iterator[ZipEntry]:
 
 
 def _substance(entry: ZipEntry) -> tuple[object, ...]:
-    return entry.name, entry.method, entry.crc32, entry.uncompressed_bytes, bytes(entry.data)
+    """Return all of an entry but where it stands and what stands around it: alignment, data descriptor."""
+    return (
+        entry.name,
+        entry.method,
+        entry.flags & ~HAS_DESCRIPTOR,
+        entry.crc32,
+        entry.uncompressed_bytes,
+        entry.dos_time,
+        entry.version_made_by,
+        entry.version_needed,
+        entry.internal_attributes,
+        entry.external_attributes,
+        entry.central_extra,
+        without_alignment(entry.local_extra),
+        entry.comment,
+        bytes(entry.data),
+    )
 
 
 def _class_defects(split: Split) -> Iterator[str]:

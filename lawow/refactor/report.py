@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
 from lawow.refactor.edge_properties import DEFAULT_EDGE
 from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
@@ -86,6 +87,8 @@ def _warnings(split: Split, options: SplitOptions, before: set[str], after: str 
         yield PUBLIC_TOKEN
     if options.edge is not None and options.edge.is_plain:
         yield PLAIN_HTTP
+    if split.profile_removal is not None:
+        yield f"{PROFILE} was removed, so Android compiles less ahead: {split.profile_removal}"
     if options.keep_orphan_ids:
         yield "--no-gc: names and strings of the offloaded code can still be read in the slim APK"
 

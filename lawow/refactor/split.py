@@ -5,14 +5,18 @@ Entries that the split does not concern are the very objects that were read, so 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
 from lawow.formats.axml import read_manifest
 from lawow.formats.bundle import Origin, build_bundle
+from lawow.formats.dex.reader import Dex, read_dex
+from lawow.formats.dex.spec import ItemType
 from lawow.formats.zip import ZipEntry, make_entry
 from lawow.refactor.app import MANIFEST, AppPackage
+from lawow.refactor.baseline import METADATA, PROFILE, patch_profile
 from lawow.refactor.dexes import DexSplit, split_dexes
 from lawow.refactor.edge_properties import DEFAULT_EDGE, EdgeProperties
 from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
@@ -22,6 +26,7 @@ from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
 __all__ = ["INTERNET", "CompanionSplit", "EntryChange", "KeptEntry", "Split", "SplitOptions", "split_app"]
 
 INTERNET = "android.permission.INTERNET"
+PROFILED_IDS = (ItemType.TYPE_ID_ITEM, ItemType.METHOD_ID_ITEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,10 @@ class CompanionSplit:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Both results, unsigned. `dexes` holds the new contents of all dex files that differ, by name."""
+    """Both results, unsigned. `dexes` holds the new contents of all dex files that differ, by name.
+
+    `profile_removal` says why the baseline profile had to go, if it had.
+    """
 
     plan: SplitPlan
     entries: tuple[ZipEntry, ...]
@@ -75,6 +83,7 @@ class Split:
     dexes: dict[str, bytes]
     permission_added: bool
     companions: tuple[CompanionSplit, ...] = ()
+    profile_removal: str | None = None
 
 
 def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
@@ -86,9 +95,13 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids)
     try:
         removed, kept, needs_no_runtime = _surplus(plan, dexes)
+        profile = _profile(app, dexes)
     except FormatError as error:
         raise error.within(app.name) from None
     contents: dict[str, bytes] = {**dexes.rewritten, dexes.added_name: dexes.added}
+    if profile.content is not None:
+        contents[PROFILE] = profile.content
+    removed.update(profile.removed)
     manifest = _manifest_with_internet(app)
     if manifest is not None:
         contents[MANIFEST.decode()] = manifest
@@ -110,6 +123,7 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
         dexes={**dexes.rewritten, dexes.added_name: dexes.added},
         permission_added=manifest is not None,
         companions=tuple(companions),
+        profile_removal=profile.reason,
     )
 
 
@@ -130,6 +144,39 @@ def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry
     else:
         kept += [KeptEntry(path, user) for path in (*libraries, *elsewhere)]
     return removed, kept, user is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """What becomes of the baseline profile: new content, or removed paths and why, or nothing."""
+
+    content: bytes | None = None
+    removed: frozenset[str] = frozenset()
+    reason: str | None = None
+
+
+def _profile(app: AppPackage, dexes: DexSplit) -> _Profile:
+    """Keep the baseline profile fitting the rewritten dex files, or let it go."""
+    entry = app.archive.by_name.get(PROFILE.encode())
+    if entry is None:
+        return _Profile()
+    rewritten = [item for item in app.dexes if item.name in dexes.rewritten]
+    crcs = {item.entry.crc32: zlib.crc32(dexes.rewritten[item.name]) for item in rewritten}
+    renumbered = [
+        item.entry.crc32 for item in rewritten if not _has_same_ids(item.dex, dexes.rewritten[item.name])
+    ]
+    data = entry.read()
+    try:
+        return _Profile(patch_profile(data, crcs, renumbered))
+    except FormatError as error:
+        paths = (path for path in (PROFILE, METADATA) if path.encode() in app.archive.by_name)
+        return _Profile(removed=frozenset(paths), reason=str(error))
+
+
+def _has_same_ids(before: Dex, content: bytes) -> bool:
+    """Whether no row of the types and methods went; rows are never added."""
+    after = read_dex(content)
+    return all(before.size_of(item) == after.size_of(item) for item in PROFILED_IDS)
 
 
 def _runtime_libraries(app: AppPackage) -> list[str]:
@@ -188,6 +235,8 @@ KINDS: Sequence[tuple[str, str]] = (
     (".wasm", "module"),
     (".so", "library"),
     (".xml", "manifest"),
+    (".prof", "profile"),
+    (".profm", "profile"),
 )
 
 

@@ -14,7 +14,7 @@ from lawow.formats.zip.alignment import required_alignment
 from lawow.formats.zip.entry import HAS_DESCRIPTOR, ZipEntry, shown_name
 from lawow.limits import ARCHIVE
 
-__all__ = ["end_of_central_directory", "layout_zip", "write_zip"]
+__all__ = ["end_of_central_directory", "layout_zip", "without_alignment", "write_zip"]
 
 _LOCAL_SIGNATURE = 0x04034B50
 _CENTRAL_SIGNATURE = 0x02014B50
@@ -118,7 +118,7 @@ def _central_record(entry: ZipEntry, header_offset: int) -> bytes:
 
 def _aligned_extra(entry: ZipEntry, position: int) -> bytes:
     """Return the local extra field that puts the data of an entry at `position` where it has to be."""
-    extra = _without_alignment(entry.local_extra)
+    extra = without_alignment(entry.local_extra)
     alignment = required_alignment(entry)
     start = position + _LOCAL.size + len(entry.name) + len(extra)
     if start % alignment == 0:
@@ -127,7 +127,7 @@ def _aligned_extra(entry: ZipEntry, position: int) -> bytes:
     return extra + struct.pack("<HHH", _ALIGNMENT_FIELD, 2 + padding, alignment) + bytes(padding)
 
 
-def _without_alignment(extra: bytes) -> bytes:
+def without_alignment(extra: bytes) -> bytes:
     """Return an extra field without alignment fields and without the zero bytes that zipalign pads with."""
     kept: list[bytes] = []
     position = 0
