@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["remove_tree_of_files", "replace_all", "sync_directory", "write_file"]
+__all__ = ["made_folders", "remove_tree_of_files", "replace_all", "sync_directory", "write_file"]
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644, overwrite: bool = True) -> None:
@@ -28,24 +28,49 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, overwrite: bool = 
 def replace_all(files: Iterable[tuple[Path, bytes]], *, mode: int = 0o644, overwrite: bool = True) -> None:
     """Write several files; none gets its final name before all of them are complete on the disk.
 
-    Folders must exist. Raises `OSError` with no temporary file left and, unless a rename itself fails,
-    none of the final names changed.
+    Folders must exist. Raises `OSError` with no temporary file left and the final names as they were: files
+    that had been replaced already are put back.
     """
     staged: list[tuple[Path, Path]] = []
+    undo: list[tuple[Path, Path | None]] = []
     try:
         for path, data in files:
             staged.append((_stage(path, data, mode), path))
         for temporary, path in staged:
             if overwrite:
+                undo += _keep(path)
                 os.replace(temporary, path)
             else:
                 os.link(temporary, path)  # fails if the name is taken, unlike a rename
+                undo.append((path, None))
+        for folder in {path.parent for _, path in staged}:
+            sync_directory(folder)
+    except BaseException:
+        for path, kept in reversed(undo):
+            _put_back(path, kept)
+        raise
     finally:
-        for temporary, _ in staged:
+        for leftover in (*(temporary for temporary, _ in staged), *(kept for _, kept in undo if kept)):
             with suppress(FileNotFoundError):
-                os.unlink(temporary)
-    for folder in {path.parent for _, path in staged}:
-        sync_directory(folder)
+                os.unlink(leftover)
+
+
+@contextmanager
+def made_folders(*folders: Path) -> Iterator[None]:
+    """Make folders and their parents for the block; if that raises, remove those that were not there."""
+    made: list[Path] = []
+    try:
+        for folder in folders:
+            missing = [item for item in (folder, *folder.parents) if not item.exists()]
+            for item in reversed(missing):
+                item.mkdir()
+                made.append(item)
+        yield
+    except BaseException:
+        for item in reversed(made):
+            with suppress(OSError):  # somebody else put something there meanwhile
+                item.rmdir()
+        raise
 
 
 def sync_directory(folder: Path) -> None:
@@ -67,6 +92,30 @@ def remove_tree_of_files(files: Iterable[Path], stop_at: Path) -> None:
     for folder in sorted(folders, key=lambda item: len(item.parts), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _keep(path: Path) -> list[tuple[Path, Path | None]]:
+    """Give the file at `path` a second name and return both, or None for the second if there is no file.
+
+    Returns nothing where the file system knows no second names: then that file cannot be put back.
+    """
+    kept = path.with_name(f".{path.name}.{secrets.token_hex(6)}.old")
+    try:
+        os.link(path, kept)
+    except FileNotFoundError:
+        return [(path, None)]
+    except OSError:
+        return []
+    return [(path, kept)]
+
+
+def _put_back(path: Path, kept: Path | None) -> None:
+    """Make `path` what it was before: `kept`, or nothing."""
+    with suppress(FileNotFoundError):
+        if kept is None:
+            path.unlink()
+        else:
+            os.replace(kept, path)
 
 
 def _stage(path: Path, data: bytes, mode: int) -> Path:

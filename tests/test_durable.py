@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lawow.durable import remove_tree_of_files, replace_all, write_file
+from lawow.durable import made_folders, remove_tree_of_files, replace_all, write_file
 
 
 @pytest.fixture
@@ -57,3 +58,34 @@ def test_removal_takes_empty_folders_but_not_those_in_use(tmp_path: Path) -> Non
     remove_tree_of_files([tmp_path / "x/y/a", tmp_path / "x/y/missing"], tmp_path)
     assert not (tmp_path / "x/y").exists()
     assert (tmp_path / "x/b").exists()
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_failure_after_some_renames_puts_everything_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    real, calls = getattr(os, call), []
+
+    def fail_late(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(os, call, fail_late)
+    files = [(tmp_path / name, b"new") for name in "abc"]
+    with pytest.raises(OSError, match="No space left"):
+        replace_all(files[: 3 if call == "replace" else 2])
+    monkeypatch.undo()
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_folders_made_for_results_go_when_there_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), made_folders(tmp_path / "x" / "y", tmp_path):
+        raise ValueError
+    assert names(tmp_path) == []
+    with made_folders(tmp_path / "x" / "y"):
+        pass
+    assert (tmp_path / "x" / "y").is_dir()

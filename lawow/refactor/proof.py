@@ -54,8 +54,7 @@ class Evidence:
 
 def require_proven(split: Split, signed: bytes, companions: Mapping[str, bytes] | None = None) -> Evidence:
     """Raise `LawowError` with the first defect, unless all signed APKs are what the split promises."""
-    others = companions or {}
-    for defect in find_defects(split, signed, others):
+    for defect in find_defects(split, signed, companions):
         raise LawowError(f"the slim APK did not pass LAWOW's own check, so nothing was written: {defect}")
     return _evidence(split)
 
@@ -74,8 +73,11 @@ def _evidence(split: Split) -> Evidence:
     return Evidence(len(entries), digest.hexdigest())
 
 
-def find_defects(split: Split, signed: bytes, companions: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield what is wrong with the signed APKs: signature, alignment, entries, dex files, classes."""
+def find_defects(split: Split, signed: bytes, companions: Mapping[str, bytes] | None = None) -> Iterator[str]:
+    """Yield what is wrong with the signed APKs: signature, alignment, entries, dex files, classes.
+
+    `companions` holds the set's other APKs by path; all that the split has must be there.
+    """
     if set(read_bundle(split.bundle).methods) != set(split.plan.methods):
         yield "the bundle reads back differently"
     min_sdk = split.plan.app.manifest.min_sdk
@@ -85,7 +87,7 @@ def find_defects(split: Split, signed: bytes, companions: Mapping[str, bytes]) -
     yield from _file_defects(signed, archive, min_sdk)
     yield from _entry_defects(kept, (entry for entry in archive.entries if entry.path not in changed))
     for companion in split.companions:
-        other = companions[companion.app.name]
+        other = (companions or {})[companion.app.name]
         archive_of_other = read_zip(other)
         yield from _file_defects(other, archive_of_other, min_sdk)
         yield from _entry_defects(companion.entries, archive_of_other.entries)
