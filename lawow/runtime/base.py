@@ -65,6 +65,11 @@ class CompiledModule(ABC):
     def imports(self) -> Sequence[tuple[str, str]]:
         """What the module imports, as (module, name)."""
 
+    @property
+    @abstractmethod
+    def exports_memory(self) -> bool:
+        """Whether a memory is exported, under any name: only then is its size known."""
+
     @abstractmethod
     def serialize(self) -> bytes:
         """Return the compiled code in the form that `Engine.load` takes."""
@@ -134,6 +139,22 @@ class Instance(ABC):
 
         Results have the same form, with zeros above 32-bit values. Raises what `call` raises.
         """
+
+    @abstractmethod
+    def read_memory(self, address: int, length_bytes: int) -> bytes:
+        """Return a copy of a part of the memory exported as ``memory``.
+
+        Raises `GuestTrap` (``memory-out-of-bounds``), `FormatError` if no memory is exported under that name,
+        `LocalProtocolError` as `call`.
+        """
+
+    @abstractmethod
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write all of `data` into the memory exported as ``memory``, or nothing. Raises as `read_memory`."""
+
+    @abstractmethod
+    def limit_memory(self, memory_bytes: int) -> None:
+        """Let each memory grow to so much from now on; one that is larger already stays as it is."""
 
     @property
     @abstractmethod

@@ -149,6 +149,7 @@ _PROTOTYPES = {
     "wasm_exporttype_type": "pp",
     "wasm_exporttype_vec_delete": "vp",
     "wasm_externtype_as_functype_const": "pp",
+    "wasm_externtype_as_memorytype_const": "pp",
     "wasm_externtype_kind": "Bp",
     "wasm_frame_func_index": "up",
     "wasm_frame_module_offset": "zp",

@@ -6,7 +6,7 @@ On the start path of ``lawow exec``: what a plain call does not need (WASI, watc
 from __future__ import annotations
 
 from _thread import allocate_lock
-from ctypes import addressof, byref, c_size_t, c_uint64, c_void_p
+from ctypes import addressof, byref, c_size_t, c_uint64, c_void_p, memmove, string_at
 from os import fsencode
 
 from lawow.errors import (
@@ -133,6 +133,7 @@ class WasmtimeModule(CompiledModule):
         self._engine = engine
         self._handle = lib.Handle(pointer or 0, lib.library().wasmtime_module_delete)
         self._exports: Mapping[str, FuncType] | None = None
+        self._exports_memory: bool | None = None
         self._imports: Sequence[tuple[str, str]] | None = None
         self._types: dict[str, FuncType] = {}  # of the functions that instances looked up
 
@@ -160,6 +161,19 @@ class WasmtimeModule(CompiledModule):
                 _import,
             )
         return self._imports
+
+    @property
+    def exports_memory(self) -> bool:
+        if self._exports_memory is None:
+            functions = lib.library()
+            found = lib.read_elements(
+                functions.wasmtime_module_exports,
+                functions.wasm_exporttype_vec_delete,
+                self._handle.pointer,
+                _is_memory,
+            )
+            self._exports_memory = any(found)
+        return self._exports_memory
 
     def serialize(self) -> bytes:
         functions = lib.library()
@@ -227,8 +241,7 @@ class _Store:
             functions.wasmtime_store_new(engine.pointer, None, None), functions.wasmtime_store_delete
         )
         self._context: int | None = functions.wasmtime_store_context(self.handle.pointer)
-        limits = (bounds.memory_bytes, bounds.table_elements, CALL.instances, CALL.tables, CALL.memories)
-        functions.wasmtime_store_limiter(self.handle.pointer, *limits)
+        self.limit()
         if engine.profile.has_fuel:
             bounds.fuel = _ALL_FUEL if bounds.fuel is None else bounds.fuel
             require_done(functions.wasmtime_context_set_fuel(self.context, bounds.fuel))
@@ -243,6 +256,12 @@ class _Store:
         if self._context is None:
             raise LocalProtocolError("this instance has been closed")
         return self._context
+
+    def limit(self) -> None:
+        """Put the bounds in force."""
+        bounds = self.bounds
+        limits = (bounds.memory_bytes, bounds.table_elements, CALL.instances, CALL.tables, CALL.memories)
+        lib.library().wasmtime_store_limiter(self.handle.pointer, *limits)
 
     def close(self) -> None:
         """Free the store."""
@@ -291,6 +310,7 @@ class WasmtimeInstance(Instance):
         self._types = types
         self._record = (c_uint64 * 2)()  # wasmtime_instance_t
         self._bound: dict[str, BoundExport] = {}
+        self._memory: lib.ExternRecord | None = None
         self._lock = allocate_lock()
         self._dead = ""
         self._trap = c_void_p()
@@ -336,6 +356,47 @@ class WasmtimeInstance(Instance):
             bound.put_raw(values)
             self._run(bound, deadline_seconds)
             return bound.take_raw()
+        finally:
+            self._lock.release()
+
+    def read_memory(self, address: int, length_bytes: int) -> bytes:
+        self._enter()
+        try:
+            return string_at(self._place(address, length_bytes), length_bytes)
+        finally:
+            self._lock.release()
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        self._enter()
+        try:
+            memmove(self._place(address, len(data)), data, len(data))
+        finally:
+            self._lock.release()
+
+    def _place(self, address: int, length_bytes: int) -> int:
+        """Return where a part of the guest's memory lies now; good until the guest runs again."""
+        memory = self._memory or self._find_memory()
+        functions, context = lib.library(), self._store.context
+        size = functions.wasmtime_memory_data_size(context, memory.address)
+        if address < 0 or length_bytes < 0 or address + length_bytes > size:
+            raise GuestTrap(
+                "memory-out-of-bounds",
+                f"{length_bytes} bytes at {address:#x} do not lie in the guest's memory of {size} bytes",
+            )
+        return (functions.wasmtime_memory_data(context, memory.address) or 0) + address
+
+    def _find_memory(self) -> lib.ExternRecord:
+        memory = self._export("memory")
+        if memory is None or memory.kind != _MEMORY:
+            raise FormatError("exports no memory named memory, through which strings and lists go")
+        self._memory = memory
+        return memory
+
+    def limit_memory(self, memory_bytes: int) -> None:
+        self._take()
+        try:
+            self._store.bounds.memory_bytes = memory_bytes
+            self._store.limit()
         finally:
             self._lock.release()
 
@@ -501,6 +562,12 @@ def _export(pointer: int) -> tuple[str, FuncType | None]:
     name = lib.borrowed_name(functions.wasm_exporttype_name(pointer))
     function = functions.wasm_externtype_as_functype_const(functions.wasm_exporttype_type(pointer))
     return name, _function_type(function) if function else None
+
+
+def _is_memory(pointer: int) -> bool:
+    """Tell whether a ``wasm_exporttype_t`` is a memory."""
+    functions = lib.library()
+    return bool(functions.wasm_externtype_as_memorytype_const(functions.wasm_exporttype_type(pointer)))
 
 
 def _import(pointer: int) -> tuple[str, str]:
