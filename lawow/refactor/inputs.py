@@ -48,7 +48,10 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class AppInput:
-    """An app, whatever it came as. `base` is the APK that is split; `base_path` its place in a set."""
+    """An app, whatever it came as. `base` is the APK that is split; `base_path` its place in a set.
+
+    `archive` is the set as an archive, `data` that archive's bytes.
+    """
 
     name: str
     kind: InputKind
@@ -56,6 +59,7 @@ class AppInput:
     base: bytes
     companions: tuple[Companion, ...] = ()
     archive: ZipArchive | None = None
+    data: bytes = b""
 
     @property
     def base_name(self) -> str:
@@ -97,7 +101,7 @@ def read_input(data: bytes, name: str) -> AppInput:
     if not members:
         return AppInput(name, InputKind.APK, "", data)
     base, companions = _find_base(members, name)
-    return AppInput(name, InputKind.ARCHIVE, base.path, base.data, companions, archive)
+    return AppInput(name, InputKind.ARCHIVE, base.path, base.data, companions, archive, data)
 
 
 def read_folder_input(files: Mapping[str, bytes], name: str) -> AppInput:

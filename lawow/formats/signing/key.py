@@ -47,6 +47,11 @@ class SigningKey:
         return hashlib.sha256(self.certificate).hexdigest()
 
     @property
+    def is_deterministic(self) -> bool:
+        """Whether signing the same data twice gives the same bytes: with RSA, not with EC."""
+        return self.algorithm.key_type == "RSA"
+
+    @property
     def public_key(self) -> bytes:
         """The public key as a DER SubjectPublicKeyInfo."""
         return read_certificate(self.certificate).public_key

@@ -1,0 +1,179 @@
+"""What `lawow refactor` reads and writes: an APK or a set of APKs in, the same kind of thing and more out."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lawow.cli.keys import read_file
+from lawow.durable import made_folders, replace_all
+from lawow.errors import LawowError, Refused
+from lawow.limits import ARCHIVE
+
+if TYPE_CHECKING:
+    from lawow.formats.signing import SigningKey
+    from lawow.refactor.certificate import JudgeResult
+    from lawow.refactor.inputs import AppInput
+    from lawow.refactor.pipeline import Refactored
+
+__all__ = ["ResultPaths", "Results", "command_line", "read_source", "result_paths"]
+
+_NOT_RESULTS = {"out", "as_json", "plan", "html", "report", "judges"}
+"""Options that change nothing about the bytes of the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPaths:
+    """Where the results go, and what the input is called. `slim` is a folder for a folder."""
+
+    source_name: str
+    slim: Path
+    bundle: Path
+    record: Path
+    page: Path
+
+
+def read_source(path: Path) -> AppInput:
+    """Read an APK, an archive of APKs, or a folder of APKs. Raises as `lawow.refactor.inputs` does."""
+    from lawow.refactor.inputs import read_folder_input, read_input
+
+    if not path.is_dir():
+        return read_input(read_file(path, ARCHIVE.archive_bytes), str(path))
+    files: dict[str, bytes] = {}
+    room = ARCHIVE.archive_bytes
+    for item in sorted(path.glob("*.apk")):
+        files[item.name] = read_file(item, room)
+        room -= len(files[item.name])
+    if not files:
+        raise Refused(f"{path}: there is no .apk file in this folder")
+    return read_folder_input(files, str(path))
+
+
+def result_paths(source: Path, out: Path | None) -> ResultPaths:
+    """Return where the results go. Raises `Refused` when one is the input, or would mix with others."""
+    is_folder = source.is_dir()
+    place = source.resolve() if is_folder else source
+    folder = place.parent if out is None else out
+    stem = place.name if is_folder else source.stem
+    paths = ResultPaths(
+        source_name=place.name,
+        slim=folder / f"{stem}-slim{'' if is_folder else source.suffix or '.apk'}",
+        bundle=folder / f"{stem}-offload.jar",
+        record=folder / f"{stem}-slim.report.json",
+        page=folder / f"{stem}-slim.report.html",
+    )
+    for path in (paths.slim, paths.bundle, paths.record, paths.page):
+        if path.exists() and path.samefile(source):
+            raise Refused(f"{path} is the input itself; choose another folder with --out")
+    if is_folder and paths.slim.is_dir():
+        _require_no_other_files(paths.slim, {item.name for item in source.glob("*.apk")})
+    return paths
+
+
+def _require_no_other_files(folder: Path, expected: set[str]) -> None:
+    """A folder of APKs is installed as a whole, so nothing of another run may stay in it."""
+    for item in sorted(folder.iterdir()):
+        if item.name not in expected:
+            raise Refused(f"{folder} holds {item.name}, which is none of the results; remove it first")
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All results of one run, with where they go."""
+
+    source: AppInput
+    paths: ResultPaths
+    done: Refactored
+
+    def slim_files(self) -> list[tuple[Path, bytes]]:
+        """Return the slim side of the app: one file, or those of a folder."""
+        from lawow.refactor.inputs import InputKind
+
+        if self.source.kind is InputKind.APK:
+            return [(self.paths.slim, self.done.apk)]
+        apks = {self.source.base_path: self.done.apk, **self.done.companions}
+        if self.source.kind is InputKind.FOLDER:
+            return [(self.paths.slim / name, apks[name]) for name in sorted(apks)]
+        return [(self.paths.slim, self.source.replaced(apks))]
+
+    def certificate(
+        self, command: str, key: SigningKey, judged: Sequence[JudgeResult]
+    ) -> list[tuple[Path, bytes]]:
+        """Return the certificate, as data and as a page, with its places."""
+        from lawow.refactor.certificate import Certified, certificate_bytes, certificate_record
+        from lawow.refactor.certificate_page import certificate_page
+
+        outputs = {path.name: data for path, data in self.slim_files()}
+        certified = Certified(
+            command=command,
+            kind=self.source.kind.value,
+            input_name=self.paths.source_name,
+            input_files=self._input_files(),
+            output_files={**outputs, self.paths.bundle.name: self.done.bundle},
+            reproducible=key.is_deterministic and "--debug-key" not in command.split(),
+        )
+        record = certificate_record(certified, self.done, judged)
+        return [(self.paths.record, certificate_bytes(record)), (self.paths.page, certificate_page(record))]
+
+    def judged(self) -> list[JudgeResult]:
+        """Return what Android's tools on the PATH say of the slim APK. Raises `LawowError` if one says no."""
+        from lawow.refactor.judges import judge_apk
+
+        with tempfile.TemporaryDirectory(prefix="lawow-") as folder:
+            apk = Path(folder) / "slim.apk"
+            apk.write_bytes(self.done.apk)
+            results = list(judge_apk(apk))
+        for item in results:
+            if not item.accepted:
+                raise LawowError(f"{item.name} refuses the slim APK, so nothing was written: {item.words}")
+        return results
+
+    def write(self, certificate: Sequence[tuple[Path, bytes]]) -> None:
+        """Put all results into place, or none, and no new folder either. Raises `OSError`."""
+        apks = self.slim_files()
+        with made_folders(self.paths.bundle.parent, *sorted({path.parent for path, _ in apks})):
+            replace_all([*apks, (self.paths.bundle, self.done.bundle), *certificate])
+
+    def _input_files(self) -> dict[str, bytes]:
+        from lawow.refactor.inputs import InputKind
+
+        if self.source.kind is InputKind.APK:
+            return {self.paths.source_name: self.source.base}
+        whole = {self.paths.source_name: self.source.data} if self.source.data else {}
+        members = {item.path: item.data for item in self.source.companions}
+        return {**whole, self.source.base_path: self.source.base, **members}
+
+
+def command_line(context: click.Context) -> str:
+    """Return the command that repeats this run: options that differ from their defaults, without folders."""
+    words = ["lawow", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.name in _NOT_RESULTS or value is None or value == parameter.get_default(context):
+            continue
+        if isinstance(parameter, click.Option):
+            words += _option_words(parameter, value)
+        else:
+            words.append(_plain(value))
+    return shlex.join(words)
+
+
+def _option_words(option: click.Option, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [option.opts[0] if value else option.secondary_opts[0]]
+    values = value if isinstance(value, tuple | list) else (value,)
+    return [word for item in values for word in (option.opts[0], _plain(item))]
+
+
+def _plain(value: object) -> str:
+    """Return a value without the folders of a path, also behind the = of CLASS=FILE."""
+    if isinstance(value, Path):
+        return value.name or str(value)
+    head, separator, file = str(value).rpartition("=")
+    return f"{head}={Path(file).name}" if separator and "://" not in file else str(value)
