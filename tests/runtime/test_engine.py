@@ -548,13 +548,13 @@ MEMORY_BOMB = """
 """
 
 BOMB_SCRIPT = """
-import resource, sys
+import re, sys
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 module = WasmtimeEngine(EDGE_PROFILE).compile(sys.stdin.buffer.read())
 with module.instantiate(memory_bytes=64 << 20) as instance:
     print(instance.call("f", deadline_seconds=30)[0])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 """
 
 
@@ -565,13 +565,3 @@ def test_a_memory_bomb_stays_within_its_limit() -> None:
     pages, resident_kib = map(int, done.stdout.split())
     assert pages == 1024
     assert resident_kib < (64 + 40) << 10
-
-
-def test_a_call_takes_a_few_microseconds(echo: Instance) -> None:
-    best = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        for _ in range(500):
-            echo.call("i32", (7,))
-        best = min(best, (time.perf_counter() - started) / 500)
-    assert best < 30e-6

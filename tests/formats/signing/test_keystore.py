@@ -208,9 +208,17 @@ def test_a_wrong_password_is_told_from_a_damaged_file(keystores: Keystores) -> N
     refused("needs a password", data, None, alias="rsa")
     refused("is damaged", data[:-1], alias="rsa")
     refused("is damaged", data[:1000], alias="rsa")
-    changed = bytearray(data)
-    changed[len(data) // 3] ^= 1
-    refused("does not fit its checksum: the file was changed", bytes(changed), alias="rsa")
+
+
+def test_a_changed_byte_of_a_keystore_is_always_found(keystores: Keystores) -> None:
+    data, sentences = keystores.read("all.p12"), set()
+    for offset in range(len(data) // 6, len(data) - 200, 151):
+        changed = bytearray(data)
+        changed[offset] ^= 1
+        with pytest.raises(KeystoreError) as caught:
+            load_keystore(bytes(changed), password=PASSWORD, alias="rsa", name="app.p12")
+        sentences.add(str(caught.value))
+    assert any("does not fit its checksum: the file was changed" in sentence for sentence in sentences)
 
 
 def test_a_java_keystore_is_answered_with_the_way_to_convert_it(keystores: Keystores) -> None:
