@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from lawow.errors import FormatError
 from lawow.formats.bytes import align_up
 from lawow.formats.dex.header import Section, seal
-from lawow.formats.dex.leb128 import put_uleb128
+from lawow.formats.dex.leb128 import replace_uleb128
 from lawow.formats.dex.reach import Reach, require_inside
 from lawow.formats.dex.spec import ALIGNMENT, ID_BYTES, ID_SECTIONS, ItemType, item_name
 from lawow.formats.dex.walk import END_OF
@@ -203,16 +203,16 @@ class _Shift:
             row_offset += ID_BYTES[ItemType.CLASS_DEF_ITEM]
 
     def _move_code(self) -> None:
-        out = self.out
-        move_class_data = self._mover(ItemType.CLASS_DATA_ITEM)
+        out, members = self.out, self.reach.members
+        move_place = self._mover(ItemType.CLASS_DATA_ITEM)
         move_code = self._mover(ItemType.CODE_ITEM)
-        for offset, places in self.reach.code_offsets.items():
-            distance = move_class_data(offset) - offset
-            for start, end, value in places:
-                put_uleb128(out, start + distance, end - start, move_code(value))
+        for place, code_off in zip(members.code_places, members.code_offs, strict=True):
+            if code_off:
+                replace_uleb128(out, move_place(place), move_code(code_off))
         move_debug = self._mover(ItemType.DEBUG_INFO_ITEM)
+        put = _U32.pack_into
         for code_off, debug_info_off in self.reach.debug_info_of.items():
-            _U32.pack_into(out, move_code(code_off) + 8, move_debug(debug_info_off))
+            put(out, move_code(code_off) + 8, move_debug(debug_info_off))
 
     def _move_annotations(self) -> None:
         move_set = self._mover(ItemType.ANNOTATION_SET_ITEM)

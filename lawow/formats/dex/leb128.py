@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lawow.errors import FormatError
 
-__all__ = ["put_uleb128", "read_sleb128", "read_uleb128"]
+__all__ = ["read_sleb128", "read_uleb128", "replace_uleb128"]
 
 _MAX_SHIFT = 28
 
@@ -17,13 +17,16 @@ def read_uleb128(data: bytes, offset: int) -> tuple[int, int]:
     position = offset
     result = shift = 0
     try:
-        # Nine of ten numbers take one byte or two.
+        # Nearly all numbers take one byte, two or three.
         first = data[offset]
         if first < 0x80:
             return first, offset + 1
         second = data[offset + 1]
         if second < 0x80:
             return first & 0x7F | second << 7, offset + 2
+        third = data[offset + 2]
+        if third < 0x80:
+            return first & 0x7F | (second & 0x7F) << 7 | third << 14, offset + 3
         while True:
             byte = data[position]
             position += 1
@@ -63,15 +66,18 @@ def read_sleb128(data: bytes, offset: int) -> tuple[int, int]:
     return result, position
 
 
-def put_uleb128(out: bytearray, offset: int, length_bytes: int, value: int) -> None:
-    """Overwrite the `length_bytes` bytes at `offset` with `value`, padded with continuation bytes.
+def replace_uleb128(out: bytearray, offset: int, value: int) -> None:
+    """Overwrite the number at `offset` with a smaller one, padded with continuation bytes to the old length.
 
     Offsets and indexes only shrink when a file is cut, so the old length always holds the new value, and no
     size changes. Android decodes padded numbers (its decoder reads up to 5 bytes whatever their value).
+    Raises `ValueError` if the value does not fit.
     """
-    for position in range(offset, offset + length_bytes - 1):
+    position = offset
+    while out[position] >= 0x80:
         out[position] = value & 0x7F | 0x80
         value >>= 7
+        position += 1
     if value > 0x7F:
-        raise ValueError(f"value does not fit into the {length_bytes} bytes of LEB128 at {offset:#x}")
-    out[offset + length_bytes - 1] = value
+        raise ValueError(f"value does not fit into the LEB128 number at {offset:#x}")
+    out[position] = value

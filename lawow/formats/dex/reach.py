@@ -6,40 +6,30 @@ collected here for the classes that stay is rewritten. One pass, dominated by th
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lawow.errors import FormatError
+from lawow.formats.dex.bulk import u32_view
 from lawow.formats.dex.items import AnnotationsDirectory, read_annotations_directory, read_offset_list
-from lawow.formats.dex.leb128 import read_uleb128
+from lawow.formats.dex.members import Members, read_members
 from lawow.formats.dex.spec import ALIGNMENT, ItemType, item_name
 
 if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
 
-__all__ = ["CodeOffset", "Reach", "disjoint", "find_reach", "require_inside"]
+__all__ = ["Reach", "disjoint", "find_reach", "require_inside"]
 
-_U32 = struct.Struct("<I")
 _CODE_HEAD_BYTES = 16
 _DEBUG_INFO_OFF = 8  # in a code_item
-
-
-class CodeOffset(NamedTuple):
-    """Where a class_data_item names a code_item: the bytes from `start` to `end` hold `value`."""
-
-    start: int
-    end: int
-    value: int
 
 
 @dataclass(slots=True)
 class Reach:
     """Offsets of all reached items, by section, and what they point to."""
 
-    code_offsets: dict[int, list[CodeOffset]] = field(default_factory=dict)  # by class_data_item
-    class_data_end: dict[int, int] = field(default_factory=dict)
+    members: Members
     debug_info_of: dict[int, int] = field(default_factory=dict)  # by code_item
     directories: dict[int, AnnotationsDirectory] = field(default_factory=dict)
     ref_lists: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -53,7 +43,7 @@ class Reach:
 
 def find_reach(dex: Dex, class_indexes: Iterable[int]) -> Reach:
     """Collect what the classes at these places in class_defs reach."""
-    reach = Reach()
+    reach = Reach(Members(dex))
     definitions = [dex.class_defs[index] for index in class_indexes]
     for item, name in _CLASS_DEF_OFFSETS:
         reach.of(item).update(getattr(definition, name) for definition in definitions)
@@ -100,55 +90,21 @@ def disjoint(dex: Dex, item: ItemType, offsets: Collection[int], walk: Callable[
 
 
 def _reach_code(dex: Dex, reach: Reach) -> None:
-    def walk(offset: int) -> int:
-        places, end = _class_data_code(dex.data, offset)
-        reach.code_offsets[offset] = places
-        reach.class_data_end[offset] = end
-        codes.update([place.value for place in places])
-        return end
-
+    reach.members = members = read_members(dex, reach.of(ItemType.CLASS_DATA_ITEM))
     codes = reach.of(ItemType.CODE_ITEM)
-    disjoint(dex, ItemType.CLASS_DATA_ITEM, reach.of(ItemType.CLASS_DATA_ITEM), walk)
+    codes.update(members.code_offs)
+    codes.discard(0)
     require_inside(dex, ItemType.CODE_ITEM, codes)
     if codes and max(codes) + _CODE_HEAD_BYTES > dex.sections[ItemType.CODE_ITEM].end:
         raise FormatError("is cut off", structure="code_item", offset=max(codes))
-    for offset in codes:
-        debug_info_off: int = _U32.unpack_from(dex.data, offset + _DEBUG_INFO_OFF)[0]
-        if debug_info_off:
-            reach.debug_info_of[offset] = debug_info_off
+    numbers = u32_view(dex.data)
+    reach.debug_info_of = {
+        offset: debug_info_off
+        for offset in codes
+        if (debug_info_off := numbers[(offset + _DEBUG_INFO_OFF) >> 2])
+    }
     reach.of(ItemType.DEBUG_INFO_ITEM).update(reach.debug_info_of.values())
     require_inside(dex, ItemType.DEBUG_INFO_ITEM, reach.of(ItemType.DEBUG_INFO_ITEM))
-
-
-def _class_data_code(data: bytes, offset: int) -> tuple[list[CodeOffset], int]:
-    """Find the code offsets of a class_data_item. This runs for each method: numbers are skipped inline."""
-    sizes = []
-    position = offset
-    for _ in range(4):
-        size, position = read_uleb128(data, position)
-        sizes.append(size)
-    if sum(sizes) > len(data):
-        raise FormatError("too many members", structure="class_data_item", offset=offset, found=sizes)
-    places = []
-    try:
-        for _ in range(2 * (sizes[0] + sizes[1])):
-            while data[position] >= 0x80:
-                position += 1
-            position += 1
-        for _ in range(sizes[2] + sizes[3]):
-            while data[position] >= 0x80:
-                position += 1
-            position += 1
-            while data[position] >= 0x80:
-                position += 1
-            position += 1
-            value, end = read_uleb128(data, position)
-            if value:
-                places.append(CodeOffset(position, end, value))
-            position = end
-    except IndexError:
-        raise FormatError("ends behind the file", structure="class_data_item", offset=offset) from None
-    return places, position
 
 
 def _reach_annotations(dex: Dex, reach: Reach) -> None:

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from lawow.errors import FormatError, UsageError
+from lawow.formats.dex.bulk import Numbers
 from lawow.formats.dex.code import IndexPlaces, find_indexes
 from lawow.formats.dex.header import Header, Section, read_header, read_map_list
 from lawow.formats.dex.leb128 import read_uleb128
@@ -180,6 +181,12 @@ class Dex:
             self.claim(item, end - offset)
             self._decoded[key] = value
         return self._decoded[key]  # type: ignore[return-value]
+
+    @cached_property
+    def class_data_numbers(self) -> Numbers:
+        """All numbers of the class_data section."""
+        section = self.sections.get(ItemType.CLASS_DATA_ITEM)
+        return Numbers(self.data, section.offset, section.end) if section else Numbers(b"", 0, 0)
 
     # Lookups by index
 

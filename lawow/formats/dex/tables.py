@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from lawow.formats.dex.bulk import u16_view, u32_view
 from lawow.formats.dex.spec import ID_BYTES, ItemType
 
 if TYPE_CHECKING:
@@ -16,9 +17,12 @@ __all__ = [
     "MethodHandle",
     "MethodId",
     "ProtoId",
+    "field_columns",
     "field_rows",
     "handle_rows",
+    "method_columns",
     "method_rows",
+    "proto_columns",
     "proto_rows",
 ]
 
@@ -89,3 +93,30 @@ def method_rows(dex: Dex) -> list[MethodId]:
 def handle_rows(dex: Dex) -> list[MethodHandle]:
     """Return method_handles."""
     return list(map(MethodHandle._make, _rows(dex, ItemType.METHOD_HANDLE_ITEM, "<HHHH")))
+
+
+def proto_columns(dex: Dex) -> tuple[list[int], list[int], list[int]]:
+    """Return the columns of proto_ids: shorty_idx, return_type_idx, parameters_off."""
+    words = list(u32_view(dex.data, *_extent(dex, ItemType.PROTO_ID_ITEM)))
+    return words[0::3], words[1::3], words[2::3]
+
+
+def field_columns(dex: Dex) -> tuple[list[int], list[int], list[int]]:
+    """Return the columns of field_ids: class_idx, type_idx, name_idx."""
+    return _member_columns(dex, ItemType.FIELD_ID_ITEM)
+
+
+def method_columns(dex: Dex) -> tuple[list[int], list[int], list[int]]:
+    """Return the columns of method_ids: class_idx, proto_idx, name_idx."""
+    return _member_columns(dex, ItemType.METHOD_ID_ITEM)
+
+
+def _member_columns(dex: Dex, item: ItemType) -> tuple[list[int], list[int], list[int]]:
+    start, end = _extent(dex, item)
+    halves, words = u16_view(dex.data, start, end), u32_view(dex.data, start, end)
+    return list(halves[0::4]), list(halves[1::4]), list(words[1::2])
+
+
+def _extent(dex: Dex, item: ItemType) -> tuple[int, int]:
+    section = dex.sections.get(item)
+    return (section.offset, section.offset + ID_BYTES[item] * section.size) if section else (0, 0)

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from lawow.errors import FormatError
 from lawow.formats.bytes import align_up
+from lawow.formats.dex.bulk import u16_view
 from lawow.formats.dex.code import IndexPlaces, find_indexes
 from lawow.formats.dex.items import (
     EncodedMember,
@@ -23,7 +24,6 @@ from lawow.formats.dex.items import (
     read_tries,
 )
 from lawow.formats.dex.leb128 import read_uleb128
-from lawow.formats.dex.mark import code_units_of_file
 from lawow.formats.dex.mutf8 import utf16_sort_key
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import CodeItem, Dex
@@ -88,7 +88,7 @@ class _Scanner:
     def __init__(self, dex: Dex) -> None:
         self.dex = dex
         self.items = Items()
-        self.units = code_units_of_file(dex.data)
+        self.units = u16_view(dex.data)
         self.annotation_types: dict[int, int] = {}
         self.walkers: dict[ItemType, Callable[[int], int]] = {
             ItemType.TYPE_LIST: self._type_list,

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lawow.errors import UsageError
+from lawow.formats.dex.gc import orphan_cuts, renumber
 from lawow.formats.dex.layout import Cuts, item_cuts, proto_type_lists, row_cuts, shift
-from lawow.formats.dex.reach import find_reach
+from lawow.formats.dex.mark import mark_ids
+from lawow.formats.dex.reach import Reach, find_reach
 from lawow.formats.dex.spec import ItemType
 
 if TYPE_CHECKING:
@@ -32,10 +34,11 @@ _OWNED = (
 )
 
 
-def drop_classes(dex: Dex, descriptors: Iterable[str]) -> bytes:
+def drop_classes(dex: Dex, descriptors: Iterable[str], *, keep_orphan_ids: bool = True) -> bytes:
     """Return the dex file without these classes (all definitions of each, should a faulty file have several).
 
-    Raises `UsageError` for a class that the file doesn't define, `FormatError` if the file's items overlap.
+    Without `keep_orphan_ids` the ids that nobody uses any more go in the same pass. Raises `UsageError` for a
+    class that the file doesn't define, `FormatError` if the file's items overlap.
     """
     dropped: set[int] = set()
     for descriptor in descriptors:
@@ -43,12 +46,25 @@ def drop_classes(dex: Dex, descriptors: Iterable[str]) -> bytes:
         if not indexes:
             raise UsageError(f"the dex file defines no class {descriptor}")
         dropped.update(indexes)
-    live = find_reach(dex, (index for index in range(len(dex.class_defs)) if index not in dropped))
+    kept = [index for index in range(len(dex.class_defs)) if index not in dropped]
+    live = find_reach(dex, kept)
+    orphans: Cuts = {}
+    source: bytes | bytearray = dex.data
+    if not keep_orphan_ids:
+        marks = mark_ids(dex, live, kept)
+        orphans = orphan_cuts(marks)
+        source = renumber(marks) if orphans else source
     dead = find_reach(dex, dropped)
-    live.of(ItemType.TYPE_LIST).update(proto_type_lists(dex))
+    # Lists of parameters belong to protos, of which some may go.
+    (dead if orphans else live).of(ItemType.TYPE_LIST).update(proto_type_lists(dex))
+    return shift(dex, live, {**orphans, **_class_cuts(dex, live, dead, dropped)}, source)
+
+
+def _class_cuts(dex: Dex, live: Reach, dead: Reach, dropped: Iterable[int]) -> Cuts:
+    """Return the ranges that are dead and not live."""
     live.of(ItemType.ENCODED_ARRAY_ITEM).update(dex.call_site_offsets)
     cuts: Cuts = {item: item_cuts(dex, item, dead.of(item), live.of(item)) for item in _OWNED}
     data_item = ItemType.CLASS_DATA_ITEM
-    cuts[data_item] = item_cuts(dex, data_item, dead.of(data_item), live.of(data_item), dead.class_data_end)
+    cuts[data_item] = item_cuts(dex, data_item, dead.of(data_item), live.of(data_item), dead.members.ends)
     cuts[ItemType.CLASS_DEF_ITEM] = row_cuts(dex, ItemType.CLASS_DEF_ITEM, dropped)
-    return shift(dex, live, cuts)
+    return cuts

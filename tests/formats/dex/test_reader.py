@@ -8,7 +8,7 @@ import pytest
 
 from lawow.errors import FormatError, UsageError
 from lawow.formats.dex import EncodedValue, FieldRef, MethodRef, ValueType, read_dex
-from lawow.formats.dex.leb128 import put_uleb128, read_sleb128, read_uleb128
+from lawow.formats.dex.leb128 import read_sleb128, read_uleb128, replace_uleb128
 from lawow.formats.dex.symbols import float_bits, parse_method_descriptor
 from tests.formats.dex.builders import reseal
 
@@ -114,8 +114,8 @@ def test_leb128_is_read_as_the_format_defines_it() -> None:
     assert read_uleb128(b"\xff\xff\xff\xff\x0f", 0) == (0xFFFFFFFF, 5)
     assert read_sleb128(b"\x80\x7f", 0) == (-128, 2)
     assert read_sleb128(b"\x7f", 0) == (-1, 1)
-    out = bytearray(b"\xaa" * 4)
-    put_uleb128(out, 1, 2, 5)
+    out = bytearray(b"\xaa\x80\x01\xaa")
+    replace_uleb128(out, 1, 5)
     assert out == b"\xaa\x85\x00\xaa"
     for overlong in (b"\x80\x80\x80\x80\x80\x00", b"\xff\xff\xff\xff\x1f", b"\x80", b""):
         with pytest.raises(FormatError):
