@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
 from lawow.formats.interface import signature_letters, wit_of
+from lawow.formats.signature import parse_typed_signature
 from lawow.formats.wasm import inspect_module
 from lawow.formats.zip import ZipArchive, make_entry, read_zip, write_zip
 from lawow.limits import ARCHIVE, MODULE
@@ -251,7 +252,7 @@ def _require_bound(modules: Iterable[BundledModule], methods: Iterable[BoundMeth
             )
         export = module.export(bound.export)
         found = export.signature if export else "no such function"
-        if found != bound.signature:
+        if found != signature_letters(parse_typed_signature(bound.signature).flat):
             message = f"{label}: export {bound.export} of {bound.module} has another signature"
             raise FormatError(message, found=found, allowed=bound.signature, file=MANIFEST)
 

@@ -4,8 +4,10 @@ By convention `FibonacciWasm` belongs to `assets/**/fibonacci.wasm`; the user ma
 belongs to the export of the same name (or the one that its annotation `dev.lawow.Offload` names), if its
 types are the export's: int, boolean, byte, short and char are i32 (as in the C and Rust that the module
 was made from: arguments are widened as Java does, results cut to their type, and boolean is "not 0"),
-long is i64, float is f32, double is f64, ``Object[]`` takes several results. A name that fits with types
-that do not is refused, because half of such a class would silently stay on the device.
+long is i64, float is f32, double is f64, boxed types are what they box, ``Object[]`` takes several results.
+A String and an array of primitives are an address and a length (`lawow.formats.signature`): contents of
+an array come back after the call. A name that fits with types that do not is refused, because half of such
+a class would silently stay on the device.
 """
 
 from __future__ import annotations
@@ -18,9 +20,13 @@ from lawow.errors import FormatError, Refused, UsageError
 from lawow.formats.bundle import BoundMethod, BundledExport, BundledModule, bundled_module
 from lawow.formats.dex.symbols import Annotation, Proto
 from lawow.formats.dex.views import ClassView, MethodView
+from lawow.formats.interface import parse_signature, signature_letters
+from lawow.formats.signature import parse_typed_signature
+from lawow.formats.wasm import inspect_module
 from lawow.formats.zip import ZipArchive, ZipEntry
 from lawow.limits import MODULE
 from lawow.refactor.classify import java_name, matches_name, module_file_of
+from lawow.refactor.instances import require_own_state
 from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.rules import OFFLOAD
 
@@ -31,12 +37,26 @@ __all__ = [
     "bind_methods",
     "expected_module",
     "find_module",
-    "fits",
+    "signature_of",
 ]
 
-CORE_LETTERS = {"Z": "i", "B": "i", "S": "i", "C": "i", "I": "i", "J": "I", "F": "f", "D": "F"}
-CORE_NAMES = {"i": "i32", "I": "i64", "f": "f32", "F": "f64"}
+SCALARS = {"Z": "i", "B": "i", "S": "i", "C": "i", "I": "i", "J": "I", "F": "f", "D": "F"}
+ELEMENTS = {"Z": "z", "B": "b", "C": "c", "S": "s", "I": "i", "J": "I", "F": "f", "D": "F"}
+BOXED = {
+    "Ljava/lang/Boolean;": "i",
+    "Ljava/lang/Byte;": "i",
+    "Ljava/lang/Short;": "i",
+    "Ljava/lang/Character;": "i",
+    "Ljava/lang/Integer;": "i",
+    "Ljava/lang/Long;": "I",
+    "Ljava/lang/Float;": "f",
+    "Ljava/lang/Double;": "F",
+}
+RESULTS = {**SCALARS, **BOXED, **{f"[{kind}": f"[{letter}" for kind, letter in ELEMENTS.items()}}
+RESULTS |= {"Ljava/lang/String;": "S", "V": ""}
+PARAMETERS = {kind: f"&{text}" if kind[0] == "[" else text for kind, text in RESULTS.items() if kind != "V"}
 MULTI_VALUE = "[Ljava/lang/Object;"
+ALLOCATOR, ALLOCATOR_TYPE = "cabi_realloc", "iiii>i"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +76,26 @@ class ModuleBinding:
     entries: tuple[str, ...]
 
 
-def fits(proto: Proto, signature: str) -> bool:
-    """Tell whether a method's types are those of an export's signature (``iI>F``)."""
-    parameters, _, results = signature.partition(">")
-    if "".join(CORE_LETTERS.get(kind, "?") for kind in proto.parameters) != parameters:
-        return False
-    if proto.return_type == MULTI_VALUE:
-        return len(results) > 1
-    return results == ("" if proto.return_type == "V" else CORE_LETTERS.get(proto.return_type, "?"))
+def signature_of(proto: Proto, core: str) -> str | None:
+    """Return a method's types (``&[iS>i``) if they are those of an export of type `core`, or else None."""
+    text = _signature(proto, core)
+    return text if text is not None and _flat(text) == core else None
+
+
+def _signature(proto: Proto, core: str) -> str | None:
+    """Return a method's types as a signature; None if it has types that no export has."""
+    results = RESULTS.get(proto.return_type)
+    if proto.return_type == MULTI_VALUE and len(core.partition(">")[2]) > 1:
+        results = core.partition(">")[2]
+    parameters = [PARAMETERS.get(kind) for kind in proto.parameters]
+    if results is None or None in parameters:
+        return None
+    return f"{''.join(map(str, parameters))}>{results}"
+
+
+def _flat(signature: str) -> str:
+    """Return the type of the export behind a signature."""
+    return signature_letters(parse_typed_signature(signature).flat)
 
 
 def find_module(
@@ -111,23 +143,55 @@ def bind_methods(view: ClassView, module: BundledModule, names: Names = PLAIN_NA
         named = [method for method in view.methods if _export_of(method, names) == export.name]
         if not named:
             continue
-        fitting = [method for method in named if fits(method.proto, export.signature)]
+        fitting = [
+            (method, signature)
+            for method in named
+            if (signature := signature_of(method.proto, export.signature)) is not None
+        ]
         if len(fitting) != 1:
-            raise Refused(_misfit(view, module, export, fitting or named, fitting=bool(fitting)))
-        _require_movable(view, fitting[0], module)
-        bound.append(
-            BoundMethod(
-                class_name=java_name(view.descriptor),
-                method=fitting[0].name,
-                descriptor=fitting[0].descriptor,
-                module=module.file,
-                export=export.name,
-                signature=export.signature,
-            )
-        )
+            methods = [method for method, _ in fitting] or named
+            raise Refused(_misfit(view, module, export, methods, fitting=bool(fitting)))
+        bound.append(_bind(view, *fitting[0], module, export))
     if not bound:
         raise Refused(_nothing_fits(view, module, names))
+    require_own_state(view, bound, module.file)
     return bound
+
+
+def _bind(
+    view: ClassView, method: MethodView, signature: str, module: BundledModule, export: BundledExport
+) -> BoundMethod:
+    """Return the binding. Raises `Refused` when an export cannot be this method."""
+    label = f"{java_name(view.descriptor)}.{method.name}{method.descriptor}"
+    if method.is_abstract:
+        raise Refused(f"{label} is abstract; a method that {module.file} implements needs a body, or native")
+    if signature != export.signature and (missing := _missing_for_memory(module, signature)):
+        raise Refused(
+            f"{label} has a String or an array, so the export {export.wit} of {module.file} takes an address"
+            f" and a length, and the module has to export {missing}; build it with them"
+        )
+    return BoundMethod(
+        class_name=java_name(view.descriptor),
+        method=method.name,
+        descriptor=method.descriptor,
+        module=module.file,
+        export=export.name,
+        signature=signature,
+    )
+
+
+def _missing_for_memory(module: BundledModule, signature: str) -> str:
+    """Return what a module lacks for strings and lists; empty if it has everything."""
+    has_memory = any(
+        item.name == "memory" and item.kind == "memory" for item in inspect_module(module.data).exports
+    )
+    if not has_memory:
+        return "memory"
+    takes_any = any(letter in signature.partition(">")[0] for letter in "S[")
+    allocator = module.export(ALLOCATOR)
+    if takes_any and (allocator is None or allocator.signature != ALLOCATOR_TYPE):
+        return f"{ALLOCATOR}: func(p0: s32, p1: s32, p2: s32, p3: s32) -> s32"
+    return ""
 
 
 def _export_of(method: MethodView, names: Names) -> str:
@@ -193,23 +257,6 @@ def _copies(module: BundledModule, archive: ZipArchive) -> Iterable[str]:
             yield entry.path
 
 
-def _require_movable(view: ClassView, method: MethodView, module: BundledModule) -> None:
-    """Refuse methods whose meaning an export cannot have."""
-    label = f"{java_name(view.descriptor)}.{method.name}{method.descriptor}"
-    if method.is_abstract:
-        raise Refused(f"{label} is abstract; a method that {module.file} implements needs a body, or native")
-    if method.is_static:
-        return
-    stateful = [field.name for field in view.fields if not field.is_static]
-    if stateful or view.superclass != "Ljava/lang/Object;":
-        superclass = java_name(view.superclass or "")
-        state = f"the field {stateful[0]}" if stateful else f"the superclass {superclass}"
-        raise Refused(
-            f"{label} is an instance method and its class has {state}, which {module.file} cannot see;"
-            " make the method static, or exclude the class from --rule"
-        )
-
-
 def _misfit(
     view: ClassView,
     module: BundledModule,
@@ -224,12 +271,19 @@ def _misfit(
         return f"{label}: {found} both fit the export {export.wit} of {module.file}; rename one of them"
     return (
         f"{label}: the types of {found} are not those of the export {export.wit} of {module.file};"
-        f" it takes ({_core(export.signature, 0)}) and returns ({_core(export.signature, 2)})"
+        f" it is {parse_signature(export.signature)}, and {' and '.join(_as_wasm(item) for item in methods)}"
     )
 
 
-def _core(signature: str, part: int) -> str:
-    return ", ".join(CORE_NAMES[letter] for letter in signature.partition(">")[part])
+def _as_wasm(method: MethodView) -> str:
+    """Return what a method's types would be in WebAssembly, or which type has none."""
+    for kind in (*method.proto.parameters, method.proto.return_type):
+        if kind == MULTI_VALUE:
+            return f"{method.name}{method.descriptor} has several results"
+        if kind not in RESULTS:
+            return f"{kind} of {method.name}{method.descriptor} has no counterpart"
+    signature = _signature(method.proto, "")
+    return f"{method.name}{method.descriptor} is {parse_signature(_flat(signature or '>'))}"
 
 
 def _nothing_fits(view: ClassView, module: BundledModule, names: Names) -> str:

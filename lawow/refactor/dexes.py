@@ -4,7 +4,6 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,15 +11,12 @@ from lawow.errors import FormatError, Refused
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.reader import Dex, read_dex
-from lawow.formats.dex.source import MethodSource
 from lawow.formats.dex.symbols import References
-from lawow.formats.dex.transplant import transplant_class
-from lawow.formats.dex.views import MethodView
 from lawow.formats.dex.writer import drop_classes
 from lawow.refactor.app import AppDex, AppPackage
 from lawow.refactor.classify import is_library
-from lawow.refactor.plan import ClassMove, SplitPlan
-from lawow.refactor.proxy import proxy_method
+from lawow.refactor.plan import SplitPlan
+from lawow.refactor.replacement import replaced_class
 
 __all__ = ["DexSplit", "Remainder", "split_dexes"]
 
@@ -53,8 +49,8 @@ class DexSplit:
     moved_references: tuple[tuple[str, References], ...]
 
 
-def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool) -> DexSplit:
-    """Carry out the plan on the app's dex files.
+def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elastic: bool = False) -> DexSplit:
+    """Carry out the plan on the app's dex files; elastic proxies keep their originals.
 
     Every definition of a moved class is dropped, the first one moves. The app's own copy of the stub
     library is dropped too, so that there is one, of this version. Raises `Refused` for code that cannot
@@ -77,7 +73,7 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool) -> DexSp
             Remainder(f"{companion.name}: {item.name}", item.content, has_orphan_ids=False)
             for item in companion.dexes
         ]
-    added = _new_dex(plan, stub)
+    added = _new_dex(plan, stub, is_elastic=is_elastic)
     new = read_dex(added)
     references = tuple(
         (move.classified.name, new.references_of(new.class_def(move.descriptor))) for move in plan.moves
@@ -88,13 +84,12 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool) -> DexSp
 def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: bool) -> bytes:
     """Return the dex file without the classes `gone`."""
     try:
-        dropped = drop_classes(item.dex, gone)
-        return dropped if keep_orphan_ids else collect_garbage(dropped)
+        return drop_classes(item.dex, gone, keep_orphan_ids=keep_orphan_ids)
     except FormatError as error:
         raise error.within(item.name).within(app.name) from None
 
 
-def _new_dex(plan: SplitPlan, stub: bytes) -> bytes:
+def _new_dex(plan: SplitPlan, stub: bytes, *, is_elastic: bool) -> bytes:
     """Build the dex file of the proxies and the stub library."""
     holders = {item.name: item for item in plan.app.dexes}
     used = {move.classified.dex_files[0] for move in plan.moves}
@@ -103,21 +98,10 @@ def _new_dex(plan: SplitPlan, stub: bytes) -> bytes:
     for move in plan.moves:
         holder = holders[move.classified.dex_files[0]]
         try:
-            builder.add(transplant_class(holder.dex, move.descriptor, _replacement(move)))
+            builder.add(replaced_class(holder.dex, move, is_elastic=is_elastic))
         except FormatError as error:
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:
             raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
     builder.add_all(stub_dex)
     return builder.build()
-
-
-def _replacement(move: ClassMove) -> Callable[[MethodView], MethodSource | None]:
-    """Return the function that gives a method's proxy, or None for a method that is kept as it is."""
-    bound = {(item.method, item.descriptor): item for item in move.methods}
-
-    def replace(method: MethodView) -> MethodSource | None:
-        binding = bound.get((method.name, method.descriptor))
-        return None if binding is None else proxy_method(method, binding, move.binding.module)
-
-    return replace

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from lawow.errors import UsageError
 
-__all__ = ["DEFAULT_EDGE", "PATH", "EdgeProperties"]
+__all__ = ["DEFAULT_EDGE", "PATH", "EdgeProperties", "with_mode"]
 
 PATH = "assets/lawow/edge.properties"
 DEFAULT_EDGE = "https://127.0.0.1:8443"
@@ -25,13 +25,15 @@ MAX_TIMEOUT_SECONDS = 24 * 60 * 60
 @dataclass(frozen=True, slots=True)
 class EdgeProperties:
     """Address of the edge; hex SHA-256 of its only trusted certificate; bearer token; longest time for a
-    call.
+    call; where elastic methods run, and the hex SHA-256 of modules whose calls may run twice.
     """
 
     edge: str
     certificate_sha256: str | None = None
     token: str | None = None
     timeout_seconds: int | None = None
+    mode: str | None = None
+    pure: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_edge(self.edge)
@@ -61,11 +63,18 @@ class EdgeProperties:
         values = {
             "certificate.sha256": self.pin,
             "edge": self.edge.rstrip("/"),
+            "mode": self.mode,
+            "pure": " ".join(self.pure) or None,
             "timeout.seconds": None if self.timeout_seconds is None else str(self.timeout_seconds),
             "token": self.token,
         }
         lines = [f"{key}={_escape(value)}\n" for key, value in values.items() if value is not None]
         return "".join(lines).encode()
+
+
+def with_mode(content: bytes, mode: str, pure: tuple[str, ...]) -> bytes:
+    """Return an app's own file with the two keys; of a key that stands twice, Java takes the last."""
+    return content + f"\nmode={mode}\npure={' '.join(pure)}\n".encode()
 
 
 def _require_edge(text: str) -> None:

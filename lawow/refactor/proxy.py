@@ -2,11 +2,18 @@
 
 ::
 
-    return unbox(dev.lawow.Lawow.remote("fibonacci.wasm@<sha256>", "fib", "i>i", new Object[] { box(p0) }));
+    return unbox(Lawow.remote("fibonacci.wasm@<sha256>", "fib", "i>i", new Object[] { box(p0) }));
 
-Arguments are boxed as Integer, Long, Float or Double, whatever the size of the Java type: that is what
-the seam (`dev.lawow.Target`) takes. Boxing uses `invoke-static/range`, so that a method may have as many
-parameters as Java allows (255 words). `this` of an instance method is not sent.
+A proxy for an object with state names the object, whose instance on the edge it calls::
+
+    return unbox(Lawow.remoteInstance(this, "counter.wasm@<sha256>", "add", "i>i", new Object[] { box(p0) }));
+
+An elastic proxy keeps the original under another name, and runs it when the stub library says so::
+
+    Object result = Lawow.elastic("fibonacci.wasm@<sha256>", "fib", "i>i", new Object[] { box(p0) });
+    return result == Lawow.LOCAL ? fib$local(p0) : unbox(result);
+
+A method may have as many parameters as Java allows (255 words).
 """
 
 from __future__ import annotations
@@ -21,53 +28,60 @@ from lawow.formats.dex.spec import (
     ACC_NATIVE,
     ACC_SYNCHRONIZED,
 )
-from lawow.formats.dex.symbols import MethodRef, Proto, argument_words
+from lawow.formats.dex.symbols import FieldRef, MethodRef, Proto, argument_words
 from lawow.formats.dex.views import MethodView
+from lawow.refactor.boxing import OBJECTS, is_wide, load_boxed, return_call, return_unboxed
 
-__all__ = ["REMOTE", "module_name", "proxy_code", "proxy_method"]
+__all__ = [
+    "CLOSE_INSTANCE",
+    "ELASTIC",
+    "LOAD_LIBRARY",
+    "LOCAL",
+    "REMOTE",
+    "Seam",
+    "closing_method",
+    "module_name",
+    "proxy_code",
+    "proxy_method",
+]
 
-REMOTE = MethodRef(
-    "Ldev/lawow/Lawow;",
-    "remote",
-    "(Ljava/lang/String;Ljava/lang/String;Ljava/lang/String;[Ljava/lang/Object;)Ljava/lang/Object;",
-)
-"""The static helper of the stub library that every proxy calls: module, export, signature, arguments."""
+LAWOW = "Ldev/lawow/Lawow;"
+_CALL = "Ljava/lang/String;Ljava/lang/String;Ljava/lang/String;[Ljava/lang/Object;)Ljava/lang/Object;"
+LOCAL = FieldRef(LAWOW, "LOCAL", "Ljava/lang/Object;")
+"""What an elastic call returns when the original is to run."""
+CLOSE_INSTANCE = MethodRef(LAWOW, "closeInstance", "(Ljava/lang/Object;)V")
+LOAD_LIBRARY = MethodRef(LAWOW, "loadLibrary", "(Ljava/lang/String;)V")
+"""Stands in for System.loadLibrary where the library may be gone."""
 
-OBJECTS = "[Ljava/lang/Object;"
 SCRATCH = 4
 """Registers below the parameters: v0 the array, then module, export and signature; v0 and v1 take the
 result.
 """
 ARRAY, MODULE, EXPORT, SIGNATURE = range(SCRATCH)
 VALUE, INDEX = MODULE, EXPORT  # while the array is filled
+RESULT, SENTINEL = ARRAY, MODULE  # after the call
+UNSHARED_FLAGS = ACC_NATIVE | ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
-    """How one core type is boxed: class, its primitive, the name of the unboxing method, and wideness."""
+class Seam:
+    """Which function of the stub library a proxy calls; `names_object`: with `this` before the rest."""
 
-    class_name: str
-    primitive: str
-    unbox: str
-    wide: bool = False
+    name: str
+    names_object: bool = False
 
     @property
-    def value_of(self) -> MethodRef:
-        return MethodRef(self.class_name, "valueOf", f"({self.primitive}){self.class_name}")
-
-    @property
-    def value(self) -> MethodRef:
-        return MethodRef(self.class_name, self.unbox, f"(){self.primitive}")
+    def ref(self) -> MethodRef:
+        """The static method: the object if it is named, module, export, signature, arguments."""
+        return MethodRef(LAWOW, self.name, f"({'Ljava/lang/Object;' if self.names_object else ''}{_CALL}")
 
 
-INTEGER = _Box("Ljava/lang/Integer;", "I", "intValue")
-BOXES = {
-    **dict.fromkeys("ZBSCI", INTEGER),
-    "J": _Box("Ljava/lang/Long;", "J", "longValue", wide=True),
-    "F": _Box("Ljava/lang/Float;", "F", "floatValue"),
-    "D": _Box("Ljava/lang/Double;", "D", "doubleValue", wide=True),
-}
-NARROW = {"B": "int-to-byte", "S": "int-to-short", "C": "int-to-char"}
+ON_EDGE = Seam("remote")
+REMOTE = ON_EDGE.ref
+"""The static helper of the stub library that most proxies call: module, export, signature, arguments."""
+REMOTE_INSTANCE = Seam("remoteInstance", names_object=True)
+ELASTIC = Seam("elastic")
+ELASTIC_INSTANCE = Seam("elasticInstance", names_object=True)
 
 
 def module_name(module: BundledModule) -> str:
@@ -75,25 +89,47 @@ def module_name(module: BundledModule) -> str:
     return f"{module.file}@{module.sha256}"
 
 
-def proxy_method(method: MethodView, bound: BoundMethod, module: BundledModule) -> MethodSource:
+def proxy_method(
+    method: MethodView,
+    bound: BoundMethod,
+    module: BundledModule,
+    *,
+    of_instance: bool = False,
+    local: MethodRef | None = None,
+) -> MethodSource:
     """Return `method` with its annotations and a body that calls the export on the edge.
 
-    The method is neither native nor synchronized any more.
+    The method is neither native nor synchronized any more. `of_instance`: each object has an instance of its
+    own. `local` is the private method that holds the original of an elastic method.
     """
+    seams = (ELASTIC, ELASTIC_INSTANCE) if local else (ON_EDGE, REMOTE_INSTANCE)
+    seam = seams[of_instance and not method.is_static]
     return MethodSource(
         name=method.name,
         descriptor=method.descriptor,
-        access_flags=method.access_flags & ~(ACC_NATIVE | ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED),
-        code=proxy_code(method.proto, bound, module_name(module), is_static=method.is_static),
+        access_flags=method.access_flags & ~UNSHARED_FLAGS,
+        code=proxy_code(
+            method.proto, bound, module_name(module), seam, is_static=method.is_static, local=local
+        ),
         annotations=method.annotations,
         parameter_annotations=method.parameter_annotations,
     )
 
 
-def proxy_code(proto: Proto, bound: BoundMethod, module: str, *, is_static: bool) -> Assembly:
+def proxy_code(
+    proto: Proto,
+    bound: BoundMethod,
+    module: str,
+    seam: Seam = ON_EDGE,
+    *,
+    is_static: bool,
+    local: MethodRef | None = None,
+) -> Assembly:
     """Return the body of a proxy for a method of these types, all of which `lawow.refactor.binding` has
     checked.
     """
+    words = argument_words(proto.parameters, is_static=is_static)
+    arguments = (MODULE, EXPORT, SIGNATURE, ARRAY)
     code: list[Instruction] = [
         ("const/16", INDEX, len(proto.parameters)),
         ("new-array", ARRAY, INDEX, OBJECTS),
@@ -101,49 +137,46 @@ def proxy_code(proto: Proto, bound: BoundMethod, module: str, *, is_static: bool
         ("const-string", MODULE, module),
         ("const-string", EXPORT, bound.export),
         ("const-string", SIGNATURE, bound.signature),
-        ("invoke-static", (MODULE, EXPORT, SIGNATURE, ARRAY), REMOTE),
-        *_return(proto.return_type),
+        ("invoke-static", (SCRATCH, *arguments) if seam.names_object else arguments, seam.ref),
     ]
-    return Assembly(SCRATCH + argument_words(proto.parameters, is_static=is_static), code)
+    if local is not None:
+        code += _unless_local(proto.return_type, local, words, is_static=is_static)
+    elif proto.return_type != "V":
+        code.append(("move-result-object", RESULT))
+    code += return_unboxed(proto.return_type, RESULT)
+    return Assembly(SCRATCH + words, code)
+
+
+def closing_method(method: MethodView, original: MethodRef | None) -> MethodSource:
+    """Return a ``close()V`` that closes the object's instance, and then does what it did before."""
+    this = SCRATCH
+    code: list[Instruction] = [("invoke-static", (this,), CLOSE_INSTANCE)]
+    if original is not None:
+        code.append(("invoke-direct", (this,), original))
+    return MethodSource(
+        name=method.name,
+        descriptor=method.descriptor,
+        access_flags=method.access_flags & ~UNSHARED_FLAGS,
+        code=Assembly(SCRATCH + 1, [*code, ("return-void",)]),
+        annotations=method.annotations,
+    )
 
 
 def _fill_array(parameters: Sequence[str], first_register: int) -> Iterator[Instruction]:
     """Yield the code that boxes each parameter into the array."""
     register = first_register
     for position, kind in enumerate(parameters):
-        box = BOXES[kind]
-        words = 2 if box.wide else 1
-        yield "invoke-static/range", (register, words), box.value_of
-        yield "move-result-object", VALUE
+        yield from load_boxed(kind, register, VALUE)
         yield "const/16", INDEX, position
         yield "aput-object", VALUE, ARRAY, INDEX
-        register += words
+        register += 2 if is_wide(kind) else 1
 
 
-def _return(kind: str) -> Iterator[Instruction]:
-    """Yield the code that turns the call's result into the method's."""
-    if kind == "V":
-        yield ("return-void",)
-        return
-    result = ARRAY
-    yield "move-result-object", result
-    if kind == OBJECTS:
-        yield "check-cast", result, OBJECTS
-        yield "return-object", result
-        return
-    box = BOXES[kind]
-    yield "check-cast", result, box.class_name
-    yield "invoke-virtual", (result,), box.value
-    yield "move-result-wide" if box.wide else "move-result", result
-    if kind in NARROW:
-        yield NARROW[kind], result, result
-    if kind == "Z":
-        yield from _as_boolean(result)
-    yield "return-wide" if box.wide else "return", result
-
-
-def _as_boolean(register: int) -> Iterator[Instruction]:
-    """Yield the code that makes 1 of every value but 0, as C does."""
-    yield "if-eqz", register, ":false"
-    yield "const/4", register, 1
-    yield ":false"
+def _unless_local(kind: str, local: MethodRef, words: int, *, is_static: bool) -> Iterator[Instruction]:
+    """Yield the code that runs the original if the result is the sentinel; behind it the result is real."""
+    yield "move-result-object", RESULT
+    yield "sget-object", SENTINEL, LOCAL
+    yield "if-ne", RESULT, SENTINEL, ":remote"
+    yield "invoke-static/range" if is_static else "invoke-direct/range", (SCRATCH, words), local
+    yield from return_call(kind, RESULT)
+    yield ":remote"

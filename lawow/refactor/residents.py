@@ -15,11 +15,13 @@ from lawow.formats.zip import ZipArchive
 from lawow.refactor.app import RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.dexes import DexSplit, Remainder
+from lawow.refactor.proxy import LOAD_LIBRARY
 
 __all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
 
 LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
-LIBRARY_NAMES = {"lawow", "wasmtime", "liblawow.so", "libwasmtime.so"}
+RUNTIME_NAMES = frozenset(("lawow", "wasmtime"))
+LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so"}
 LOCAL_CLASSES = {"Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;"}
 LAWOW = "Ldev/lawow/Lawow;"
 
@@ -120,7 +122,9 @@ def _string_holder(split: DexSplit, part: bytes, names_it: NameTest) -> str | No
 
 def _moved_string_holder(split: DexSplit, names_it: NameTest) -> str | None:
     for name, references in split.moved_references:
-        if text := next(filter(names_it, references.strings), None):
+        # What such a class loads by a bare name, it loads by the stub library, which does without.
+        harmless = RUNTIME_NAMES if LOAD_LIBRARY in references.methods else frozenset()
+        if text := next(filter(names_it, references.strings - harmless), None):
             return f'a method of {name} that is not moved holds the string "{text}"'
     return None
 

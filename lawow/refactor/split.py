@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lawow.errors import FormatError
 from lawow.formats.axml import read_manifest
@@ -15,10 +15,11 @@ from lawow.formats.bundle import Origin, build_bundle
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.zip import ZipEntry, make_entry
+from lawow.limits import ARCHIVE
 from lawow.refactor.app import MANIFEST, AppPackage
 from lawow.refactor.baseline import METADATA, PROFILE, patch_profile
 from lawow.refactor.dexes import DexSplit, split_dexes
-from lawow.refactor.edge_properties import DEFAULT_EDGE, EdgeProperties
+from lawow.refactor.edge_properties import DEFAULT_EDGE, EdgeProperties, with_mode
 from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
 from lawow.refactor.plan import SplitPlan, module_entries
 from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
@@ -26,15 +27,20 @@ from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
 __all__ = ["INTERNET", "CompanionSplit", "EntryChange", "KeptEntry", "Split", "SplitOptions", "split_app"]
 
 INTERNET = "android.permission.INTERNET"
+AUTO = "auto"
 PROFILED_IDS = (ItemType.TYPE_ID_ITEM, ItemType.METHOD_ID_ITEM)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """How to carry out a plan. Without `edge` the app keeps its address, or gets the library's default."""
+    """How to carry out a plan. Without `edge` the app keeps its address, or gets the library's default.
+
+    An elastic app keeps originals, modules and runtime, and decides for each call where it runs.
+    """
 
     edge: EdgeProperties | None = None
     keep_orphan_ids: bool = False
+    is_elastic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,9 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     Raises `Refused` and `FormatError` as `split_dexes` does.
     """
     app = plan.app
-    dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids)
+    dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids, is_elastic=options.is_elastic)
     try:
-        removed, kept, needs_no_runtime = _surplus(plan, dexes)
+        removed, kept, needs_no_runtime = _everything(plan) if options.is_elastic else _surplus(plan, dexes)
         profile = _profile(app, dexes)
     except FormatError as error:
         raise error.within(app.name) from None
@@ -105,8 +111,9 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     manifest = _manifest_with_internet(app)
     if manifest is not None:
         contents[MANIFEST.decode()] = manifest
-    if options.edge is not None or EDGE_PROPERTIES.encode() not in app.archive.by_name:
-        contents[EDGE_PROPERTIES] = (options.edge or EdgeProperties(DEFAULT_EDGE)).to_bytes()
+    properties = _edge_properties(plan, options)
+    if properties is not None:
+        contents[EDGE_PROPERTIES] = properties
     replaced = _make_entries(app, contents)
     bundle = build_bundle(
         {module.file: module.data for module in plan.modules},
@@ -144,6 +151,23 @@ def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry
     else:
         kept += [KeptEntry(path, user) for path in (*libraries, *elsewhere)]
     return removed, kept, user is None
+
+
+def _everything(plan: SplitPlan) -> tuple[set[str], list[KeptEntry], bool]:
+    """Return that nothing goes, because the originals may run."""
+    libraries = [path for item in (plan.app, *plan.app.companions) for path in _runtime_libraries(item)]
+    reason = "the app is elastic: the original methods stay and may need it"
+    return set(), [KeptEntry(path, reason) for path in (*module_entries(plan), *libraries)], False
+
+
+def _edge_properties(plan: SplitPlan, options: SplitOptions) -> bytes | None:
+    """Return the file that tells the app where its edge is, or None if its own stays."""
+    entry = plan.app.archive.by_name.get(EDGE_PROPERTIES.encode())
+    pure = tuple(module.sha256 for module in plan.modules if module.pure)
+    if options.edge is None and entry is not None:
+        return with_mode(entry.read(ARCHIVE.manifest_bytes), AUTO, pure) if options.is_elastic else None
+    properties = options.edge or EdgeProperties(DEFAULT_EDGE)
+    return (replace(properties, mode=AUTO, pure=pure) if options.is_elastic else properties).to_bytes()
 
 
 @dataclass(frozen=True, slots=True)
