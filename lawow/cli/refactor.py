@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
-from lawow.durable import replace_all
-from lawow.errors import FormatError, Refused, UsageError
-from lawow.limits import ARCHIVE, MODULE
+from lawow.cli.refactor_files import Results, command_line, read_source, result_paths
+from lawow.cli.refactor_options import (
+    PlanView,
+    SelectionArguments,
+    plan_view_options,
+    selection_options,
+    show_plan,
+)
+from lawow.errors import UsageError
 
 if TYPE_CHECKING:
-    from lawow.refactor.binding import ModuleChoice
     from lawow.refactor.edge_properties import EdgeProperties
     from lawow.refactor.report import Report
 
@@ -26,13 +31,14 @@ TOKEN_BYTES = 64 << 10
 
 
 @click.command(name="refactor")
-@click.argument("apk", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--rule", "rules", multiple=True, metavar="GLOB", help="Classes to move [default: *Wasm].")
+@click.argument("apk", type=click.Path(path_type=Path, exists=True))
+@selection_options
 @click.option("--module", "modules", multiple=True, metavar="CLASS=FILE", help="Bind a class to a module.")
 @click.option("--allow-unbound", is_flag=True, help="Leave classes without a module on the device.")
 @click.option("--allow-old-android", is_flag=True, help="Accept a minSdkVersion below 21.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for both results.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
 @click.option("--plan", is_flag=True, help="Show what would be done; write nothing.")
+@plan_view_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--keystore", type=click.Path(path_type=Path, dir_okay=False), help="PKCS#12 or PEM file.")
 @click.option("--key-alias", metavar="NAME", help="Key in the keystore, if it holds several.")
@@ -44,14 +50,27 @@ TOKEN_BYTES = 64 << 10
 )
 @click.option("--timeout", type=int, metavar="SECONDS", help="Longest time for one call.")
 @click.option("--gc/--no-gc", default=True, help="Remove names that only the offloaded code used.")
+@click.option("--report/--no-report", default=True, help="Write a certificate as .report.json and .html.")
+@click.option("--judges", is_flag=True, help="Ask Android's tools on the PATH, too; refuse what they refuse.")
+@click.pass_context
 def command(
+    context: click.Context,
     apk: Path,
     rules: tuple[str, ...],
+    exclude: tuple[str, ...],
+    annotations: tuple[str, ...],
+    classes: Path | None,
+    mapping: Path | None,
+    config: Path | None,
     modules: tuple[str, ...],
     allow_unbound: bool,
     allow_old_android: bool,
     out: Path | None,
     plan: bool,
+    html: Path | None,
+    local_ms: float | None,
+    remote_ms: float | None,
+    elements: int | None,
     as_json: bool,
     keystore: Path | None,
     key_alias: str | None,
@@ -61,60 +80,51 @@ def command(
     token_file: Path | None,
     timeout: int | None,
     gc: bool,
+    report: bool,
+    judges: bool,
 ) -> None:
     """Split APK into a slim APK, whose WebAssembly classes call the edge, and an offload bundle.
 
-    Writes NAME-slim.apk and NAME-offload.jar, both or neither. Passwords come from LAWOW_KEYSTORE_PASSWORD
-    and LAWOW_KEY_PASSWORD, or are asked for on a terminal.
+    APK may be a set of split APKs, too: an .apks or .xapk file, or a folder. Its base is split, all are
+    signed with one key, and the result is of the same kind.
+
+    Writes NAME-slim.apk, NAME-offload.jar and the certificate NAME-slim.report.json and .html, all or none.
+    Passwords come from LAWOW_KEYSTORE_PASSWORD and LAWOW_KEY_PASSWORD, or are asked for on a terminal.
 
     \b
-    lawow refactor app.apk --plan
+    lawow refactor app.apk --plan --html plan.html
     lawow refactor app.apk --debug-key --edge https://192.168.1.10:8443
     lawow refactor app.apk --rule 'com.example.Fib' --module Fib=fib.wasm --keystore release.p12
     """
-    from lawow.refactor.classify import DEFAULT_RULES
-    from lawow.refactor.pipeline import preview, refactor_app
-    from lawow.refactor.plan import PlanOptions
-    from lawow.refactor.split import SplitOptions
-
     keys = KeyOptions(keystore, key_alias, debug_key)
     require_key(keys, subject="the slim APK must be signed", optional=plan)
-    plan_options = PlanOptions(
-        rules=rules or DEFAULT_RULES,
-        modules=tuple(map(_module_choice, modules)),
-        allow_unbound=allow_unbound,
-        allow_old_android=allow_old_android,
+    view = PlanView(html, local_ms, remote_ms, elements)
+    view.require_plan(planning=plan)
+    selection = SelectionArguments(rules, exclude, annotations, classes, mapping, config, modules)
+    plan_options = selection.plan_options(
+        apk, allow_unbound=allow_unbound, allow_old_android=allow_old_android, show_refused=plan
     )
     properties = _edge_properties(edge, certificate_sha256, token_file, timeout)
-    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc)
-    data = read_file(apk, ARCHIVE.archive_bytes)
+    source = read_source(apk)
     if plan:
-        _show(preview(data, str(apk), plan_options, split_options), as_json=as_json)
+        from lawow.refactor.forecast import forecast_app
+
+        show_plan(
+            forecast_app(source.base, source.base_name, plan_options, properties), view, as_json=as_json
+        )
         return
-    results = _result_paths(apk, out)
-    done = refactor_app(data, str(apk), plan_options, split_options, load_key(keys))
-    _write(results, done.apk, done.bundle)
-    _show(replace(done.report, apk_path=str(results[0]), bundle_path=str(results[1])), as_json=as_json)
 
+    from lawow.refactor.pipeline import refactor_app
+    from lawow.refactor.split import SplitOptions
 
-def _module_choice(text: str) -> ModuleChoice:
-    """Read ``CLASS=FILE``: a file on disk, or else a name for `refactor` to look up in the APK."""
-    from lawow.formats.bundle import bundled_module
-    from lawow.refactor.binding import ModuleChoice
-
-    class_name, separator, file = text.partition("=")
-    if not (class_name and separator and file):
-        raise UsageError(f"--module: found {text!r}, allowed is CLASS=FILE.wasm")
-    path = Path(file)
-    if not path.is_file():
-        return ModuleChoice(class_name, file)
-    data = read_file(path, MODULE.module_bytes)
-    try:
-        bundled_module(path.name, data)
-    except FormatError as error:
-        error.file = str(path)  # the place on disk, not the one in a bundle
-        raise
-    return ModuleChoice(class_name, path.name, data)
+    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc)
+    paths = result_paths(apk, out)
+    key = load_key(keys)
+    done = refactor_app(source.base, source.base_name, plan_options, split_options, key, source.companions)
+    results = Results(source, paths, done)
+    judged = results.judged() if judges else ()
+    results.write(results.certificate(command_line(context), key, judged) if report else ())
+    _show(replace(done.report, apk_path=str(paths.slim), bundle_path=str(paths.bundle)), as_json=as_json)
 
 
 def _edge_properties(
@@ -130,29 +140,6 @@ def _edge_properties(
         None if token_file is None else read_file(token_file, TOKEN_BYTES).decode("ascii", "replace").strip()
     )
     return EdgeProperties(edge, certificate_sha256, token, timeout)
-
-
-def _result_paths(apk: Path, out: Path | None) -> tuple[Path, Path]:
-    """Return where slim APK and bundle go. Raises `Refused` when one of them is the input itself."""
-    folder = apk.parent if out is None else out
-    slim, bundle = folder / f"{apk.stem}-slim.apk", folder / f"{apk.stem}-offload.jar"
-    for path in (slim, bundle):
-        if path.exists() and path.samefile(apk):
-            raise Refused(f"{path} is the input itself; choose another folder with --out")
-    return slim, bundle
-
-
-def _write(paths: tuple[Path, Path], apk: bytes, bundle: bytes) -> None:
-    """Put both files into place, or none, and no new folder either."""
-    folder = paths[0].parent
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        replace_all([(paths[0], apk), (paths[1], bundle)])
-    except OSError:
-        if is_new:
-            folder.rmdir()
-        raise
 
 
 def _show(report: Report, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from lawow.formats.axml.document import Document, Element, ValueType
 from lawow.formats.dex.search import type_ids
 from lawow.refactor.app import MANIFEST, RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.code_index import CodeIndex
-from lawow.refactor.edge_properties import EdgeProperties
+from lawow.refactor.edge_properties import DEFAULT_EDGE, PATH, EdgeProperties
 from lawow.refactor.rules import java_name
 
 __all__ = ["Advice", "advise"]
@@ -214,6 +214,19 @@ def _own_check(app: AppPackage) -> str:
 
 
 def _network(facts: _Facts, edge: EdgeProperties | None) -> Iterator[Advice]:
+    if edge is None and PATH.encode() not in facts.app.archive.by_name:
+        yield Advice(
+            "edge-address",
+            f"the app looks for its edge at {DEFAULT_EDGE}, the device itself (adb reverse)",
+            "no --edge was given",
+        )
+    if edge is not None and edge.token is not None:
+        yield Advice(
+            "token",
+            "the token lies in the APK: whoever has the APK can read it; use one that may do no more than"
+            " this app",
+            "--token-file was given",
+        )
     if edge is None or not edge.is_plain:
         return
     application = next(facts.named("application"), None)

@@ -12,30 +12,37 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from lawow.errors import FormatError
 from lawow.formats.bundle import Origin, build_bundle
+from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.search import find_uses, string_ids
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import FieldRef, MethodRef
 from lawow.formats.dex.views import ClassView
+from lawow.formats.dex.writer import drop_classes
+from lawow.formats.zip import make_entry
 from lawow.refactor.advice import Advice, advise
-from lawow.refactor.app import RUNTIME_LIBRARY
+from lawow.refactor.app import RUNTIME_LIBRARY, AppDex, AppPackage, read_app
 from lawow.refactor.classify import is_library
-from lawow.refactor.code_index import CodeIndex
+from lawow.refactor.code_index import CodeIndex, use_target
 from lawow.refactor.costs import CallCost, call_costs
 from lawow.refactor.edge_properties import DEFAULT_EDGE, PATH, EdgeProperties
 from lawow.refactor.graph import ClassGraph, build_graph
-from lawow.refactor.plan import SplitPlan, module_entries
-from lawow.refactor.proxy import REMOTE
+from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan, module_entries
 from lawow.refactor.rules import java_name
+from lawow.resources import android_stub
 
-__all__ = ["ID_LIMIT", "DexIds", "Forecast", "ForecastEntry", "make_forecast"]
+__all__ = ["ID_LIMIT", "DexIds", "Forecast", "ForecastEntry", "forecast_app", "make_forecast"]
 
 ID_LIMIT = 65_536
 """Types, protos, fields and methods of one dex file are counted in 16 bits."""
 LIBRARY_STRINGS = ("lawow", "wasmtime", "liblawow.so", "libwasmtime.so")
-_LOCAL_OWNERS = ("Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;")
+LAWOW = "Ldev/lawow/Lawow;"
+LOCAL_CLASSES = ("Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;")
+SMALL_DEX_BYTES = 512 << 10
+"""Up to this size a dex file is rewritten to see what remains of it; that takes some 0.1 s."""
 _CLASS_DEF_BYTES = 32
 _CODE_HEAD_BYTES = 16
 
@@ -157,13 +164,23 @@ def _dex_entries(plan: SplitPlan, stub: bytes) -> Iterator[ForecastEntry]:
         local = [item.dex.class_def(name) for name in gone if item.dex.class_indexes(name)]
         if not local:
             continue
-        cut = sum(_class_bytes(view) for view in local)
         ratio = item.entry.compressed_bytes / max(1, len(item.content))
         carried += int(ratio * sum(_class_bytes(view) for view in local if view.descriptor in moved))
-        after = max(112, int(ratio * (len(item.content) - cut)))
-        yield ForecastEntry(item.name, "dex", "rewritten", item.entry.compressed_bytes, after, is_exact=False)
+        after, is_exact = _rewritten_bytes(plan.app, item, local, ratio)
+        yield ForecastEntry(item.name, "dex", "rewritten", item.entry.compressed_bytes, after, is_exact)
     added = len(zlib.compress(stub, 6)) + carried
     yield ForecastEntry(plan.app.next_dex_name, "dex", "added", 0, added, is_exact=False)
+
+
+def _rewritten_bytes(app: AppPackage, item: AppDex, gone: list[ClassView], ratio: float) -> tuple[int, bool]:
+    """Return the compressed size of a dex file without some classes, and whether that was tried out."""
+    if len(item.content) > SMALL_DEX_BYTES:
+        return int(ratio * (len(item.content) - sum(map(_class_bytes, gone)))), False
+    try:
+        rest = collect_garbage(drop_classes(item.dex, [view.descriptor for view in gone]))
+    except FormatError as error:
+        raise error.within(item.name).within(app.name) from None
+    return make_entry(item.name, rest, like=item.entry).compressed_bytes, True
 
 
 def _class_bytes(view: ClassView) -> int:
@@ -201,11 +218,11 @@ def _runtime_user(plan: SplitPlan, removed: set[str]) -> str:
         for move in plan.moves
         for bound in move.methods
     }
-    local = REMOTE._replace(name="local")
-    shared = local._replace(descriptor="()Ldev/lawow/Target;")
-    uses = chain(index.uses_of_methods({local, shared}), index.uses_of_classes(_LOCAL_OWNERS))
-    for use in uses:
-        if not is_library(use.method.owner.descriptor) and use.method.ref not in replaced:
+    for use in index.uses_of_classes((LAWOW, *LOCAL_CLASSES)):
+        if is_library(use.method.owner.descriptor) or use.method.ref in replaced:
+            continue
+        target = use_target(use)
+        if not isinstance(target, MethodRef) or target.class_name != LAWOW or target.name == "local":
             return f"{java_name(use.method.owner.descriptor)} runs modules on the device"
     return _string_user(plan, LIBRARY_STRINGS)
 
@@ -253,3 +270,11 @@ def _new_ids(plan: SplitPlan, stub: Dex) -> DexIds:
     return DexIds(
         plan.app.next_dex_name, classes, len(types), len(protos), len(fields), len(methods), is_new=True
     )
+
+
+def forecast_app(
+    data: bytes, name: str, options: PlanOptions, edge: EdgeProperties | None = None
+) -> Forecast:
+    """Read, plan and forecast an APK. `name` is what messages call it; raises as `make_plan`."""
+    stub = android_stub("prebuilt", "lawow-stub.dex").read_bytes()
+    return make_forecast(make_plan(read_app(data, name=name), options), stub, edge)

@@ -20,8 +20,7 @@ from lawow.refactor.plan import SplitPlan
 
 __all__ = ["CallSite", "ClassEdge", "ClassGraph", "ClassNode", "build_graph"]
 
-_MAIN_THREAD = frozenset(
-    """
+_CALLBACKS = """
     dispatchDraw dispatchTouchEvent doFrame draw getView handleMessage onActivityCreated onActivityResult
     onAnimationUpdate onAttach onAttachedToWindow onBackPressed onBindViewHolder onCheckedChanged onClick
     onConfigurationChanged onCreate onCreateOptionsMenu onCreateView onCreateViewHolder onDraw
@@ -29,9 +28,9 @@ _MAIN_THREAD = frozenset(
     onLayout onLongClick onMeasure onMenuItemClick onNewIntent onOptionsItemSelected onPause onPostCreate
     onPostResume onPreDraw onProgressChanged onReceive onResume onScroll onSizeChanged onStart onStartCommand
     onStop onTextChanged onTouch onTouchEvent onViewCreated onWindowFocusChanged performClick
-    """.split()
-)
-"""Callbacks that Android makes on the main thread."""
+"""
+_MAIN_THREAD = frozenset(_CALLBACKS.split())
+"""Methods that Android calls on the main thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lawow.refactor.advice import advise
 from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
-from lawow.refactor.edge_properties import DEFAULT_EDGE
-from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
 from lawow.refactor.plan import ClassMove, SplitPlan
 from lawow.refactor.split import INTERNET, Split, SplitOptions
 
 __all__ = ["Report", "class_rows", "make_report", "report_lines", "report_record"]
 
-NEW_KEY = (
-    "the slim APK has another signing key than the original: Android does not install it over the original"
-    " (uninstall that first, its data goes with it), and permissions of protection level signature, a"
-    " sharedUserId, API keys bound to the certificate and Play Integrity see another app"
-)
 NOT_SIGNED_BEFORE = "the original is not signed, or its signature does not verify"
-PUBLIC_TOKEN = (
-    "the token lies in the APK: whoever has the APK can read it; use one that may do no more than this app"
-)
 PLAIN_HTTP = (
     "the edge's address is plain http: it reaches only a server on the device itself (adb reverse),"
     " and from targetSdkVersion 28 on the app must allow clear text"
@@ -79,12 +70,8 @@ def _warnings(split: Split, options: SplitOptions, before: set[str], after: str 
             yield f"{item.name} stays on the device: {item.reason}"
     if after is not None and not before:
         yield NOT_SIGNED_BEFORE
-    elif after is not None and after not in before:
-        yield NEW_KEY
-    if options.edge is None and EDGE_PROPERTIES.encode() not in split.plan.app.archive.by_name:
-        yield f"no --edge was given: the app looks for its edge at {DEFAULT_EDGE}, the device itself"
-    if options.edge is not None and options.edge.token is not None:
-        yield PUBLIC_TOKEN
+    is_same = None if after is None else not before or after in before
+    yield from map(str, advise(split.plan.app, same_key=is_same, edge=options.edge))
     if options.edge is not None and options.edge.is_plain:
         yield PLAIN_HTTP
     if split.profile_removal is not None:

@@ -1,0 +1,231 @@
+"""Options of `lawow refactor` that select classes and show the plan, and what they read from disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from lawow.cli.keys import read_file
+from lawow.errors import FormatError, UsageError
+from lawow.limits import MODULE
+
+if TYPE_CHECKING:
+    from lawow.refactor.binding import ModuleChoice
+    from lawow.refactor.correction import Corrections
+    from lawow.refactor.forecast import Forecast
+    from lawow.refactor.plan import PlanOptions
+    from lawow.refactor.plan_report import Timing
+
+__all__ = ["PlanView", "SelectionArguments", "plan_view_options", "selection_options", "show_plan"]
+
+LIST_BYTES = 64 << 20
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def selection_options(command: _Command) -> _Command:
+    """Add the options that select classes and bind them."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    for option in (
+        click.option("--config", type=file, help="Corrections [default: lawow.toml beside APK]."),
+        click.option("--mapping", type=file, help="R8's mapping.txt: rules speak of original names."),
+        click.option("--classes", type=file, help="Move the classes in this list, one a line."),
+        click.option(
+            "--annotation",
+            "annotations",
+            multiple=True,
+            metavar="NAME",
+            help="Move what carries it [default: dev.lawow.Offload].",
+        ),
+        click.option(
+            "--exclude", multiple=True, metavar="RULE", help="Classes to leave, whatever selects them."
+        ),
+        click.option(
+            "--rule",
+            "rules",
+            multiple=True,
+            metavar="RULE",
+            help="Classes to move: a glob, or re:EXPRESSION [default: *Wasm].",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def plan_view_options(command: _Command) -> _Command:
+    """Add the options that say how a plan is shown."""
+    for option in (
+        click.option("--elements", type=click.IntRange(0, 1 << 30), help="Array elements in such a call."),
+        click.option("--remote-ms", type=float, help="With --plan: the same call, computing on the edge."),
+        click.option("--local-ms", type=float, help="With --plan: time of one call on the device."),
+        click.option(
+            "--html",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="With --plan: write the plan as a page with a picture.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionArguments:
+    """The options as they stand on the command line."""
+
+    rules: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
+    classes: Path | None = None
+    mapping: Path | None = None
+    config: Path | None = None
+    modules: tuple[str, ...] = ()
+
+    def plan_options(
+        self, apk: Path, *, allow_unbound: bool, allow_old_android: bool, show_refused: bool
+    ) -> PlanOptions:
+        """Read the files and return the options. Raises `LawowError` naming the file."""
+        from lawow.formats.mapping import read_mapping
+        from lawow.refactor.classify import DEFAULT_RULES
+        from lawow.refactor.plan import PlanOptions
+        from lawow.refactor.rules import OFFLOAD, annotation_descriptor, read_class_list
+
+        selects = bool(self.rules or self.annotations or self.classes)
+        annotations = tuple(annotation_descriptor(text) for text in self.annotations)
+        corrections = self._corrections(apk)
+        try:
+            mapping = read_mapping(read_file(self.mapping, 512 << 20)) if self.mapping else None
+        except FormatError as error:
+            raise error.within(str(self.mapping)) from None
+        listed: tuple[str, ...] = ()
+        if self.classes:
+            listed = read_class_list(read_file(self.classes, LIST_BYTES), name=str(self.classes))
+        return PlanOptions(
+            rules=self.rules if selects else DEFAULT_RULES,
+            modules=tuple(map(_module_choice, self.modules)) + self._configured_modules(apk, corrections),
+            allow_unbound=allow_unbound,
+            allow_old_android=allow_old_android,
+            exclude=self.exclude,
+            annotations=annotations if selects else (OFFLOAD,),
+            classes=listed,
+            mapping=mapping,
+            corrections=corrections,
+            show_refused=show_refused,
+        )
+
+    def _config_path(self, apk: Path) -> Path | None:
+        from lawow.refactor.correction import CONFIG_NAME
+
+        if self.config:
+            return self.config
+        folder = apk if apk.is_dir() else apk.parent
+        return path if (path := folder / CONFIG_NAME).is_file() else None
+
+    def _corrections(self, apk: Path) -> Corrections:
+        from lawow.refactor.correction import CONFIG_BYTES, NO_CORRECTIONS, read_corrections
+        from lawow.refactor.effects import ACCEPTABLE
+
+        path = self._config_path(apk)
+        if path is None:
+            return NO_CORRECTIONS
+        return read_corrections(read_file(path, CONFIG_BYTES), name=str(path), findings=ACCEPTABLE)
+
+    def _configured_modules(self, apk: Path, corrections: Corrections) -> tuple[ModuleChoice, ...]:
+        """Return the modules of the correction file, whose paths start in its folder."""
+        path = self._config_path(apk)
+        folder = path.parent if path else Path()
+        return tuple(
+            _choice(class_name, folder / file, file, f"{corrections.name}: modules")
+            for class_name, file in corrections.modules
+        )
+
+
+def _module_choice(text: str) -> ModuleChoice:
+    """Read ``CLASS=FILE``: a file on disk, or else a name for `refactor` to look up in the APK."""
+    class_name, separator, file = text.partition("=")
+    if not (class_name and separator and file):
+        raise UsageError(f"--module: found {text!r}, allowed is CLASS=FILE.wasm")
+    return _choice(class_name, Path(file), file, "--module")
+
+
+def _choice(class_name: str, path: Path, file: str, option: str) -> ModuleChoice:
+    from lawow.formats.bundle import bundled_module
+    from lawow.refactor.binding import ModuleChoice
+
+    if not path.is_file():
+        return ModuleChoice(class_name, file)
+    data = read_file(path, MODULE.module_bytes)
+    try:
+        bundled_module(path.name, data)
+    except FormatError as error:
+        error.file = str(path)  # the place on disk, not the one in a bundle
+        raise
+    return ModuleChoice(class_name, path.name, data)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """How a plan is shown. Times are milliseconds."""
+
+    html: Path | None = None
+    local_ms: float | None = None
+    remote_ms: float | None = None
+    elements: int | None = None
+
+    def require_plan(self, *, planning: bool) -> None:
+        """Raise `UsageError` for options without effect, and for one time without the other."""
+        given = (self.html, self.local_ms, self.remote_ms, self.elements)
+        if not planning and any(item is not None for item in given):
+            raise UsageError("--html, --local-ms, --remote-ms and --elements need --plan")
+        if (self.local_ms is None) != (self.remote_ms is None):
+            raise UsageError("give both --local-ms and --remote-ms, the time of one call here and there")
+
+    @property
+    def timing(self) -> Timing | None:
+        """The times in seconds, or None."""
+        from lawow.refactor.plan_report import Timing
+
+        if self.local_ms is None or self.remote_ms is None:
+            return None
+        return Timing(self.local_ms / 1000, self.remote_ms / 1000, self.elements or 0)
+
+
+def show_plan(forecast: Forecast, view: PlanView, *, as_json: bool) -> None:
+    """Print the plan, write its page, then raise `Refused` if it can't be carried out."""
+    from lawow.refactor.plan_report import plan_lines, plan_record
+
+    if view.html is not None:
+        from lawow.durable import replace_all
+        from lawow.refactor.picture import plan_page
+
+        replace_all([(view.html, plan_page(forecast, view.timing).encode("utf-8", "replace"))])
+    if as_json:
+        click.echo(json.dumps(plan_record(forecast, view.timing), indent=2, ensure_ascii=False))
+        if forecast.plan.refusals:
+            sys.exit(4)
+        return
+    on_terminal = sys.stdout.isatty()
+    if on_terminal:
+        _draw_classes(forecast)
+    for line in plan_lines(forecast, view.timing, with_classes=not on_terminal):
+        click.echo(line)
+    if view.html is not None:
+        click.echo(f"page      {view.html}")
+    forecast.plan.require_allowed()
+
+
+def _draw_classes(forecast: Forecast) -> None:
+    """Draw the moved classes as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lawow.refactor.plan_report import move_rows
+
+    table = Table("moved class", "methods that call the edge", "module")
+    for row in move_rows(forecast.plan):
+        table.add_row(*row)
+    Console().print(table)
