@@ -95,6 +95,9 @@ class EdgeLimits:
     bytes_per_tenant: int = 1 * GIB
     calls_waiting_per_tenant: int = 64
     worker_idle_seconds: float = 300.0
+    sessions_per_tenant: int = 16  # live instances; together with a running call they share `memory_bytes`
+    session_idle_seconds: float = 300.0
+    session_unseen_memory_bytes: int = 8 * MIB  # for a memory that is not exported, whose size nobody sees
     header_bytes: int = 16 * KIB
     connections: int = 1_000
     connections_per_address: int = 256  # many phones share one address behind a carrier's NAT

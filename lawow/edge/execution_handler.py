@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from lawow.channel.values import require_slots, split_signature
+from lawow.channel.bodies import read_arguments
+from lawow.channel.values import require_slots
 from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
 from lawow.edge.refusals import BadArguments, BadModule, SignatureMismatch, WorkerLost
-from lawow.edge.supervisor import Finished, Supervisor
-from lawow.errors import FormatError
+from lawow.edge.supervisor import Finished, OpenCode, Supervisor
+from lawow.errors import FormatError, LimitExceeded
+from lawow.formats.interface import signature_letters
+from lawow.formats.signature import parse_typed_signature, typed_wit_of
 from lawow.limits import EDGE, EdgeLimits
 
 __all__ = ["ExecutionHandler"]
@@ -61,32 +64,44 @@ class ExecutionHandler:
     def export(
         self, tenant: str, digest: str, name: str, expected_signature: str | None = None
     ) -> StoredExport:
-        """Return an export of one of the tenant's modules. Raises `NotFound`, `SignatureMismatch`."""
+        """Return an export of one of the tenant's modules, with the signature that the caller expects.
+
+        That is the export's own, or one with strings and lists whose core type the export has. Raises
+        `NotFound`, `SignatureMismatch`.
+        """
         export = self.store.get(tenant, digest).export(name)
-        if expected_signature is not None and expected_signature != export.signature:
-            raise SignatureMismatch(
-                f"{name} has the signature {export.signature}, the caller expects {expected_signature[:100]}"
-            )
-        return export
+        if expected_signature is None or expected_signature == export.signature:
+            return export
+        return _with_signature(export, expected_signature)
 
     async def call(
-        self, tenant: str, digest: str, export: StoredExport, arguments: bytes, deadline_seconds: float
+        self,
+        tenant: str,
+        digest: str,
+        export: StoredExport,
+        arguments: bytes,
+        deadline_seconds: float,
+        session: str = "",
     ) -> Finished:
-        """Run an export on a fresh instance; `arguments` and results are slots.
+        """Run an export on a fresh instance or in a session; arguments and results are bodies.
 
-        Raises `BadArguments`, `GuestTrap`, `DeadlineExceeded`, `Busy`, `WorkerLost`, `BadModule`.
+        Raises `BadArguments` and what `Supervisor.run` raises.
         """
-        parameters, _ = split_signature(export.signature)
-        try:
-            require_slots(parameters, arguments)
-        except FormatError as error:
-            raise BadArguments(str(error)) from None
-        call = Call(digest, False, export.name, export.signature, deadline_seconds, arguments)
+        _require_arguments(export.signature, arguments)
+        call = Call(digest, False, export.name, export.signature, deadline_seconds, arguments, session)
+        return await self.supervisor.run(tenant, call, self._code_of(tenant, digest))
 
+    async def open_session(self, tenant: str, digest: str, deadline_seconds: float) -> str:
+        """Make an instance of a module that stays, and return its name. Raises as `call`, and `NotFound`."""
+        self.store.get(tenant, digest)
+        code = self._code_of(tenant, digest)
+        return await self.supervisor.open_session(tenant, digest, deadline_seconds, code)
+
+    def _code_of(self, tenant: str, digest: str) -> OpenCode:
         async def open_code() -> int:
             return await self._open_code(tenant, digest)
 
-        return await self.supervisor.run(tenant, call, open_code)
+        return open_code
 
     async def _open_code(self, tenant: str, digest: str) -> int:
         """Return compiled code, compiling it again if the cache has lost it."""
@@ -97,3 +112,28 @@ class ExecutionHandler:
             source = await asyncio.to_thread(self.store.verified_blob, digest)
             await self.compiled.prepare(tenant, digest, source)
         raise WorkerLost("the compiled module cannot be read back from the edge's disk")
+
+
+def _with_signature(export: StoredExport, text: str) -> StoredExport:
+    """Return the export as one with strings and lists. Raises `SignatureMismatch`."""
+    mismatch = f"{export.name} has the signature {export.signature}, the caller expects {text[:100]}"
+    try:
+        signature = parse_typed_signature(text)
+    except (FormatError, LimitExceeded) as error:
+        raise SignatureMismatch(f"{mismatch}; that {error}") from None
+    core = signature_letters(signature.flat)
+    if core != export.signature:
+        raise SignatureMismatch(mismatch if signature.is_core else f"{mismatch}, which is {core[:100]}")
+    return StoredExport(export.name, text, typed_wit_of(export.name, signature))
+
+
+def _require_arguments(text: str, arguments: bytes) -> None:
+    """Raise `BadArguments` unless the body holds what the signature asks for."""
+    signature = parse_typed_signature(text)
+    try:
+        if signature.is_core:
+            require_slots(text.partition(">")[0], arguments)
+        else:
+            read_arguments(signature, arguments)
+    except FormatError as error:
+        raise BadArguments(str(error)) from None

@@ -1,10 +1,10 @@
 """What the edge's supervisor and one of its workers say to each other over a socket pair.
 
-A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`; the worker answers
-each with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start. Texts are UTF-8 behind a u32
-length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile, since a guest may have escaped
-into it: whatever does not parse, is too long or comes unasked ends the worker. Only `FormatError` escapes
-from `read_message`.
+A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`, `Open` and `Close`;
+the worker answers each with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start. Texts are
+UTF-8 behind a u32 length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile, since a
+guest may have escaped into it: whatever does not parse, is too long or comes unasked ends the worker. Only
+`FormatError` escapes from `read_message`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ __all__ = [
     "HEADER",
     "MAX_PAYLOAD_BYTES",
     "NEEDS_CODE",
+    "NO_ROOM",
+    "NO_SESSION",
+    "TOO_LARGE",
     "Call",
+    "Close",
     "Failure",
     "Message",
+    "Open",
     "Ready",
+    "Request",
     "Result",
     "Trap",
     "read_header",
@@ -35,13 +41,20 @@ __all__ = [
 
 HEADER = struct.Struct("<IB")
 DOUBLE = struct.Struct("<d")
-MAX_PAYLOAD_BYTES = 2 << 20
+MAX_PAYLOAD_BYTES = 4 << 20  # a result of `EdgeLimits.call_bytes`, and as much in lists that come back
 MAX_TEXT_BYTES = 1 << 16
 MAX_FRAMES = 64
 MAX_FRAME_CHARACTERS = 1000
 
-NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT = FAILURES = ("needs-code", "bad-module", "deadline", "defect")
-"""It lacks the compiled module; the module cannot be instantiated; it was stopped; the worker is broken."""
+NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION = FAILURES = (
+    "needs-code",  # the worker lacks the compiled module
+    "bad-module",  # it cannot be instantiated, or lacks what the call needs
+    "deadline",  # the guest was stopped
+    "defect",  # the worker is broken
+    "too-large",  # the result is beyond the limit; a session goes on
+    "no-room",  # sessions hold the memory that an instance needs
+    "no-session",  # the worker does not have it, or its guest has ended itself
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +75,13 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Run `export` of module `digest` on a fresh instance, until `deadline_seconds` from now.
+    """Run `export` of module `digest` until `deadline_seconds` from now.
+
+    `session` names the instance; "" stands for a fresh one.
 
     With `has_code`, an open file with the compiled module comes along with the frame's header (SCM_RIGHTS);
     its contents have just been verified. Without, the worker has it loaded, or answers ``Failure`` of kind
-    ``NEEDS_CODE``. `arguments` are slots as in `lawow.channel.values`.
+    ``NEEDS_CODE``. `arguments` and results are bodies as in `lawow.channel.bodies`.
     """
 
     digest: str
@@ -75,11 +90,12 @@ class Call:
     signature: str
     deadline_seconds: float
     arguments: bytes
+    session: str = ""
 
     def write(self, writer: ByteWriter) -> None:
         """Append the payload."""
         writer.write_u8(self.has_code)
-        for text in (self.digest, self.export, self.signature):
+        for text in (self.digest, self.export, self.signature, self.session):
             _write_text(writer, text)
         _write_double(writer, self.deadline_seconds)
         writer.write_bytes(self.arguments)
@@ -88,9 +104,54 @@ class Call:
     def read(cls, reader: ByteReader) -> Call:
         """Read the payload."""
         has_code = bool(reader.read_u8())
-        digest, export, signature = (_read_text(reader) for _ in range(3))
+        digest, export, signature, session = (_read_text(reader) for _ in range(4))
         deadline = _read_seconds(reader)
-        return cls(digest, has_code, export, signature, deadline, reader.read_bytes(reader.remaining))
+        arguments = reader.read_bytes(reader.remaining)
+        return cls(digest, has_code, export, signature, deadline, arguments, session)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Make an instance of module `digest` and keep it as `session`; answered by an empty `Result`."""
+
+    digest: str
+    has_code: bool
+    session: str
+    deadline_seconds: float
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        writer.write_u8(self.has_code)
+        _write_text(writer, self.digest)
+        _write_text(writer, self.session)
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Open:
+        """Read the payload."""
+        has_code = bool(reader.read_u8())
+        digest, session = _read_text(reader), _read_text(reader)
+        return cls(digest, has_code, session, _read_seconds(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End a session, whether there is one or not; answered by an empty `Result`."""
+
+    digest: str
+    session: str
+    deadline_seconds: float = 1.0
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_text(writer, self.digest)
+        _write_text(writer, self.session)
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Close:
+        """Read the payload."""
+        return cls(_read_text(reader), _read_text(reader), _read_seconds(reader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +223,12 @@ class Failure:
         return cls(FAILURES[index], _read_text(reader))
 
 
-Message = Ready | Call | Result | Trap | Failure
+Request = Call | Open | Close
+Message = Ready | Request | Result | Trap | Failure
 
-KINDS: dict[int, type[Ready] | type[Call] | type[Result] | type[Trap] | type[Failure]] = {
-    1: Ready,
-    2: Call,
-    3: Result,
-    4: Trap,
-    5: Failure,
-}
-CODES = {kind: code for code, kind in KINDS.items()}
+KINDS: tuple[type[Message], ...] = (Ready, Call, Result, Trap, Failure, Open, Close)
+"""The first has the number 1."""
+CODES = {kind: code for code, kind in enumerate(KINDS, 1)}
 
 
 def write_message(message: Message) -> bytes:
@@ -186,7 +243,7 @@ def read_header(header: bytes) -> tuple[int, int]:
     length, kind = HEADER.unpack(header)
     if length > MAX_PAYLOAD_BYTES:
         raise FormatError("frame too long", found=length, allowed=MAX_PAYLOAD_BYTES)
-    if kind not in KINDS:
+    if not 1 <= kind <= len(KINDS):
         raise FormatError("unknown kind of frame", found=kind)
     return length, kind
 
@@ -194,7 +251,7 @@ def read_header(header: bytes) -> tuple[int, int]:
 def read_message(kind: int, payload: bytes) -> Message:
     """Return the message in a payload, all of which it must fill. Raises `FormatError`."""
     reader = ByteReader(payload, structure="frame")
-    message = KINDS[kind].read(reader)
+    message = KINDS[kind - 1].read(reader)
     if reader.remaining:
         raise reader.fail("bytes behind the end", found=reader.remaining)
     return message

@@ -16,6 +16,7 @@ __all__ = [
     "DeadlineExceeded",
     "EdgeRefusal",
     "NotFound",
+    "SessionLost",
     "SignatureMismatch",
     "StorageFailed",
     "TooLarge",
@@ -41,6 +42,12 @@ class NotFound(EdgeRefusal):
     """The tenant has no such module, or the module no such export; never says whether others have it."""
 
     code = "not-found"
+
+
+class SessionLost(EdgeRefusal):
+    """The session was open and is no more, through nothing that its owner asked for; its state is gone."""
+
+    code = "session-lost"
 
 
 class SignatureMismatch(EdgeRefusal):

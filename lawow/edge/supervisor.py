@@ -3,7 +3,8 @@
 A tenant has one worker, and a worker runs one call at a time. Calls of a tenant wait in a queue of bounded
 length and time, so a greedy tenant waits for itself alone. The supervisor trusts neither a worker's pace nor
 its words: what is late by more than the grace is killed, and so is what answers nonsense. A module that keeps
-ending its worker rests for a while.
+ending its worker rests for a while. Sessions live in the worker and are lost with it, so a worker that holds
+one is not ended to make room.
 """
 
 from __future__ import annotations
@@ -11,39 +12,39 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
-import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 
+from lawow.channel.bodies import read_arguments, read_returned
 from lawow.channel.values import SLOT_BYTES
-from lawow.edge.children import CHILD_ENVIRONMENT, python_command
 from lawow.edge.messages import (
     BAD_MODULE,
     DEADLINE,
     DEFECT,
-    HEADER,
     NEEDS_CODE,
+    NO_ROOM,
+    NO_SESSION,
+    TOO_LARGE,
     Call,
+    Close,
     Failure,
     Message,
-    Ready,
+    Open,
+    Request,
     Result,
     Trap,
-    read_header,
-    read_message,
-    write_message,
 )
-from lawow.edge.refusals import BadModule, Busy, DeadlineExceeded, WorkerLost
+from lawow.edge.refusals import BadModule, Busy, DeadlineExceeded, SessionLost, TooLarge, WorkerLost
+from lawow.edge.sessions import SessionTable
+from lawow.edge.worker_process import WorkerProcess
 from lawow.errors import FormatError, GuestTrap
+from lawow.formats.signature import parse_typed_signature
 from lawow.limits import EDGE, EdgeLimits
 
-__all__ = ["Finished", "Supervisor", "WorkerProcess"]
+__all__ = ["Finished", "OpenCode", "Supervisor"]
 
-START_SECONDS = 20.0
-STOP_SECONDS = 2.0
 TRAP_CODE = re.compile(r"[a-z-]{1,64}")
 
 OpenCode = Callable[[], Awaitable[int]]
@@ -61,114 +62,6 @@ class Finished:
     peak_memory_bytes: int
 
 
-class WorkerProcess:
-    """One child process and our end of its socket."""
-
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, fences: str) -> None:
-        self._process = process
-        self._channel = channel
-        self.fences = fences
-
-    @classmethod
-    async def start(cls, memory_bytes: int) -> WorkerProcess:
-        """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *python_command("lawow.edge.worker", str(memory_bytes)),
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                env=CHILD_ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise WorkerLost(f"no worker could be started: {error.strerror}") from None
-        finally:
-            theirs.close()
-        worker = cls(process, ours, "")
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                ready = await worker._receive()
-            if not isinstance(ready, Ready):
-                raise FormatError("a worker begins with Ready", found=type(ready).__name__)
-        except (TimeoutError, OSError, FormatError):
-            await worker.kill()
-            raise WorkerLost("no worker could be started; see the server's standard error") from None
-        except BaseException:
-            await worker.kill()
-            raise
-        worker.fences = ready.fences
-        return worker
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the process has not ended, as far as is known."""
-        return self._process.returncode is None
-
-    @property
-    def process_id(self) -> int:
-        """The process's id."""
-        return self._process.pid
-
-    async def ask(self, call: Call, code: int | None) -> Message:
-        """Send a call, with the descriptor of its code if there is one, and return the answer.
-
-        Raises `OSError` or `FormatError` when the worker is lost.
-        """
-        frame = write_message(call)
-        sent = 0
-        if code is not None:
-            # The frame's start alone carries the descriptor; a socket at rest takes it whole.
-            sent = socket.send_fds(self._channel, [frame[: HEADER.size]], [code])
-        await asyncio.get_running_loop().sock_sendall(self._channel, frame[sent:])
-        return await self._receive()
-
-    def peak_memory_bytes(self) -> int:
-        """Return the most memory that the worker ever had resident, as the kernel counts it; 0 if unknown."""
-        try:
-            with open(f"/proc/{self._process.pid}/status", "rb") as stream:
-                for line in stream:
-                    if line.startswith(b"VmHWM:"):
-                        return int(line.split()[1]) * 1024
-        except OSError:
-            return 0
-        return 0
-
-    async def stop(self) -> None:
-        """End an idle worker: it leaves when its socket closes, or is killed."""
-        self._channel.close()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            await self.kill()
-
-    async def kill(self) -> str:
-        """End the worker now and return how it ended."""
-        self._channel.close()
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        status = await asyncio.shield(self._process.wait())
-        return f"exit-{status}" if status >= 0 else signal.Signals(-status).name
-
-    async def _receive(self) -> Message:
-        length, kind = read_header(await self._receive_exactly(HEADER.size))
-        return read_message(kind, await self._receive_exactly(length))
-
-    async def _receive_exactly(self, count: int) -> bytes:
-        data = bytearray()
-        loop = asyncio.get_running_loop()
-        while len(data) < count:
-            part = await loop.sock_recv(self._channel, count - len(data))
-            if not part:
-                raise ConnectionResetError("the worker closed its socket")
-            data += part
-        return bytes(data)
-
-
 @dataclass(slots=True)
 class _Lane:
     """What belongs to one tenant."""
@@ -178,11 +71,12 @@ class _Lane:
     worker: WorkerProcess | None = None
     idle_since: float = 0.0
     idle_timer: asyncio.TimerHandle | None = None
+    closing: list[Close] = field(default_factory=list)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call runs or waits."""
-        return self.turn.locked() or self.waiting > 0
+        """Whether something runs or waits."""
+        return self.turn.locked() or self.waiting > 0 or bool(self.closing)
 
 
 class Supervisor:
@@ -196,30 +90,78 @@ class Supervisor:
         self._losses: dict[tuple[str, str], deque[float]] = {}
         self._resting: dict[tuple[str, str], float] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._sessions = SessionTable(limits, self._expire)
         self._spare: asyncio.Task[WorkerProcess] | None = None
 
     async def run(self, tenant: str, call: Call, open_code: OpenCode) -> Finished:
         """Run a call and return its result; `open_code` is asked when the worker lacks the module.
 
-        Raises `GuestTrap`, `BadModule`, `DeadlineExceeded`, `Busy` (nothing was started) and `WorkerLost`.
+        Raises `GuestTrap`, `BadModule`, `DeadlineExceeded`, `TooLarge` (the result), `Busy` (nothing was
+        started), `WorkerLost`; for a call in a session also `NotFound` and `SessionLost`.
         """
         started = asyncio.get_running_loop().time()
         self._require_rested(tenant, call.digest)
         async with self._turn(tenant) as lane:
-            worker = await self._worker(tenant, lane)
-            answer = await self._ask(tenant, lane, call, None)
-            if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
-                code = await open_code()
-                try:
-                    answer = await self._ask(tenant, lane, _with_code(call), code)
-                finally:
-                    os.close(code)
-            result = await self._judge(tenant, lane, call, answer)
+            with self._sessions.using(tenant, call.session) if call.session else nullcontext():
+                worker = await self._worker(tenant, lane)
+                result = await self._exchange(tenant, lane, call, open_code)
             elapsed = asyncio.get_running_loop().time() - started
             prepare_seconds = max(0.0, elapsed - result.run_seconds)
             return Finished(result.results, prepare_seconds, result.run_seconds, worker.peak_memory_bytes())
 
-    async def _ask(self, tenant: str, lane: _Lane, call: Call, code: int | None) -> Message:
+    async def open_session(
+        self, tenant: str, digest: str, deadline_seconds: float, open_code: OpenCode
+    ) -> str:
+        """Make an instance that stays, and return its name. Raises as `run`; `Busy` also for too many."""
+        self._require_rested(tenant, digest)
+        with self._sessions.opening(tenant):
+            session = self._sessions.new_name()
+            async with self._turn(tenant) as lane:
+                await self._worker(tenant, lane)
+                await self._exchange(tenant, lane, Open(digest, False, session, deadline_seconds), open_code)
+                self._sessions.add(tenant, session, digest)
+        return session
+
+    def digest_of_session(self, tenant: str, session: str) -> str:
+        """Return the module of an open session. Raises `NotFound`, `SessionLost`."""
+        return self._sessions.digest_of(tenant, session)
+
+    def close_session(self, tenant: str, session: str) -> None:
+        """End a session; its memory is free when the worker has come to it. Raises as `digest_of_session`."""
+        digest = self._sessions.end(tenant, session)
+        lane = self._lanes.get(tenant)
+        if lane is None or lane.worker is None:
+            return
+        lane.closing.append(Close(digest, session))
+        task = asyncio.get_running_loop().create_task(self._sweep(tenant, lane))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _expire(self, tenant: str, session: str) -> None:
+        self._log("session-expired", tenant=tenant)
+        self.close_session(tenant, session)
+
+    async def _sweep(self, tenant: str, lane: _Lane) -> None:
+        """Have the worker drop what was closed, when its turn comes."""
+        async with lane.turn:
+            while lane.closing and lane.worker is not None:
+                with suppress(WorkerLost, DeadlineExceeded):
+                    await self._ask(tenant, lane, lane.closing[0], None)
+                del lane.closing[:1]
+        self._rest(tenant, lane)
+
+    async def _exchange(self, tenant: str, lane: _Lane, request: Call | Open, open_code: OpenCode) -> Result:
+        """Have the worker do what is asked, with the module's code if it lacks it."""
+        answer = await self._ask(tenant, lane, request, None)
+        if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
+            code = await open_code()
+            try:
+                answer = await self._ask(tenant, lane, replace(request, has_code=True), code)
+            finally:
+                os.close(code)
+        return await self._judge(tenant, lane, request, answer)
+
+    async def _ask(self, tenant: str, lane: _Lane, call: Request, code: int | None) -> Message:
         """Have the worker answer within deadline and grace; whoever does not is killed."""
         worker = lane.worker
         assert worker is not None  # `_worker` was called in this turn
@@ -238,12 +180,11 @@ class Supervisor:
     def prepare_spare(self) -> None:
         """Start a worker in advance, for whoever needs one next: a start takes 80 ms, a spare none."""
         if self._spare is None:
-            self._spare = asyncio.get_running_loop().create_task(
-                WorkerProcess.start(self._limits.memory_bytes)
-            )
+            self._spare = asyncio.get_running_loop().create_task(WorkerProcess.start(self._limits))
 
     async def close(self) -> None:
-        """End all workers."""
+        """End all workers, and all sessions with them."""
+        self._sessions.close()
         if self._spare is not None:
             spare, self._spare = self._spare, None
             spare.cancel()  # no effect on one that has started
@@ -261,16 +202,21 @@ class Supervisor:
         """Return the process id of each tenant's worker, for the operator and the tests."""
         return {name: lane.worker.process_id for name, lane in self._lanes.items() if lane.worker is not None}
 
-    async def _judge(self, tenant: str, lane: _Lane, call: Call, answer: Message) -> Result:
+    async def _judge(self, tenant: str, lane: _Lane, call: Call | Open, answer: Message) -> Result:
         """Return the result in a worker's answer, or raise what it says instead."""
-        if isinstance(answer, Result) and len(answer.results) == SLOT_BYTES * len(_results_of(call)):
+        if isinstance(answer, Result) and _is_answer(call, answer.results):
             return answer
         if isinstance(answer, Trap) and TRAP_CODE.fullmatch(answer.code):
+            self._sessions.lose(tenant, call.session, f"the guest trapped ({answer.code})")
             raise GuestTrap(answer.code, answer.message, frames=answer.frames)
+        if isinstance(answer, Failure) and answer.kind in REFUSALS:
+            raise REFUSALS[answer.kind](answer.message)
         if isinstance(answer, Failure) and answer.kind == DEADLINE:
+            self._sessions.lose(tenant, call.session, "a call was stopped at its deadline")
             raise DeadlineExceeded(_deadline_text(call))
-        if isinstance(answer, Failure) and answer.kind == BAD_MODULE:
-            raise BadModule(answer.message)
+        if isinstance(answer, Failure) and answer.kind == NO_SESSION and call.session:
+            self._sessions.lose(tenant, call.session, "the guest ended itself")
+            raise SessionLost("the session is lost with all its state: the guest ended itself")
         if isinstance(answer, Failure) and answer.kind == DEFECT:
             self._log("worker-defect", tenant=tenant, module=call.digest, reason=answer.message)
         raise await self._lost(tenant, lane, call)
@@ -290,6 +236,8 @@ class Supervisor:
         finally:
             lane.waiting -= 1
         try:
+            if lane.worker is not None and not lane.worker.is_alive:
+                await self._discard(tenant, lane, "found-dead")
             yield lane
         finally:
             lane.turn.release()
@@ -300,8 +248,6 @@ class Supervisor:
         if lane.idle_timer is not None:
             lane.idle_timer.cancel()
             lane.idle_timer = None
-        if lane.worker is not None and not lane.worker.is_alive:
-            await self._discard(tenant, lane, "found-dead")
         if lane.worker is None:
             self._make_room()
             self._starting += 1
@@ -323,7 +269,7 @@ class Supervisor:
                 self.prepare_spare()
                 return worker
             await worker.kill()
-        worker = await WorkerProcess.start(self._limits.memory_bytes)
+        worker = await WorkerProcess.start(self._limits)
         self.prepare_spare()
         return worker
 
@@ -332,9 +278,9 @@ class Supervisor:
         running = [(name, lane) for name, lane in self._lanes.items() if lane.worker is not None]
         if len(running) + self._starting < self._limits.workers:
             return
-        idle = [item for item in running if not item[1].is_busy]
+        idle = [item for item in running if not item[1].is_busy and not self._sessions.has_any(item[0])]
         if not idle:
-            raise Busy("all workers of this edge are busy", retry_after_seconds=2)
+            raise Busy("all workers of this edge are busy or hold sessions", retry_after_seconds=2)
         self._end_idle(*min(idle, key=lambda item: item[1].idle_since))
 
     def _rest(self, tenant: str, lane: _Lane) -> None:
@@ -346,11 +292,13 @@ class Supervisor:
             return
         loop = asyncio.get_running_loop()
         lane.idle_since = loop.time()
+        if self._sessions.has_any(tenant):
+            return
         lane.idle_timer = loop.call_later(self._limits.worker_idle_seconds, self._end_idle, tenant, lane)
 
     def _end_idle(self, tenant: str, lane: _Lane) -> None:
         worker = lane.worker
-        if worker is None or lane.is_busy:
+        if worker is None or lane.is_busy or self._sessions.has_any(tenant):
             return
         if lane.idle_timer is not None:
             lane.idle_timer.cancel()
@@ -363,11 +311,15 @@ class Supervisor:
     async def _discard(self, tenant: str, lane: _Lane, reason: str) -> None:
         """Kill the worker; the next call gets a new one."""
         worker, lane.worker = lane.worker, None
+        lane.closing.clear()
+        lost = self._sessions.lose_all(tenant, f"its worker process ended ({reason})")
+        if lost:
+            self._log("sessions-lost", tenant=tenant, count=lost, reason=reason)
         if worker is not None:
             status = await worker.kill()
             self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason=reason, status=status)
 
-    async def _lost(self, tenant: str, lane: _Lane, call: Call) -> WorkerLost:
+    async def _lost(self, tenant: str, lane: _Lane, call: Request) -> WorkerLost:
         """Account for a worker that died or talked nonsense in a call, and return the error to raise."""
         await self._discard(tenant, lane, "lost")
         key, now = (tenant, call.digest), asyncio.get_running_loop().time()
@@ -394,14 +346,24 @@ class Supervisor:
         )
 
 
-def _with_code(call: Call) -> Call:
-    return Call(call.digest, True, call.export, call.signature, call.deadline_seconds, call.arguments)
+REFUSALS = {BAD_MODULE: BadModule, TOO_LARGE: TooLarge, NO_ROOM: Busy}
+"""Kinds of failure after which everything goes on."""
 
 
-def _results_of(call: Call) -> str:
-    """Return the letters of the call's results."""
-    return call.signature.partition(">")[2]
+def _is_answer(request: Call | Open, results: bytes) -> bool:
+    """Tell whether a worker's result is one for this request."""
+    if isinstance(request, Open):
+        return not results
+    signature = parse_typed_signature(request.signature)
+    if signature.is_core:
+        return len(results) == SLOT_BYTES * len(signature.results)
+    try:
+        read_returned(signature, read_arguments(signature, request.arguments), results)
+    except FormatError:
+        return False
+    return True
 
 
-def _deadline_text(call: Call) -> str:
-    return f"{call.export} did not return within {call.deadline_seconds:g} s"
+def _deadline_text(request: Request) -> str:
+    what = request.export if isinstance(request, Call) else "the start of the instance"
+    return f"{what} did not return within {request.deadline_seconds:g} s"

@@ -1,10 +1,13 @@
-"""The process that runs one tenant's modules: ``python -m lawow.edge.worker PARENT MEMORY_BYTES``.
+"""The process that runs one tenant's modules: ``python -m lawow.edge.worker PARENT MEMORY CALL UNSEEN``.
 
 The supervisor starts it with one end of a socket pair as standard input. It warms its engine up, puts the
-fences of `lawow.edge.confinement` around itself, says `Ready`, and then answers one `Call` after the other:
-each on a fresh instance, so nothing of a call is left for the next one. From then on it can open no file, so
-compiled code comes to it as an open descriptor. It ends when the socket does, and when it meets anything that
-it does not expect.
+fences of `lawow.edge.confinement` around itself, says `Ready`, and then answers one request after the other.
+A call runs on a fresh instance, so nothing of it is left for the next one, or on that of a session. From then
+on it can open no file, so compiled code comes to it as an open descriptor. It ends when the socket does, and
+when it meets anything that it does not expect.
+
+The arguments are bytes: `EdgeLimits.memory_bytes`, which all instances share, `call_bytes` as the limit of a
+result, and `session_unseen_memory_bytes`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,10 @@ import socket
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from lawow.channel.bodies import read_arguments, write_returned
 from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.edge.messages import (
     BAD_MODULE,
@@ -22,23 +28,31 @@ from lawow.edge.messages import (
     DEFECT,
     HEADER,
     NEEDS_CODE,
+    NO_ROOM,
+    NO_SESSION,
+    TOO_LARGE,
     Call,
+    Close,
     Failure,
     Message,
+    Open,
     Ready,
+    Request,
     Result,
     Trap,
     read_header,
     read_message,
     write_message,
 )
-from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded
+from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, LocalProtocolError
+from lawow.formats.signature import parse_typed_signature
 from lawow.runtime import wasi, watchdog
-from lawow.runtime.base import CompiledModule
+from lawow.runtime.base import CompiledModule, Instance
+from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
-__all__ = ["Worker", "main"]
+__all__ = ["Limits", "Worker", "main"]
 
 LOADED_BEFORE_THE_FENCES = (wasi, watchdog)  # what the engine would otherwise import at a first call
 MODULES_LOADED = 16
@@ -53,13 +67,43 @@ WARM_UP = bytes.fromhex(
 """A module whose calls load what Python and the engine load on first use, before the fences stand."""
 
 
-class Worker:
-    """Answers calls. Holds the modules it was given last; never an instance between two calls."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What instances share, what a result may be, what a memory that nobody sees may be; all in bytes."""
 
-    def __init__(self, engine: WasmtimeEngine, memory_bytes: int) -> None:
+    memory_bytes: int
+    call_bytes: int
+    unseen_memory_bytes: int
+
+
+class _Session:
+    """An instance that stays."""
+
+    def __init__(self, instance: Instance, caller: TypedCaller, unseen_bytes: int) -> None:
+        self.instance = instance
+        self.caller = caller
+        self._unseen_bytes = unseen_bytes
+        self.held_bytes = 0
+        self.measure()
+
+    def measure(self) -> None:
+        """See what it holds of the memory that all instances share; to be called when its guest has run."""
+        self.held_bytes = self._unseen_bytes or self.instance.memory_bytes
+
+    def may_hold(self, memory_bytes: int) -> None:
+        """Let it grow to so much in its next call."""
+        if not self._unseen_bytes:
+            self.instance.limit_memory(memory_bytes)
+
+
+class Worker:
+    """Answers requests. Holds the modules it was given last, and the instances of open sessions."""
+
+    def __init__(self, engine: WasmtimeEngine, limits: Limits) -> None:
         self._engine = engine
-        self._memory_bytes = memory_bytes
+        self._limits = limits
         self._modules: OrderedDict[str, CompiledModule] = OrderedDict()
+        self._sessions: dict[str, _Session] = {}
 
     def load(self, digest: str, code: bytes) -> None:
         """Keep a compiled module; the one unused for longest goes when there are too many."""
@@ -68,58 +112,128 @@ class Worker:
             _, oldest = self._modules.popitem(last=False)
             oldest.close()
 
-    def answer(self, call: Call) -> Message:
-        """Run one call and return what to say about it."""
+    def answer(self, request: Request) -> Message:
+        """Do what is asked and return what to say about it."""
         started = time.perf_counter()
-        module = self._modules.get(call.digest)
+        if isinstance(request, Close):
+            self._drop(request.session)
+            return Result(0.0, time.perf_counter() - started, b"")
+        if isinstance(request, Call) and request.session:
+            return self._answered(request, lambda: self._call_in_session(request, started))
+        module = self._modules.get(request.digest)
         if module is None:
             return Failure(NEEDS_CODE, "")
-        self._modules.move_to_end(call.digest)
+        self._modules.move_to_end(request.digest)
+        if isinstance(request, Open):
+            return self._answered(request, lambda: self._open(module, request, started))
+        return self._answered(request, lambda: self._call_afresh(module, request, started))
+
+    def _answered(self, request: Call | Open, work: Callable[[], Message]) -> Message:
+        """Turn what a guest or its module did wrong into an answer; a guest that was stopped is dropped."""
         try:
-            return self._run(module, call, started)
+            return work()
         except GuestTrap as trap:
+            self._drop(request.session)
             return Trap(trap.code, trap.args[0], trap.frames)
+        except LocalProtocolError as error:  # the guest of a session ended itself in an earlier call
+            self._drop(request.session)
+            return Failure(NO_SESSION, str(error))
         except LimitExceeded as error:
-            kind = DEADLINE if error.limit == "deadline_seconds" else BAD_MODULE
-            return Failure(kind, str(error))
+            if error.limit == "result_bytes":
+                return Failure(TOO_LARGE, f"{error}, which is call_bytes")
+            if error.limit == "deadline_seconds":
+                self._drop(request.session)
+                return Failure(DEADLINE, str(error))
+            return Failure(self._kind_of(error), str(error))
         except LawowError as error:
             return Failure(BAD_MODULE, str(error))
 
-    def _run(self, module: CompiledModule, call: Call, started: float) -> Message:
+    def _kind_of(self, error: LimitExceeded) -> str:
+        """Tell a module that needs too much from one that would have room if sessions did not have it."""
+        if error.limit != "memory_bytes" or not self._sessions or not isinstance(error.value, int):
+            return BAD_MODULE
+        return NO_ROOM if error.value <= self._limits.memory_bytes else BAD_MODULE
+
+    def _call_afresh(self, module: CompiledModule, call: Call, started: float) -> Message:
         with module.instantiate(
-            memory_bytes=self._memory_bytes, deadline_seconds=call.deadline_seconds
+            memory_bytes=self._room_bytes(), deadline_seconds=call.deadline_seconds
         ) as instance:
-            prepared = time.perf_counter()
-            left = max(call.deadline_seconds - (prepared - started), 0.001)
+            return self._run(instance, None, call, started)
+
+    def _call_in_session(self, call: Call, started: float) -> Message:
+        session = self._sessions.get(call.session)
+        if session is None:
+            return Failure(NO_SESSION, "")
+        session.may_hold(session.held_bytes + self._room_bytes())
+        try:
+            return self._run(session.instance, session.caller, call, started)
+        finally:
+            session.measure()
+
+    def _run(self, instance: Instance, caller: TypedCaller | None, call: Call, started: float) -> Message:
+        prepared = time.perf_counter()
+        left = max(call.deadline_seconds - (prepared - started), 0.001)
+        signature = parse_typed_signature(call.signature)
+        if signature.is_core:
             results = instance.call_raw(call.export, call.arguments, deadline_seconds=left)
-            return Result(prepared - started, time.perf_counter() - prepared, results)
+        else:
+            caller = caller or self._caller(instance)
+            arguments = read_arguments(signature, call.arguments)
+            results = write_returned(caller.call(call.export, signature, arguments, deadline_seconds=left))
+        return Result(prepared - started, time.perf_counter() - prepared, results)
+
+    def _open(self, module: CompiledModule, request: Open, started: float) -> Message:
+        unseen_bytes = 0 if module.exports_memory else self._limits.unseen_memory_bytes
+        room_bytes = self._room_bytes()
+        if unseen_bytes > room_bytes:
+            return Failure(NO_ROOM, f"sessions of this tenant left {room_bytes} bytes of memory")
+        instance = module.instantiate(
+            memory_bytes=unseen_bytes or room_bytes, deadline_seconds=request.deadline_seconds
+        )
+        self._sessions[request.session] = _Session(instance, self._caller(instance), unseen_bytes)
+        return Result(time.perf_counter() - started, 0.0, b"")
+
+    def _caller(self, instance: Instance) -> TypedCaller:
+        return TypedCaller(instance, result_bytes=self._limits.call_bytes)
+
+    def _room_bytes(self) -> int:
+        """Return what sessions leave of the memory that all instances share."""
+        held = sum(session.held_bytes for session in self._sessions.values())
+        return max(self._limits.memory_bytes - held, 0)
+
+    def _drop(self, name: str) -> None:
+        """Free a session's instance, if there is one."""
+        session = self._sessions.pop(name, None)
+        if session is not None:
+            session.instance.close()
 
 
 def main(arguments: list[str]) -> None:
     """Set everything up and serve until the supervisor closes the socket."""
-    parent, memory_bytes = (int(item) for item in arguments)
+    parent, *numbers = (int(item) for item in arguments)
+    limits = Limits(*numbers)
     begin_child(parent)
     channel = socket.socket(fileno=0)
     engine = WasmtimeEngine(EDGE_PROFILE)
     _warm_up(engine)
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
-    limit_child(ChildLimits(data_bytes=memory_bytes + OWN_DATA_BYTES))
+    limit_child(ChildLimits(data_bytes=limits.memory_bytes + OWN_DATA_BYTES))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
     fences = "limits,filter" if close_filter() else "limits"
     channel.sendall(write_message(Ready(fences)))
-    _serve(channel, Worker(engine, memory_bytes))
+    _serve(channel, Worker(engine, limits))
 
 
 def _serve(channel: socket.socket, worker: Worker) -> None:
     while (received := _receive(channel)) is not None:
-        call, code = received
+        request, code = received
         try:
             if code is not None:
-                worker.load(call.digest, code)
-            reply = worker.answer(call)
+                worker.load(request.digest, code)
+            reply = worker.answer(request)
         except (FormatError, MemoryError) as error:
             reply = Failure(DEFECT, f"{type(error).__name__}: {error}")
         channel.sendall(write_message(reply))
@@ -127,16 +241,16 @@ def _serve(channel: socket.socket, worker: Worker) -> None:
             return
 
 
-def _receive(channel: socket.socket) -> tuple[Call, bytes | None] | None:
-    """Return the next call and the compiled code that came with it, or None at the end."""
+def _receive(channel: socket.socket) -> tuple[Request, bytes | None] | None:
+    """Return the next request and the compiled code that came with it, or None at the end."""
     header, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
     if not header:
         return None
     header += _receive_exactly(channel, HEADER.size - len(header))
     length, kind = read_header(header)
     message = read_message(kind, _receive_exactly(channel, length))
-    if not isinstance(message, Call):
-        raise FormatError("a worker takes calls alone", found=type(message).__name__)
+    if not isinstance(message, Request):
+        raise FormatError("a worker takes requests alone", found=type(message).__name__)
     code = None
     for descriptor in descriptors:
         code = read_everything(descriptor)
@@ -157,12 +271,15 @@ def _receive_exactly(channel: socket.socket, count: int) -> bytes:
 
 def _warm_up(engine: WasmtimeEngine) -> None:
     """Go through all that a call may touch, a trap and an interruption-free end included."""
-    worker = Worker(engine, 1 << 20)
+    worker = Worker(engine, Limits(1 << 20, 1 << 20, 1 << 16))
     with engine.compile(WARM_UP) as module:
         worker.load("warm-up", module.serialize())
     for export in ("f", "t"):
         worker.answer(Call("warm-up", False, export, ">", 1.0, b""))
     write_message(worker.answer(Call("warm-up", False, "absent", ">", 1.0, b"")))
+    worker.answer(Open("warm-up", False, "s", 1.0))
+    worker.answer(Call("warm-up", False, "f", "S>", 1.0, bytes(8), "s"))
+    worker.answer(Close("warm-up", "s"))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ PROBLEMS = {
     "method-not-allowed": ProblemKind(405, "Method not allowed"),
     "too-slow": ProblemKind(408, "The body came too slowly"),
     "signature-mismatch": ProblemKind(409, "The export has another signature"),
+    "session-lost": ProblemKind(410, "The session was lost"),
     "too-large": ProblemKind(413, "Too large"),
     "unsupported-media-type": ProblemKind(415, "Unsupported media type"),
     "bad-arguments": ProblemKind(422, "The arguments do not fit the export"),

@@ -11,8 +11,10 @@ from lawow.edge.messages import (
     MAX_PAYLOAD_BYTES,
     NEEDS_CODE,
     Call,
+    Close,
     Failure,
     Message,
+    Open,
     Ready,
     Result,
     Trap,
@@ -28,6 +30,9 @@ EXAMPLES: list[Message] = [
     Result(0.25, 1.0, b"\x01" * 16),
     Trap("unreachable", "the guest trapped", ("inner", "outer")),
     Failure(NEEDS_CODE, "says why"),
+    Call("ab" * 32, False, "fib", "S>[i", 1.5, bytes(8), "5e55"),
+    Open("ab" * 32, True, "5e55", 2.0),
+    Close("ab" * 32, "5e55"),
 ]
 
 
@@ -62,13 +67,13 @@ def outcome(kind: int, payload: bytes) -> None:
         return
 
 
-@given(st.integers(1, 5), st.binary(max_size=200))
+@given(st.integers(1, 7), st.binary(max_size=200))
 def test_any_payload_is_a_value_or_a_format_error(kind: int, payload: bytes) -> None:
     outcome(kind, payload)
 
 
 @pytest.mark.parametrize(
-    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 6)]
+    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 8)]
 )
 def test_headers_beyond_the_limit_or_of_unknown_kinds_are_refused(header: bytes) -> None:
     with pytest.raises(FormatError):

@@ -252,7 +252,7 @@ channel.sendall({write_message(Ready("none"))!r})
 channel.recv(100000)
 channel.sendall({answer!r})
 """
-    monkeypatch.setattr("lawow.edge.supervisor.python_command", lambda *_: [sys.executable, "-c", script])
+    monkeypatch.setattr("lawow.edge.worker_process.python_command", lambda *_: [sys.executable, "-c", script])
 
     async def work(bench: Bench) -> None:
         with pytest.raises(WorkerLost):
@@ -262,7 +262,7 @@ channel.sendall({answer!r})
 
 
 def test_a_worker_that_does_not_come_up_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lawow.edge.supervisor.python_command", lambda *_: ["/bin/false"])
+    monkeypatch.setattr("lawow.edge.worker_process.python_command", lambda *_: ["/bin/false"])
 
     async def work(bench: Bench) -> None:
         with pytest.raises(WorkerLost, match="could be started"):

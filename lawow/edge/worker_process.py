@@ -1,0 +1,132 @@
+"""One worker process as the supervisor sees it: started, asked, stopped, killed.
+
+Nothing here decides anything: `lawow.edge.supervisor` does. What a worker says is parsed by
+`lawow.edge.messages`; what does not parse, and a socket that closes, come up as `FormatError` and `OSError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from contextlib import suppress
+
+from lawow.edge.children import CHILD_ENVIRONMENT, python_command
+from lawow.edge.messages import HEADER, Message, Ready, Request, read_header, read_message, write_message
+from lawow.edge.refusals import WorkerLost
+from lawow.errors import FormatError
+from lawow.limits import EdgeLimits
+
+__all__ = ["WorkerProcess"]
+
+START_SECONDS = 20.0
+STOP_SECONDS = 2.0
+
+
+class WorkerProcess:
+    """One child process and our end of its socket."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, fences: str) -> None:
+        self._process = process
+        self._channel = channel
+        self.fences = fences
+
+    @classmethod
+    async def start(cls, limits: EdgeLimits) -> WorkerProcess:
+        """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
+        numbers = (limits.memory_bytes, limits.call_bytes, limits.session_unseen_memory_bytes)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *python_command("lawow.edge.worker", *map(str, numbers)),
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.DEVNULL,
+                env=CHILD_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise WorkerLost(f"no worker could be started: {error.strerror}") from None
+        finally:
+            theirs.close()
+        worker = cls(process, ours, "")
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                ready = await worker._receive()
+            if not isinstance(ready, Ready):
+                raise FormatError("a worker begins with Ready", found=type(ready).__name__)
+        except (TimeoutError, OSError, FormatError):
+            await worker.kill()
+            raise WorkerLost("no worker could be started; see the server's standard error") from None
+        except BaseException:
+            await worker.kill()
+            raise
+        worker.fences = ready.fences
+        return worker
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended, as far as is known."""
+        return self._process.returncode is None
+
+    @property
+    def process_id(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    async def ask(self, request: Request, code: int | None) -> Message:
+        """Send a request, with the descriptor of its code if there is one, and return the answer.
+
+        Raises `OSError` or `FormatError` when the worker is lost.
+        """
+        frame = write_message(request)
+        sent = 0
+        if code is not None:
+            # The frame's start alone carries the descriptor; a socket at rest takes it whole.
+            sent = socket.send_fds(self._channel, [frame[: HEADER.size]], [code])
+        await asyncio.get_running_loop().sock_sendall(self._channel, frame[sent:])
+        return await self._receive()
+
+    def peak_memory_bytes(self) -> int:
+        """Return the most memory that the worker ever had resident, as the kernel counts it; 0 if unknown."""
+        try:
+            with open(f"/proc/{self._process.pid}/status", "rb") as stream:
+                for line in stream:
+                    if line.startswith(b"VmHWM:"):
+                        return int(line.split()[1]) * 1024
+        except OSError:
+            return 0
+        return 0
+
+    async def stop(self) -> None:
+        """End an idle worker: it leaves when its socket closes, or is killed."""
+        self._channel.close()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> str:
+        """End the worker now and return how it ended."""
+        self._channel.close()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        status = await asyncio.shield(self._process.wait())
+        return f"exit-{status}" if status >= 0 else signal.Signals(-status).name
+
+    async def _receive(self) -> Message:
+        length, kind = read_header(await self._receive_exactly(HEADER.size))
+        return read_message(kind, await self._receive_exactly(length))
+
+    async def _receive_exactly(self, count: int) -> bytes:
+        data = bytearray()
+        loop = asyncio.get_running_loop()
+        while len(data) < count:
+            part = await loop.sock_recv(self._channel, count - len(data))
+            if not part:
+                raise ConnectionResetError("the worker closed its socket")
+            data += part
+        return bytes(data)
