@@ -11,6 +11,7 @@ import java.nio.charset.CharacterCodingException;
  */
 final class GuestCall {
     private static final long LOW_HALF = 0xffffffffL;
+    private static final int PAIR_ALIGNMENT = 4;
     private static final String OUT_OF_BOUNDS = "memory-out-of-bounds";
 
     private final String file;
@@ -71,9 +72,10 @@ final class GuestCall {
     private long place(byte[] payload, int alignment) {
         long[] request = {0, 0, alignment, payload.length};
         long address = call("cabi_realloc", "iiii>i", request)[0];
-        if (address % alignment != 0) {
-            throw new Trap(OUT_OF_BOUNDS, file + ": cabi_realloc gave an address that is not aligned");
+        if (address == 0 && payload.length > 0) {
+            throw new Trap("out-of-memory", file + ": cabi_realloc has no " + payload.length + " bytes for an argument");
         }
+        requireAligned("cabi_realloc", address, alignment);
         byte[][] failure = new byte[1][];
         Native.instanceWrite(instance, address, payload, failure);
         Native.require(failure, file + ": cabi_realloc");
@@ -82,12 +84,11 @@ final class GuestCall {
 
     /** Reads the string or list whose address and count stand at {@code area}. */
     private Object lift(String export, ValueType type, long area) {
-        if (area % 4 != 0) {
-            throw new Trap(OUT_OF_BOUNDS, file + ": " + export + " returned an address that is not aligned");
-        }
+        requireAligned(export, area, PAIR_ALIGNMENT);
         ByteBuffer pair = ByteBuffer.wrap(read(export, area, 8)).order(ByteOrder.LITTLE_ENDIAN);
         long address = pair.getInt() & LOW_HALF;
         long count = pair.getInt() & LOW_HALF;
+        requireAligned(export, address, type.elementBytes());
         byte[] payload = read(export, address, count * type.elementBytes());
         Object value = type.isList() ? Elements.make(type.letter, (int) count) : text(export, payload);
         if (type.isList()) {
@@ -100,11 +101,17 @@ final class GuestCall {
         return value;
     }
 
+    private void requireAligned(String export, long address, int alignment) {
+        if (address % alignment != 0) {
+            throw new Trap(OUT_OF_BOUNDS, file + ": " + export + " returned an address that is no multiple of " + alignment);
+        }
+    }
+
     private String text(String export, byte[] payload) {
         try {
             return Text.decode(payload, 0, payload.length);
         } catch (CharacterCodingException error) {
-            throw new IllegalStateException(file + ": " + export + ": the result is not UTF-8", error);
+            throw new Trap("bad-result", file + ": " + export + ": the text is not UTF-8");
         }
     }
 

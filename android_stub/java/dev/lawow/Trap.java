@@ -44,7 +44,8 @@ public final class Trap extends RuntimeException {
 
     /**
      * Returns the trap's name in kebab-case, {@code "integer-divide-by-zero"} for instance; {@code "interrupt"} when
-     * the deadline passed, {@code "exit"} when the guest ended itself.
+     * the deadline passed, {@code "exit"} when the guest ended itself, {@code "out-of-memory"} when it has no memory for
+     * an argument, {@code "bad-result"} when it returned a text that is none.
      */
     public String code() {
         return code;
