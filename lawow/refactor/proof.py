@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lawow.errors import LawowError
 from lawow.formats.bundle import read_bundle
 from lawow.formats.dex.reader import Dex, read_dex
-from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_SYNCHRONIZED
+from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_PRIVATE, ACC_SYNCHRONIZED
 from lawow.formats.dex.symbols import Annotation
 from lawow.formats.dex.verify import verify_dex
 from lawow.formats.dex.views import ClassView
@@ -29,6 +29,8 @@ from lawow.refactor.split import Split
 
 __all__ = ["CHECKS", "Evidence", "find_defects", "require_proven"]
 
+HIDDEN_FLAGS = ACC_PRIVATE | 0x1000
+"""Private and synthetic: originals of elastic methods, for one, which no other class can name."""
 CHANGEABLE_FLAGS = ACC_NATIVE | ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED
 
 
@@ -177,6 +179,7 @@ def _surface(view: ClassView) -> set[str]:
     methods = [
         ("method", item.ref, item.access_flags & ~CHANGEABLE_FLAGS, _sorted(item.annotations))
         for item in view.methods
+        if item.access_flags & HIDDEN_FLAGS != HIDDEN_FLAGS
     ]
     return {str(item) for item in (head, *fields, *methods)}
 
