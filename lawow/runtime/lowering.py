@@ -2,7 +2,7 @@
 
 An argument is copied to memory that the guest's own ``cabi_realloc(old, old_size, align, new_size)`` gives,
 and goes in as address and length. A result comes back as the address of a pair of both, and once it has been
-read ``cabi_post_NAME`` is called with that address, if the guest exports it. Numbers go in and out as they are.
+read ``cabi_post_NAME`` is called with that address, if the guest exports it. Numbers go in and out unchanged.
 Definition: component model, ``CanonicalABI.md`` ("Loading", "Storing", "canon lift"). LAWOW adds the in-out
 list (``&[``), whose contents are read again after the call: its memory belongs to the caller, so the guest
 must neither free it nor keep its address, and a later call in the same instance uses the same memory again.

@@ -18,6 +18,7 @@ from lawow.server.schemas import (
     Health,
     Module,
     ModuleList,
+    Session,
 )
 
 __all__ = ["JSON_MEDIA_TYPE", "ROUTES", "VALUES_MEDIA_TYPE", "RouteDescription"]
@@ -36,6 +37,17 @@ CALL_PROBLEMS = (
     "unsupported-media-type",
     "bad-arguments",
     "trap",
+    "busy",
+    "worker-lost",
+    "deadline",
+)
+SESSION_PROBLEMS = ("not-found", "session-lost")
+OPEN_PROBLEMS = (
+    "not-found",
+    "too-large",
+    "trap",
+    "bad-module",
+    "bad-arguments",
     "busy",
     "worker-lost",
     "deadline",
@@ -65,7 +77,7 @@ CALL_HEADERS: list[dict[str, Any]] = [
         "in": "header",
         "required": False,
         "schema": {"type": "string"},
-        "description": "Refuse the call unless the export has this signature",
+        "description": "Refuse the call unless the export has this signature; needed for strings and lists",
     },
     {
         "name": "Lawow-Deadline-Seconds",
@@ -85,7 +97,7 @@ class RouteDescription:
     path: str
     handler: str
     summary: str
-    answer: type[BaseModel]
+    answer: type[BaseModel] | None
     status: int = 200
     problems: tuple[str, ...] = ()
     also: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -159,6 +171,36 @@ ROUTES = (
         also={200: CALL_ANSWER},
         request=CALL_BODY,
         headers=CALL_HEADERS,
+    ),
+    RouteDescription(
+        "POST",
+        "/v1/modules/{digest}/sessions",
+        "open_session",
+        "Make an instance that stays",
+        Session,
+        status=201,
+        problems=OPEN_PROBLEMS,
+        headers=CALL_HEADERS[1:],
+    ),
+    RouteDescription(
+        "POST",
+        "/v1/sessions/{session}/exports/{name:path}/calls",
+        "call_in_session",
+        "Call an export in a session",
+        CallResult,
+        problems=(*CALL_PROBLEMS, "session-lost"),
+        also={200: CALL_ANSWER},
+        request=CALL_BODY,
+        headers=CALL_HEADERS,
+    ),
+    RouteDescription(
+        "DELETE",
+        "/v1/sessions/{session}",
+        "close_session",
+        "End a session",
+        None,
+        status=204,
+        problems=SESSION_PROBLEMS,
     ),
 )
 """All routes of version 1."""

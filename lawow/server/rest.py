@@ -6,30 +6,20 @@ read in bounds by `lawow.server.bodies`. Defined by docs/edge.md.
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from dataclasses import dataclass
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
 from lawow import __version__
-from lawow.channel.values import (
-    decode_slots,
-    encode_slots,
-    json_of_values,
-    split_signature,
-    values_of_json,
-)
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.intake import MethodRecord
-from lawow.edge.module_store import StoredExport, StoredModule, Upload
+from lawow.edge.module_store import StoredModule, Upload
 from lawow.edge.refusals import BadArguments, NotFound
-from lawow.edge.supervisor import Finished
-from lawow.errors import FormatError
 from lawow.limits import EdgeLimits
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
+from lawow.server.call_bodies import GivenCall, answer_call, read_call
 from lawow.server.descriptions import JSON_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
 
 __all__ = ["Routes", "make_router"]
@@ -39,14 +29,7 @@ WASM_MEDIA_TYPES = ("application/wasm", "application/octet-stream", "")
 BUNDLE_MEDIA_TYPES = ("application/java-archive", "application/zip", "application/octet-stream", "")
 
 DigestPath = Path(description="sha256: and 64 hex digits", pattern=f"^{DIGEST.pattern}$")
-
-
-@dataclass(frozen=True, slots=True)
-class _Arguments:
-    """What a call's body says."""
-
-    slots: bytes
-    deadline_seconds: float | None
+SessionPath = Path(description="32 hex digits", pattern="^[0-9a-f]{32}$")
 
 
 class Routes:
@@ -92,18 +75,39 @@ class Routes:
         return JSONResponse(document, status_code=201)
 
     async def call(self, request: Request, name: str, digest: str = DigestPath) -> Response:
-        """Call an export; the answer has the form of the request."""
+        """Call an export on a fresh instance; the answer has the form of the request."""
+        return await self._call(request, _hex(digest), name)
+
+    async def open_session(self, request: Request, digest: str = DigestPath) -> Response:
+        """Make an instance that stays."""
+        handler, tenant = self._handler, _tenant(request)
+        await read_body(request, 0, "of this route's body", handler.limits)
+        deadline = _deadline(request, None, handler.limits)
+        session = await handler.open_session(tenant, _hex(digest), deadline)
+        return JSONResponse({"session": session}, status_code=201)
+
+    async def call_in_session(self, request: Request, name: str, session: str = SessionPath) -> Response:
+        """Call an export in a session; everything else is as in `call`."""
+        digest = self._handler.supervisor.digest_of_session(_tenant(request), session)
+        return await self._call(request, digest, name, session)
+
+    async def close_session(self, request: Request, session: str = SessionPath) -> Response:
+        """End a session."""
+        self._handler.supervisor.close_session(_tenant(request), session)
+        return Response(status_code=204)
+
+    async def _call(self, request: Request, digest: str, name: str, session: str = "") -> Response:
         started = time.perf_counter()
         handler, tenant = self._handler, _tenant(request)
         media_type = require_media_type(request, (JSON_MEDIA_TYPE, VALUES_MEDIA_TYPE))
         expected = request.headers.get("lawow-signature")
-        export = handler.export(tenant, _hex(digest), name, expected)
+        export = handler.export(tenant, digest, name, expected)
         body = await read_body(request, handler.limits.call_bytes, "call_bytes", handler.limits)
         transfer_seconds = time.perf_counter() - started
-        given = READ_ARGUMENTS[media_type](export, body)
+        given = await read_call(media_type, export, body)
         deadline = _deadline(request, given, handler.limits)
-        finished = await handler.call(tenant, _hex(digest), export, given.slots, deadline)
-        return _call_response(media_type, export, finished, transfer_seconds)
+        finished = await handler.call(tenant, digest, export, given.body, deadline, session)
+        return await answer_call(media_type, export, given, finished, transfer_seconds)
 
     async def _receive(self, request: Request, upload: Upload) -> None:
         """Stream the body into the upload, refused from its announced length on."""
@@ -146,39 +150,9 @@ def _hex(digest: str) -> str:
     return match[1]
 
 
-def _json_arguments(export: StoredExport, body: bytes) -> _Arguments:
-    """Read ``{"arguments": [...], "deadline_seconds": ...}``. Raises `BadArguments`."""
-    try:
-        document = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadArguments("the body is not valid JSON") from None
-    if not isinstance(document, dict) or not set(document) <= {"arguments", "deadline_seconds"}:
-        raise BadArguments('the body must be {"arguments": [...]}, and may have "deadline_seconds"')
-    deadline = document.get("deadline_seconds")
-    if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, int | float)):
-        raise BadArguments("deadline_seconds must be a number")
-    parameters, _ = split_signature(export.signature)
-    try:
-        values = values_of_json(parameters, document.get("arguments"))
-        return _Arguments(encode_slots(parameters, values), deadline)
-    except FormatError as error:
-        raise BadArguments(str(error)) from None
-
-
-def _slot_arguments(_: StoredExport, body: bytes) -> _Arguments:
-    return _Arguments(body, None)
-
-
-READ_ARGUMENTS = {JSON_MEDIA_TYPE: _json_arguments, VALUES_MEDIA_TYPE: _slot_arguments}
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no JSON; write it as a string")
-
-
-def _deadline(request: Request, given: _Arguments, limits: EdgeLimits) -> float:
+def _deadline(request: Request, given: GivenCall | None, limits: EdgeLimits) -> float:
     """Return what the caller asks for, at most what the edge allows. Raises `BadArguments`."""
-    asked = given.deadline_seconds
+    asked = None if given is None else given.deadline_seconds
     header = request.headers.get("lawow-deadline-seconds")
     if asked is None and header is not None:
         try:
@@ -190,21 +164,6 @@ def _deadline(request: Request, given: _Arguments, limits: EdgeLimits) -> float:
     if not asked > 0:
         raise BadArguments("the deadline must be a positive number of seconds")
     return float(min(asked, limits.deadline_seconds))
-
-
-def _call_response(
-    media_type: str, export: StoredExport, finished: Finished, transfer_seconds: float
-) -> Response:
-    seconds = {"transfer": transfer_seconds, "prepare": finished.prepare_seconds, "run": finished.run_seconds}
-    headers = {
-        "server-timing": ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in seconds.items()),
-        "lawow-peak-memory-bytes": str(finished.peak_memory_bytes),
-    }
-    if media_type == VALUES_MEDIA_TYPE:
-        return Response(finished.results, media_type=VALUES_MEDIA_TYPE, headers=headers)
-    _, letters = split_signature(export.signature)
-    results = json_of_values(letters, decode_slots(letters, finished.results))
-    return JSONResponse({"results": results, "seconds": seconds}, headers=headers)
 
 
 def _module_document(module: StoredModule) -> dict[str, object]:

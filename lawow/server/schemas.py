@@ -19,9 +19,11 @@ __all__ = [
     "ModuleSummary",
     "ProblemDocument",
     "Seconds",
+    "Session",
 ]
 
-Value = int | float | str
+Number = int | float | str
+Value = Number | list[Number | bool]
 
 
 class Health(BaseModel):
@@ -35,7 +37,7 @@ class Export(BaseModel):
     """An exported function."""
 
     name: str
-    signature: str = Field(description="core types in letters, parameters > results", examples=["i>i"])
+    signature: str = Field(description="types in letters, parameters > results", examples=["i>i"])
     wit: str = Field(examples=["fib: func(p0: s32) -> s32"])
 
 
@@ -79,9 +81,12 @@ class BundleReceipt(BaseModel):
 
 
 class CallRequest(BaseModel):
-    """Arguments in the signature's order. Integers may be decimal strings, floats "NaN" or "Infinity"."""
+    """Arguments in the signature's order. Integers may be decimal strings, floats "NaN" or "Infinity".
 
-    arguments: list[Value]
+    `{"same_as": 0}` is the same list as the parameter 0.
+    """
+
+    arguments: list[Value | dict[str, int]]
     deadline_seconds: float | None = Field(default=None, gt=0)
 
 
@@ -94,10 +99,21 @@ class Seconds(BaseModel):
 
 
 class CallResult(BaseModel):
-    """What the function returned. Integers beyond 2^53 are decimal strings."""
+    """What the function returned. Integers beyond 2^53 are decimal strings.
+
+    `changed` is there for signatures with strings or lists: by the parameter's index, the in-out lists as
+    they are after the call.
+    """
 
     results: list[Value]
+    changed: dict[str, list[Number | bool]] | None = None
     seconds: Seconds
+
+
+class Session(BaseModel):
+    """A live instance."""
+
+    session: str = Field(pattern="^[0-9a-f]{32}$")
 
 
 class ProblemDocument(BaseModel):

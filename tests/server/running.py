@@ -119,6 +119,26 @@ class RunningEdge:
         body = json.dumps({"arguments": list(arguments), **more}).encode()
         return self.ask("POST", f"/v1/modules/sha256:{digest}/exports/{export}/calls", tenant, body, JSON)
 
+    def open_session(self, tenant: str, digest: str) -> str:
+        """Open a session and return its name."""
+        reply = self.ask("POST", f"/v1/modules/sha256:{digest}/sessions", tenant)
+        assert reply.status == 201, reply.body
+        return str(reply.json["session"])
+
+    def call_in_session(
+        self,
+        tenant: str,
+        session: str,
+        export: str,
+        *arguments: object,
+        signature: str | None = None,
+        **more: object,
+    ) -> Reply:
+        """Call an export in a session with JSON."""
+        body = json.dumps({"arguments": list(arguments), **more}).encode()
+        headers = JSON if signature is None else {**JSON, "Lawow-Signature": signature}
+        return self.ask("POST", f"/v1/sessions/{session}/exports/{export}/calls", tenant, body, headers)
+
     def workers(self) -> dict[str, int]:
         """Return the process id of each tenant's worker, read from the log."""
         found: dict[str, int] = {}
