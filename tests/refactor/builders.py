@@ -46,7 +46,11 @@ def section(number: int, content: bytes) -> bytes:
 
 
 def wasm(
-    exports: Mapping[str, str], *, bodies: Mapping[str, bytes] | None = None, imports: bool = False
+    exports: Mapping[str, str],
+    *,
+    bodies: Mapping[str, bytes] | None = None,
+    imports: bool = False,
+    memory: bool = False,
 ) -> bytes:
     """Return a module with these functions (name -> signature); bodies default to zeros."""
     kinds, codes, names = [], [], []
@@ -65,6 +69,9 @@ def wasm(
     if imports:
         parts.append(section(2, vector([b"\x03env\x04tick\x00" + leb(0)])))
     parts += [section(3, vector([leb(index) for index in range(len(kinds))]))]
+    if memory:
+        parts.append(section(5, vector([b"\0\1"])))
+        names.append(b"\6memory\2\0")
     parts += [section(7, vector(names)), section(10, vector(codes))]
     return b"\0asm\x01\0\0\0" + b"".join(parts)
 

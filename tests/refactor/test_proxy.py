@@ -31,6 +31,15 @@ EXPORTS = {
     "mixed": "iIfFiiii>F",
     "many": f"{'I' * 20}>I",
     "pair": "i>iI",
+    "text": "ii>i",
+    "arrays": "iiiiiiiiiiiiiiii>i",
+    "boxes": "iiiiiIfF>F",
+    "boxed_byte": "i>i",
+    "boxed_boolean": "i>i",
+    "boxed_char": "i>i",
+    "boxed_long": "I>I",
+    "doubles": ">i",
+    "cabi_realloc": "iiii>i",
 }
 DESCRIPTORS = {
     "add": "(II)I",
@@ -45,6 +54,15 @@ DESCRIPTORS = {
     "mixed": "(IJFDZBSC)D",
     "many": f"({'J' * 20})J",
     "pair": "(I)[Ljava/lang/Object;",
+    "text": "(Ljava/lang/String;)Ljava/lang/String;",
+    "arrays": "([Z[B[C[S[I[J[F[D)[I",
+    "boxes": "(Ljava/lang/Boolean;Ljava/lang/Byte;Ljava/lang/Short;Ljava/lang/Character;Ljava/lang/Integer;"
+    "Ljava/lang/Long;Ljava/lang/Float;Ljava/lang/Double;)Ljava/lang/Double;",
+    "boxed_byte": "(Ljava/lang/Byte;)Ljava/lang/Byte;",
+    "boxed_boolean": "(Ljava/lang/Boolean;)Ljava/lang/Boolean;",
+    "boxed_char": "(Ljava/lang/Character;)Ljava/lang/Character;",
+    "boxed_long": "(Ljava/lang/Long;)Ljava/lang/Long;",
+    "doubles": "()[D",
 }
 NATIVES = "".join(
     f".method public static native {name}{descriptor}\n.end method\n"
@@ -58,7 +76,8 @@ public final class Lawow {
     public static Object remote(String module, String export, String signature, Object[] arguments) {
         StringBuilder line = new StringBuilder(module.replaceAll("@.*", "") + " " + export + " " + signature);
         for (Object item : arguments) {
-            line.append(' ').append(item.getClass().getSimpleName()).append('=').append(item);
+            line.append(' ').append(item.getClass().getSimpleName());
+            line.append(item.getClass().isArray() ? "" : "=" + item);
         }
         System.out.println(line);
         return answer;
@@ -98,6 +117,29 @@ public class Driver {
             11, 12, 13, 14, 15, 16, 17, 18, 19, 20));
         Lawow.answer = new Object[] {1, 2L};
         System.out.println(AllWasm.pair(9).length);
+        Lawow.answer = "b";
+        System.out.println(AllWasm.text("a"));
+        int[] ints = {1};
+        Lawow.answer = ints;
+        System.out.println(AllWasm.arrays(new boolean[0], new byte[0], new char[0], new short[0], ints,
+            new long[0], new float[0], new double[0]) == ints);
+        Lawow.answer = 0.5;
+        System.out.println(AllWasm.boxes(true, (byte) -1, (short) -2, 'A', 4, 5L, 6f, 7d));
+        Lawow.answer = 0x1ff;
+        System.out.println(AllWasm.boxed_byte((byte) 1));
+        Lawow.answer = 256;
+        System.out.println(AllWasm.boxed_boolean(false));
+        Lawow.answer = 0x10041;
+        System.out.println(AllWasm.boxed_char('b'));
+        Lawow.answer = 5L;
+        System.out.println(AllWasm.boxed_long(4L));
+        Lawow.answer = new double[] {1, 2, 3};
+        System.out.println(AllWasm.doubles().length);
+        try {
+            AllWasm.boxed_byte(null);
+        } catch (NullPointerException error) {
+            System.out.println("null");
+        }
     }
 }
 """
@@ -131,7 +173,7 @@ all.wasm mixed iIfFiiii>F Integer=1 Long=2 Float=3.0 Double=4.0 Integer=1 Intege
 def proxies(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The dex file with class a.AllWasm, all of whose methods are proxies."""
     dex = read_dex(assemble(tmp_path_factory.mktemp("smali"), [smali_class("a.AllWasm", NATIVES)]))
-    module = bundled_module("all.wasm", wasm(EXPORTS))
+    module = bundled_module("all.wasm", wasm(EXPORTS, memory=True))
     bound: dict[str, BoundMethod] = {
         item.method: item for item in bind_methods(dex.class_def("La/AllWasm;"), module)
     }
@@ -157,7 +199,28 @@ def test_a_jvm_that_verifies_runs_proxies_of_all_types(proxies: bytes, tmp_path:
     assert output.startswith(EXPECTED)
     many = "".join(f" Long={number}" for number in range(1, 21))
     rest = output.removeprefix(EXPECTED).splitlines()
-    assert rest == [f"all.wasm many {'I' * 20}>I{many}", "20", "all.wasm pair i>iI Integer=9", "2"]
+    assert rest[:4] == [f"all.wasm many {'I' * 20}>I{many}", "20", "all.wasm pair i>iI Integer=9", "2"]
+    assert "\n".join(rest[4:]) == OBJECTS
+
+
+OBJECTS = """\
+all.wasm text S>S String=a
+b
+all.wasm arrays &[z&[b&[c&[s&[i&[I&[f&[F>[i boolean[] byte[] char[] short[] int[] long[] float[] double[]
+true
+all.wasm boxes iiiiiIfF>F Integer=1 Integer=-1 Integer=-2 Integer=65 Integer=4 Long=5 Float=6.0 Double=7.0
+0.5
+all.wasm boxed_byte i>i Integer=1
+-1
+all.wasm boxed_boolean i>i Integer=0
+true
+all.wasm boxed_char i>i Integer=98
+A
+all.wasm boxed_long I>I Long=4
+5
+all.wasm doubles >[F
+3
+null"""
 
 
 def test_androids_verifier_accepts_the_proxies(proxies: bytes, tmp_path: Path) -> None:
@@ -167,7 +230,7 @@ def test_androids_verifier_accepts_the_proxies(proxies: bytes, tmp_path: Path) -
 
 
 def test_a_proxy_addresses_its_module_by_name_and_digest(proxies: bytes) -> None:
-    digest = hashlib.sha256(wasm(EXPORTS)).hexdigest()
+    digest = hashlib.sha256(wasm(EXPORTS, memory=True)).hexdigest()
     view = read_dex(proxies).class_def("La/AllWasm;")
     assert f"all.wasm@{digest}" in view.dex.references_of(view).strings
 
