@@ -23,6 +23,7 @@ from tests.refactor.conftest import BuildApp, app_apk, build_app  # noqa: F401  
 from tests.tools import run
 
 PASSWORD = "correct horse"
+RESULTS = ["app-offload.jar", "app-slim.apk", "app-slim.report.html", "app-slim.report.json"]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,9 @@ def refused(*argv: str | Path, code: int, sentence: str, **env: str) -> None:
     assert done.stdout == ""
 
 
-def test_both_results_lie_beside_the_input(app: Path) -> None:
+def test_all_results_lie_beside_the_input(app: Path) -> None:
     done = lawow("refactor", app, "--debug-key")
-    assert names(app.parent) == ["app-offload.jar", "app-slim.apk", "app.apk"]
+    assert names(app.parent) == [*RESULTS, "app.apk"]
     assert f"slim APK  {app.parent}/app-slim.apk (" in done.stdout
     assert done.stderr == ""
 
@@ -71,7 +72,7 @@ def test_out_makes_the_folder_and_existing_results_are_replaced(app: Path, tmp_p
     lawow("refactor", app, "--debug-key", "--out", out)
     assert verify_apk((out / "app-slim.apk").read_bytes()).verifies
     assert read_bundle((out / "app-offload.jar").read_bytes()).find("FibonacciWasm.fib")[0].data == FIB
-    assert names(out) == ["app-offload.jar", "app-slim.apk"]
+    assert names(out) == RESULTS
 
 
 def test_plan_writes_nothing_and_needs_no_key(app: Path) -> None:
