@@ -15,13 +15,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lawow"
 
 COMMON = {"errors", "limits", "resources", "durable", ""}
 MAY_IMPORT = {
-    "cli": {"server", "pack", "refactor", "execution", "device", "edge", "formats"},
+    "cli": {"server", "pack", "refactor", "build", "execution", "device", "edge", "formats"},
     "server": {"edge", "channel", "formats"},
     "edge": {"runtime", "channel", "formats"},
     "device": {"channel", "execution", "formats"},
     "execution": {"runtime", "formats"},
     "pack": {"formats"},
     "refactor": {"formats"},
+    "build": {"formats"},
     "runtime": {"formats"},
     "channel": {"formats"},
     "formats": set(),

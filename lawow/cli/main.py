@@ -25,6 +25,7 @@ VERBS = {
     "token": "lawow.cli.token",
     "certificate": "lawow.cli.certificate",
     "upload": "lawow.cli.upload",
+    "build": "lawow.cli.build",
 }
 """Verb -> module that defines its click command as ``command``; imported when the verb is used."""
 
