@@ -146,7 +146,7 @@ def bind_methods(view: ClassView, module: BundledModule, names: Names = PLAIN_NA
         fitting = [
             (method, signature)
             for method in named
-            if (signature := signature_of(method.proto, export.signature)) is not None
+            if (signature := _signature_for(method, export)) is not None
         ]
         if len(fitting) != 1:
             methods = [method for method, _ in fitting] or named
@@ -156,6 +156,19 @@ def bind_methods(view: ClassView, module: BundledModule, names: Names = PLAIN_NA
         raise Refused(_nothing_fits(view, module, names))
     require_own_state(view, bound, module.file)
     return bound
+
+
+def _signature_for(method: MethodView, export: BundledExport) -> str | None:
+    """Return the signature by which a method calls an export, or None if it cannot.
+
+    Java's types leave open whether the contents of an array come back. They do, unless the annotation says
+    that the guest takes the list for its own.
+    """
+    signature = signature_of(method.proto, export.signature)
+    annotated = _offload(method.annotations).get("signature", "")
+    if signature is not None and annotated.replace("&", "") == signature.replace("&", ""):
+        return annotated
+    return signature
 
 
 def _bind(
