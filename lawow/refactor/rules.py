@@ -39,13 +39,16 @@ _BINARY_NAME = re.compile(r"[^\s;\[/.()<>]+(?:[./][^\s;\[/.()<>]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One selector by name. `text` is what the user wrote."""
+    """One selector by name. `text` is what the user wrote; what it matches ends in `suffix`."""
 
     text: str
     pattern: re.Pattern[str]
+    suffix: str = ""
 
     def matches(self, name: str) -> bool:
         """Tell whether the class with this full name is meant."""
+        if not name.endswith(self.suffix):  # the three forms end alike; most classes end here
+            return False
         match = self.pattern.fullmatch
         return bool(match(name) or match(name.rpartition(".")[2]) or match(simple_name(name)))
 
@@ -75,7 +78,7 @@ def parse_rule(text: str, *, option: str = "--rule") -> Rule:
             f"{option}: found {text!r}, allowed is a glob (*Wasm) or re: and a regular expression"
         )
     if not text.startswith(REGULAR_EXPRESSION):
-        return Rule(text, re.compile(translate(text)))
+        return Rule(text, re.compile(translate(text)), re.split(r"[*?\]]", text)[-1])
     try:
         return Rule(text, re.compile(expression))
     except (re.error, OverflowError, RecursionError) as error:

@@ -113,14 +113,12 @@ def _candidates(dex: Dex, start: int, end: int, wanted: Mapping[IndexKind, Colle
     """Return the offsets where the code section looks as if an instruction named a wanted index, sorted."""
     data, hits = dex.data, set()
     for kind, indexes in wanted.items():
-        short = [index for index in indexes if index < 0x10000]
-        if not short:
-            continue
         opcodes = _OPCODES_OF[kind]
-        for match in _two_bytes(short).finditer(data, start, end):
-            place = match.start() - 2
-            if place % 2 == 0 and data[place] in opcodes:
-                hits.add(place)
+        for pattern in _two_bytes(index for index in indexes if index < 0x10000):
+            for match in pattern.finditer(data, start, end):
+                place = match.start() - 3
+                if place % 2 == 0 and data[place] in opcodes:
+                    hits.add(place)
     for index in wanted.get(IndexKind.STRING, ()):
         hits.update(_jumbo_places(data, start, end, struct.pack("<I", index)))
     return sorted(hits)
@@ -134,16 +132,15 @@ def _jumbo_places(data: bytes, start: int, end: int, encoded: bytes) -> Iterator
         place = data.find(encoded, place + 1, end)
 
 
-def _two_bytes(indexes: Iterable[int]) -> re.Pattern[bytes]:
-    """Return an expression for these 16-bit numbers that consumes one byte: matches may overlap."""
+def _two_bytes(indexes: Iterable[int]) -> Iterator[re.Pattern[bytes]]:
+    """Yield expressions that find the second bytes of these numbers: each starts with a literal, which the
+    engine looks for ten times faster than for a set.
+    """
     low_bytes: dict[int, bytearray] = {}
     for index in sorted(indexes):
         low_bytes.setdefault(index >> 8, bytearray()).append(index & 0xFF)
-    parts = (
-        b"[" + _escaped(bytes(low)) + b"](?=" + _escaped(bytes((high,))) + b")"
-        for high, low in low_bytes.items()
-    )
-    return re.compile(b"|".join(parts), re.DOTALL)
+    for high, low in low_bytes.items():
+        yield re.compile(_escaped(bytes((high,))) + b"(?<=[" + _escaped(bytes(low)) + b"].)", re.DOTALL)
 
 
 def _escaped(values: bytes) -> bytes:
