@@ -9,6 +9,7 @@ place.
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
 from collections.abc import Sequence
@@ -200,18 +201,23 @@ def scan_debug_info(dex: Dex, offsets: Sequence[int], uses: Uses) -> list[int]:
     return ends
 
 
+# Opcodes without operands: special ones, prologue end, epilogue begin.
+_WITHOUT_OPERANDS = re.compile(rb"[\x0a-\xff\x07\x08]*")
+
+
 def _scan_line_program(data: bytes, position: int, strings: Places, types: Places) -> int:
+    skip = _WITHOUT_OPERANDS.match
     try:
         while opcode := data[position]:
             position += 1
             if opcode >= 0x0A or opcode in (0x07, 0x08):
-                continue  # special opcodes, prologue end, epilogue begin: no operands
-            if opcode == 0x02:
+                position = skip(data, position).end()  # type: ignore[union-attr]
+            elif opcode == 0x02:
                 position = read_sleb128(data, position)[1]
             elif opcode == 0x09:
                 position = _note(data, position, strings)
             else:
-                position = read_uleb128(data, position)[1]
+                position = position + 1 if data[position] < 0x80 else read_uleb128(data, position)[1]
                 if opcode in (0x03, 0x04):  # start of a local variable: name, type, signature
                     position = _note(data, _note(data, position, strings), types)
                     if opcode == 0x04:
@@ -250,20 +256,28 @@ def scan_annotations(dex: Dex, offsets: Sequence[int], uses: Uses) -> tuple[list
     return ends, type_of
 
 
-def scan_arrays(dex: Dex, offsets: Sequence[int], uses: Uses) -> list[int]:
-    """Scan encoded_array_items."""
+def scan_arrays(dex: Dex, offsets: Sequence[int], uses: Uses) -> tuple[list[int], dict[int, bytes]]:
+    """Scan encoded_array_items; the second result is the kinds of the values of each."""
     limit = _limit(dex, ItemType.ENCODED_ARRAY_ITEM)
     scanner = _ValueScanner(dex.data, uses)
+    kinds_of: dict[int, bytes] = {}
     ends: list[int] = []
     end = 0
     for offset in offsets:
         if offset < end:
             raise _overlap(ItemType.ENCODED_ARRAY_ITEM, offset)
-        end = scanner.array(offset, 0)
-        if end > limit:
+        size, end = read_uleb128(dex.data, offset)
+        kinds = bytearray()
+        for _ in range(size):
+            if end >= limit:
+                break
+            kinds.append(dex.data[end] & 0x1F)
+            end = scanner.values(end, 1, 0)
+        if end > limit or len(kinds) != size:
             raise _overlap(ItemType.ENCODED_ARRAY_ITEM, offset)
+        kinds_of[offset] = bytes(kinds)
         ends.append(end)
-    return ends
+    return ends, kinds_of
 
 
 # Widest payload in bytes of the kinds of value that have one, and what the index among them counts in.

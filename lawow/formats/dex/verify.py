@@ -9,7 +9,6 @@ bytecode verifier.
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -17,10 +16,10 @@ from itertools import pairwise
 from lawow.errors import FormatError
 from lawow.formats.dex.issue import Issue
 from lawow.formats.dex.mutf8 import utf16_sort_key
+from lawow.formats.dex.names import class_descriptor, member_name
 from lawow.formats.dex.reader import Dex, read_dex
-from lawow.formats.dex.spec import (
-    ItemType,
-)
+from lawow.formats.dex.sound import is_sound
+from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import parse_method_descriptor, shorty_of
 from lawow.formats.dex.tables import field_rows, handle_rows, method_rows, proto_rows
 from lawow.formats.dex.verify_classes import verify_classes
@@ -31,10 +30,6 @@ __all__ = ["verify_dex"]
 _MOST_ISSUES = 100  # a broken file has thousands; nobody reads them
 _LAST_HANDLE_TYPE = 8
 
-# SimpleName of the format; version 040 added spaces.
-_LETTERS = r"A-Za-z0-9$_\-\u00a1-\u1fff\u2010-\u2027\u2030-\ud7ff\ue000-\uffef\U00010000-\U0010ffff"
-_SPACES = r" \u00a0\u2000-\u200a\u202f"
-
 
 def verify_dex(data: bytes | memoryview) -> list[Issue]:
     """Return what is wrong with a dex file: at most 100 issues, none for a sound file. Never raises."""
@@ -42,10 +37,11 @@ def verify_dex(data: bytes | memoryview) -> list[Issue]:
         dex = read_dex(data)
     except FormatError as error:
         return [_issue_of(error)]
-    issues = list(_seal_issues(dex))
+    issues = [*_seal_issues(dex), *_data_bounds(dex)]
+    if is_sound(dex):
+        return issues
     items, faults = scan_items(dex)
     issues += map(_issue_of, faults)
-    issues += _data_bounds(dex)
     for check in (_strings, _types, _protos, _fields, _methods, verify_classes, _call_sites):
         issues += _guarded(check, dex, items)
         if len(issues) >= _MOST_ISSUES:
@@ -114,15 +110,9 @@ def _ascending(
             yield Issue("order", "is not behind its predecessor", structure, index)
 
 
-def _names(dex: Dex) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return patterns of member names and of class descriptors (without arrays)."""
-    letters = f"[{_LETTERS}{_SPACES if dex.version >= '040' else ''}]+"
-    return re.compile(f"{letters}|<{letters}>"), re.compile(f"L{letters}(?:/{letters})*;")
-
-
 def _types(dex: Dex, items: Items) -> Iterator[Issue]:
     yield from _ascending("type_ids", list(dex.type_ids))
-    _, class_name = _names(dex)
+    class_name = class_descriptor(dex.version)
     for index in range(len(dex.type_ids)):
         element = dex.type(index).lstrip("[")
         if element[0] == "L" and not class_name.fullmatch(element):
@@ -169,11 +159,11 @@ def _methods(dex: Dex, items: Items) -> Iterator[Issue]:
 
 
 def _members(dex: Dex, structure: str, rows: list[tuple[int, int]], owners: str) -> Iterator[Issue]:
-    member_name, _ = _names(dex)
+    name_pattern = member_name(dex.version)
     for index, (class_idx, name_idx) in enumerate(rows):
         if dex.type(class_idx)[0] not in owners:
             yield Issue("type", f"{dex.type(class_idx)} has no members", structure, index)
-        if not member_name.fullmatch(dex.string(name_idx)):
+        if not name_pattern.fullmatch(dex.string(name_idx)):
             yield Issue("name", f"{dex.string(name_idx)!r} is not a member name", structure, index)
 
 

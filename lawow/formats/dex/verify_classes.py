@@ -23,16 +23,16 @@ from lawow.formats.dex.tables import FieldId, MethodId, field_rows, method_rows
 from lawow.formats.dex.verify_items import Items
 from lawow.formats.dex.views import ClassView
 
-__all__ = ["verify_classes"]
+__all__ = ["JAVA_FLAGS", "KINDS_OF", "REFERENCE_KINDS", "verify_classes"]
 
-_JAVA_FLAGS = 0xFFFF
+JAVA_FLAGS = 0xFFFF
 _CLASS_OFFSETS = (
     ("interfaces_off", ItemType.TYPE_LIST),
     ("annotations_off", ItemType.ANNOTATIONS_DIRECTORY_ITEM),
     ("class_data_off", ItemType.CLASS_DATA_ITEM),
     ("static_values_off", ItemType.ENCODED_ARRAY_ITEM),
 )
-_KINDS_OF = {
+KINDS_OF = {
     "Z": {ValueType.BOOLEAN},
     "B": {ValueType.BYTE},
     "S": {ValueType.SHORT},
@@ -43,7 +43,7 @@ _KINDS_OF = {
     "D": {ValueType.DOUBLE},
     "[": {ValueType.ARRAY, ValueType.NULL},
 }
-_REFERENCE_KINDS = {
+REFERENCE_KINDS = {
     ValueType.NULL,
     ValueType.STRING,
     ValueType.TYPE,
@@ -91,7 +91,7 @@ def _declaration(dex: Dex, index: int, definition: ClassDef) -> Iterator[Issue]:
     descriptor = dex.type(definition.class_idx)
     if descriptor[0] != "L":
         yield _issue("type", f"{descriptor} is not a class", index)
-    if definition.access_flags & ~_JAVA_FLAGS:
+    if definition.access_flags & ~JAVA_FLAGS:
         yield _issue("flags", f"flags of {descriptor} are {definition.access_flags:#x}", index)
     if definition.source_file_idx != NO_INDEX:
         dex.string(definition.source_file_idx)
@@ -144,7 +144,7 @@ class _Members:
             yield _issue("static-values", "more static values than static fields", view.index)
         for member, value in zip(data.static_fields, values, strict=False):
             field_type = self.dex.type(self.fields[member.member_idx].type_idx)
-            if value.kind not in _KINDS_OF.get(field_type[0], _REFERENCE_KINDS):
+            if value.kind not in KINDS_OF.get(field_type[0], REFERENCE_KINDS):
                 text = f"{self.dex.field(member.member_idx)} starts as {value.kind.name}"
                 yield _issue("static-values", text, view.index)
 
