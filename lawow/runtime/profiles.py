@@ -10,8 +10,9 @@ profile         interrupted   used by
                 of the        epoch checks (they cost 2-90 %): at the deadline the process ends.
                 process
 ``exec-fuel-1`` by fuel       ``lawow exec --fuel``: deterministic, 5-54 % slower.
-``edge-1``      by epochs     the edge's workers: untrusted modules, many calls in one process. One
-                              watchdog thread bumps the epoch at the earliest deadline.
+``edge-2``      by epochs     the edge's workers: untrusted modules, many calls in one process. One
+                              watchdog thread bumps the epoch at the earliest deadline. Initial memory
+                              is copied: sharing it would need a file, which the workers may not make.
 ==============  ============  =====================================================================
 
 All of them keep wasmtime's default reservation of 4 GiB of address space per memory: bounds checks are then
@@ -35,13 +36,21 @@ class EngineProfile:
 
     __slots__ = ("has_epochs", "has_fuel", "name", "settings")
 
-    def __init__(self, name: str, *, has_epochs: bool = False, has_fuel: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        has_epochs: bool = False,
+        has_fuel: bool = False,
+        shares_initial_memory: bool = True,
+    ) -> None:
         self.name = name
         self.has_epochs = has_epochs
         self.has_fuel = has_fuel
         self.settings: tuple[Setting, ...] = (
             ("epoch_interruption", "b", has_epochs),
             ("consume_fuel", "b", has_fuel),
+            ("memory_init_cow", "b", shares_initial_memory),
             # A value above the size of an asynchronous stack aborts the process: only limits.py may set it.
             ("max_wasm_stack", "z", CALL.wasm_stack_bytes),
         )
@@ -52,7 +61,7 @@ class EngineProfile:
 
 EXEC_PROFILE = EngineProfile("exec-1")
 EXEC_FUEL_PROFILE = EngineProfile("exec-fuel-1", has_fuel=True)
-EDGE_PROFILE = EngineProfile("edge-1", has_epochs=True)
+EDGE_PROFILE = EngineProfile("edge-2", has_epochs=True, shares_initial_memory=False)
 
 PROFILES = {profile.name: profile for profile in (EXEC_PROFILE, EXEC_FUEL_PROFILE, EDGE_PROFILE)}
 """Name -> profile, for the compile worker's command line."""

@@ -18,6 +18,7 @@ __all__ = [
     "locals_bomb",
     "many_exports",
     "module_of",
+    "named",
     "numbered",
 ]
 
@@ -35,10 +36,10 @@ class Module:
 
 def module_of(text: str) -> Module:
     """Assemble a module."""
-    return _named(wat_to_wasm(text.encode()))
+    return named(wat_to_wasm(text.encode()))
 
 
-def _named(wasm: bytes) -> Module:
+def named(wasm: bytes) -> Module:
     return Module(wasm, hashlib.sha256(wasm).hexdigest())
 
 
@@ -100,7 +101,7 @@ def locals_bomb(functions: int = 2000, count: int = 50_000) -> Module:
     group = encode_uleb128(1) + encode_uleb128(count) + b"\x7f"
     body = group + b"\x0b"
     code = encode_uleb128(functions) + (encode_uleb128(len(body)) + body) * functions
-    return _named(_assemble({1: ONE_TYPE, 3: encode_uleb128(functions) + bytes(functions), 10: code}))
+    return named(_assemble({1: ONE_TYPE, 3: encode_uleb128(functions) + bytes(functions), 10: code}))
 
 
 def many_exports(count: int, name_bytes: int) -> bytes:

@@ -92,7 +92,7 @@ def test_a_mark_holds_for_one_tenant_one_module_one_engine_and_one_key(
         assert code_of(cache, "b", name) is None
     assert code_of(cache, "a", module.digest) is not None
     with monkeypatch.context() as patch:
-        patch.setattr(compiled_cache, "ENGINE", "wasmtime-0.0.0/edge-1/x86_64")
+        patch.setattr(compiled_cache, "ENGINE", "wasmtime-0.0.0/edge-2/x86_64")
         assert code_of(cache, "a", module.digest) is None
     file.write_bytes(content)
     (folder.root / "key").write_bytes(bytes(32))

@@ -83,6 +83,20 @@ def test_code_is_sent_once_and_reused(tmp_path: Path) -> None:
     on_bench(tmp_path, work)
 
 
+def test_initial_memory_is_there_without_any_file(tmp_path: Path) -> None:
+    """The engine would share it through a file in memory, which the worker's fences refuse."""
+    module = module_of(
+        '(module (memory (export "m") 1) (data (i32.const 8) "\\2a")'
+        ' (func (export "f") (result i32) (i32.load (i32.const 8))))'
+    )
+
+    async def work(bench: Bench) -> None:
+        bench.add(module)
+        assert (await bench.call("a", module, "f", ">i")).results == struct.pack("<Q", 42)
+
+    on_bench(tmp_path, work)
+
+
 def test_many_modules_take_turns_in_a_worker(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         modules = [module_of(f'(module (func (export "n") (result i32) (i32.const {n})))') for n in range(20)]
