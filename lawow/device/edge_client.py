@@ -19,12 +19,14 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, urlsplit
 
+from lawow.channel.bodies import read_returned, write_arguments
+from lawow.channel.documents import Value, arguments_of_values, values_of_returned
 from lawow.channel.values import decode_slots, encode_slots, require_slots, split_signature
 from lawow.errors import (
     FormatError,
@@ -38,12 +40,22 @@ from lawow.errors import (
     Unauthorized,
     UsageError,
 )
+from lawow.formats.signature import parse_typed_signature
 
-__all__ = ["CallOutcome", "EdgeClient", "EdgeProblem", "RemoteExport", "RemoteModule", "Seconds"]
+__all__ = [
+    "CallOutcome",
+    "EdgeClient",
+    "EdgeProblem",
+    "RemoteExport",
+    "RemoteModule",
+    "RemoteSession",
+    "Seconds",
+]
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
 PIN = re.compile(r"[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
 ANSWER_BYTES = 16 << 20
 UPLOAD_SECONDS = 300.0
@@ -92,12 +104,48 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """What a call returned. `slots` are the exact bit patterns, `results` the same as numbers."""
+    """What a call returned. `slots` is the answer's body, exact to the bit; `results` the same as values.
 
-    results: tuple[int | float, ...]
+    `changed` holds in-out lists as they are after the call, by the parameter's index.
+    """
+
+    results: tuple[Value, ...]
     slots: bytes
     seconds: Seconds
     peak_memory_bytes: int | None
+    changed: Mapping[int, Sequence[int | float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSession:
+    """A live instance on the edge, with its state. Use as a context manager: it ends with it."""
+
+    client: EdgeClient
+    name: str
+
+    def __enter__(self) -> RemoteSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def call(
+        self,
+        export: str,
+        signature: str,
+        arguments: Sequence[Value],
+        *,
+        deadline_seconds: float | None = None,
+    ) -> CallOutcome:
+        """Call an export, as `EdgeClient.call`; `EdgeProblem` ``session-lost`` when the instance is gone."""
+        path = f"/v1/sessions/{self.name}"
+        return self.client.call_under(path, export, signature, arguments, deadline_seconds=deadline_seconds)
+
+    def close(self) -> None:
+        """End the session; a second call does no harm."""
+        self.client.close_session(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,41 +228,90 @@ class EdgeClient:
         digest: str,
         export: str,
         signature: str,
-        arguments: Sequence[int | float],
+        arguments: Sequence[Value],
         *,
         deadline_seconds: float | None = None,
     ) -> CallOutcome:
-        """Call an export with numbers, as `call_slots`; `FormatError` for arguments that do not fit."""
-        parameters, _ = split_signature(signature)
-        slots = encode_slots(parameters, arguments)
-        return self.call_slots(digest, export, signature, slots, deadline_seconds=deadline_seconds)
+        """Call an export of the module with this SHA-256 on a fresh instance.
+
+        A list that is given twice, as the same object, is one list for the guest, too. Raises `FormatError`
+        (arguments that do not fit), `GuestTrap`, `LimitExceeded` (``deadline_seconds``), `EdgeProblem` (any
+        other refusal), `Unauthorized`, `HostLost` (the call was not sent) and `OutcomeUnknown` (it was, and
+        may have run).
+        """
+        path = f"/v1/modules/sha256:{digest}"
+        return self.call_under(path, export, signature, arguments, deadline_seconds=deadline_seconds)
+
+    def call_under(
+        self,
+        path: str,
+        export: str,
+        signature: str,
+        arguments: Sequence[Value],
+        *,
+        deadline_seconds: float | None = None,
+    ) -> CallOutcome:
+        """Call an export of what `path` names, a module or a session. Raises as `call`."""
+        parsed = parse_typed_signature(signature)
+        if parsed.is_core:
+            slots = encode_slots(signature.partition(">")[0], arguments)  # type: ignore[arg-type]  # it checks
+            return self._call_slots(path, export, signature, slots, deadline_seconds)
+        given = arguments_of_values(parsed, arguments)
+        answer = self._call(path, export, signature, write_arguments(given), deadline_seconds)
+        try:
+            returned = read_returned(parsed, given, answer.body)
+        except FormatError as error:
+            raise _other_results(signature, error) from None
+        results, changed = values_of_returned(parsed, returned)
+        return CallOutcome(results, answer.body, _seconds(answer), _peak_memory(answer), changed)
 
     def call_slots(
         self, digest: str, export: str, signature: str, slots: bytes, *, deadline_seconds: float | None = None
     ) -> CallOutcome:
-        """Call an export of the module with this SHA-256, with arguments as slots of `lawow.channel.values`.
+        """Call an export that takes numbers, as slots of `lawow.channel.values`. Raises as `call`."""
+        return self._call_slots(f"/v1/modules/sha256:{digest}", export, signature, slots, deadline_seconds)
 
-        Raises `GuestTrap`, `LimitExceeded` (``deadline_seconds``), `EdgeProblem` (any other refusal),
-        `Unauthorized`, `HostLost` (the call was not sent) and `OutcomeUnknown` (it was, and may have run).
-        """
+    def open_session(self, digest: str, *, deadline_seconds: float | None = None) -> RemoteSession:
+        """Make an instance of a module that stays until it is closed. Raises as `call`."""
+        headers = _deadline_header(deadline_seconds)
+        path = f"/v1/modules/sha256:{digest}/sessions"
+        answer = self._exchange("POST", path, None, headers, self._timeout_seconds, is_call=True)
+        if answer.status != 201:
+            raise _error(answer)
+        name = str(_field(_json_object(answer.body), "session", str))
+        if not SESSION.fullmatch(name):
+            raise RemoteProtocolError("the edge's answer has a session that is none")
+        return RemoteSession(self, name)
+
+    def close_session(self, name: str) -> None:
+        """End a session; one that has ended already is no error."""
+        answer = self._exchange("DELETE", f"/v1/sessions/{name}", None, {}, self._timeout_seconds)
+        if answer.status not in (204, 404, 410):
+            raise _error(answer)
+
+    def _call_slots(
+        self, path: str, export: str, signature: str, slots: bytes, deadline_seconds: float | None
+    ) -> CallOutcome:
         parameters, results = split_signature(signature)
         require_slots(parameters, slots)
-        headers = {"Content-Type": VALUES_MEDIA_TYPE, "Lawow-Signature": signature}
-        if deadline_seconds is not None:
-            headers["Lawow-Deadline-Seconds"] = repr(float(deadline_seconds))
-        path = f"/v1/modules/sha256:{digest}/exports/{quote(export, safe='')}/calls"
-        answer = self._exchange("POST", path, slots, headers, self._timeout_seconds, is_call=True)
-        if answer.status != 200:
-            raise _error(answer)
+        answer = self._call(path, export, signature, slots, deadline_seconds)
         try:
             require_slots(results, answer.body)
         except FormatError as error:
-            raise RemoteProtocolError(
-                f"the edge answered with other results than {signature}: {error}"
-            ) from None
-        return CallOutcome(
-            decode_slots(results, answer.body), answer.body, _seconds(answer), _peak_memory(answer)
-        )
+            raise _other_results(signature, error) from None
+        values = decode_slots(results, answer.body)
+        return CallOutcome(values, answer.body, _seconds(answer), _peak_memory(answer))
+
+    def _call(
+        self, path: str, export: str, signature: str, body: bytes, deadline_seconds: float | None
+    ) -> _Answer:
+        headers = {"Content-Type": VALUES_MEDIA_TYPE, "Lawow-Signature": signature}
+        headers |= _deadline_header(deadline_seconds)
+        path = f"{path}/exports/{quote(export, safe='')}/calls"
+        answer = self._exchange("POST", path, body, headers, self._timeout_seconds, is_call=True)
+        if answer.status != 200:
+            raise _error(answer)
+        return answer
 
     def _document(
         self,
@@ -304,6 +401,14 @@ class EdgeClient:
             raise
         self._connection = connection
         return connection
+
+
+def _deadline_header(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"Lawow-Deadline-Seconds": repr(float(seconds))}
+
+
+def _other_results(signature: str, error: FormatError) -> RemoteProtocolError:
+    return RemoteProtocolError(f"the edge answered with other results than {signature}: {error}")
 
 
 def _context(pin: str | None, ca_file: Path | None) -> ssl.SSLContext:
