@@ -49,6 +49,13 @@ TOKEN_BYTES = 64 << 10
     "--token-file", type=click.Path(path_type=Path, dir_okay=False), help="File with the edge's token."
 )
 @click.option("--timeout", type=int, metavar="SECONDS", help="Longest time for one call.")
+@click.option(
+    "--mode",
+    type=click.Choice(["slim", "elastic"]),
+    default="slim",
+    show_default=True,
+    help="elastic: the originals stay, too, and the app decides for each call where it runs.",
+)
 @click.option("--gc/--no-gc", default=True, help="Remove names that only the offloaded code used.")
 @click.option("--report/--no-report", default=True, help="Write a certificate as .report.json and .html.")
 @click.option("--judges", is_flag=True, help="Ask Android's tools on the PATH, too; refuse what they refuse.")
@@ -79,6 +86,7 @@ def command(
     certificate_sha256: str | None,
     token_file: Path | None,
     timeout: int | None,
+    mode: str,
     gc: bool,
     report: bool,
     judges: bool,
@@ -109,22 +117,24 @@ def command(
     if plan:
         from lawow.refactor.forecast import forecast_app
 
-        show_plan(
-            forecast_app(source.base, source.base_name, plan_options, properties), view, as_json=as_json
+        forecast = forecast_app(
+            source.base, source.base_name, plan_options, properties, is_elastic=mode == "elastic"
         )
+        show_plan(forecast, view, as_json=as_json)
         return
 
     from lawow.refactor.pipeline import refactor_app
     from lawow.refactor.split import SplitOptions
 
-    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc)
+    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc, is_elastic=mode == "elastic")
     paths = result_paths(apk, out)
     key = load_key(keys)
     done = refactor_app(source.base, source.base_name, plan_options, split_options, key, source.companions)
     results = Results(source, paths, done)
     judged = results.judged() if judges else ()
     results.write(results.certificate(command_line(context), key, judged) if report else ())
-    _show(replace(done.report, apk_path=str(paths.slim), bundle_path=str(paths.bundle)), as_json=as_json)
+    with results.removed_if_nobody_hears():
+        _show(replace(done.report, apk_path=str(paths.slim), bundle_path=str(paths.bundle)), as_json=as_json)
 
 
 def _edge_properties(

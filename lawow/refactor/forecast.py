@@ -32,6 +32,7 @@ from lawow.refactor.edge_properties import DEFAULT_EDGE, PATH, EdgeProperties
 from lawow.refactor.graph import ClassGraph, build_graph
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan, module_entries
 from lawow.refactor.rules import java_name
+from lawow.refactor.split import ORIGINALS_STAY
 from lawow.resources import android_stub
 
 __all__ = ["ID_LIMIT", "DexIds", "Forecast", "ForecastEntry", "forecast_app", "make_forecast"]
@@ -104,7 +105,9 @@ class Forecast:
         return self.bytes_before - sum(entry.bytes_before - entry.bytes_after for entry in self.entries)
 
 
-def make_forecast(plan: SplitPlan, stub: bytes, edge: EdgeProperties | None = None) -> Forecast:
+def make_forecast(
+    plan: SplitPlan, stub: bytes, edge: EdgeProperties | None = None, *, is_elastic: bool = False
+) -> Forecast:
     """Return what `plan` would bring. `stub` is the dex file of the stub library.
 
     Raises `FormatError` for damaged dex files.
@@ -118,7 +121,7 @@ def make_forecast(plan: SplitPlan, stub: bytes, edge: EdgeProperties | None = No
     return Forecast(
         plan=plan,
         graph=build_graph(plan),
-        entries=tuple(_entries(plan, stub, edge)),
+        entries=tuple(_entries(plan, stub, edge, is_elastic=is_elastic)),
         ids=tuple(_ids(plan, stub_dex)),
         costs=call_costs(plan),
         advice=advise(plan.app, same_key=None, edge=edge),
@@ -126,18 +129,20 @@ def make_forecast(plan: SplitPlan, stub: bytes, edge: EdgeProperties | None = No
     )
 
 
-def _entries(plan: SplitPlan, stub: bytes, edge: EdgeProperties | None) -> Iterator[ForecastEntry]:
+def _entries(
+    plan: SplitPlan, stub: bytes, edge: EdgeProperties | None, *, is_elastic: bool
+) -> Iterator[ForecastEntry]:
     app = plan.app
     yield from _dex_entries(plan, stub)
     removed: set[str] = set()
     for path in module_entries(plan):
         entry = app.archive.by_name[path.encode()]
-        user = _string_user(plan, (path.rpartition("/")[2], path))
+        user = ORIGINALS_STAY if is_elastic else _string_user(plan, (path.rpartition("/")[2], path))
         if not user:
             removed.add(path)
         yield _surplus(path, "module", entry.compressed_bytes, user)
     libraries = [entry for entry in app.archive.entries if RUNTIME_LIBRARY.fullmatch(entry.path)]
-    user = _runtime_user(plan, removed) if libraries else ""
+    user = ORIGINALS_STAY if is_elastic else _runtime_user(plan, removed) if libraries else ""
     for entry in libraries:
         yield _surplus(entry.path, "library", entry.compressed_bytes, user)
     if edge is not None or PATH.encode() not in app.archive.by_name:
@@ -273,8 +278,14 @@ def _new_ids(plan: SplitPlan, stub: Dex) -> DexIds:
 
 
 def forecast_app(
-    data: bytes, name: str, options: PlanOptions, edge: EdgeProperties | None = None
+    data: bytes,
+    name: str,
+    options: PlanOptions,
+    edge: EdgeProperties | None = None,
+    *,
+    is_elastic: bool = False,
 ) -> Forecast:
     """Read, plan and forecast an APK. `name` is what messages call it; raises as `make_plan`."""
     stub = android_stub("prebuilt", "lawow-stub.dex").read_bytes()
-    return make_forecast(make_plan(read_app(data, name=name), options), stub, edge)
+    plan = make_plan(read_app(data, name=name), options)
+    return make_forecast(plan, stub, edge, is_elastic=is_elastic)

@@ -19,6 +19,10 @@ from lawow.refactor.split import INTERNET, Split, SplitOptions
 __all__ = ["Report", "class_rows", "make_report", "report_lines", "report_record"]
 
 NOT_SIGNED_BEFORE = "the original is not signed, or its signature does not verify"
+ELASTIC = (
+    "--mode elastic: originals, modules and runtime stay in the app; a call runs on the edge, or on the"
+    " device when the edge is out of reach (mode=auto in assets/lawow/edge.properties; remote, local: one of them)"
+)
 PLAIN_HTTP = (
     "the edge's address is plain http: it reaches only a server on the device itself (adb reverse),"
     " and from targetSdkVersion 28 on the app must allow clear text"
@@ -76,6 +80,8 @@ def _warnings(split: Split, options: SplitOptions, before: set[str], after: str 
         yield PLAIN_HTTP
     if split.profile_removal is not None:
         yield f"{PROFILE} was removed, so Android compiles less ahead: {split.profile_removal}"
+    if options.is_elastic:
+        yield ELASTIC
     if options.keep_orphan_ids:
         yield "--no-gc: names and strings of the offloaded code can still be read in the slim APK"
 

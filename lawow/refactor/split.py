@@ -24,10 +24,20 @@ from lawow.refactor.edge_properties import PATH as EDGE_PROPERTIES
 from lawow.refactor.plan import SplitPlan, module_entries
 from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
 
-__all__ = ["INTERNET", "CompanionSplit", "EntryChange", "KeptEntry", "Split", "SplitOptions", "split_app"]
+__all__ = [
+    "INTERNET",
+    "ORIGINALS_STAY",
+    "CompanionSplit",
+    "EntryChange",
+    "KeptEntry",
+    "Split",
+    "SplitOptions",
+    "split_app",
+]
 
 INTERNET = "android.permission.INTERNET"
 AUTO = "auto"
+ORIGINALS_STAY = "the app is elastic: the original methods stay and may need it"
 PROFILED_IDS = (ItemType.TYPE_ID_ITEM, ItemType.METHOD_ID_ITEM)
 
 
@@ -156,8 +166,7 @@ def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry
 def _everything(plan: SplitPlan) -> tuple[set[str], list[KeptEntry], bool]:
     """Return that nothing goes, because the originals may run."""
     libraries = [path for item in (plan.app, *plan.app.companions) for path in _runtime_libraries(item)]
-    reason = "the app is elastic: the original methods stay and may need it"
-    return set(), [KeptEntry(path, reason) for path in (*module_entries(plan), *libraries)], False
+    return set(), [KeptEntry(path, ORIGINALS_STAY) for path in (*module_entries(plan), *libraries)], False
 
 
 def _edge_properties(plan: SplitPlan, options: SplitOptions) -> bytes | None:
