@@ -134,7 +134,6 @@ def command(
     judged = results.judged() if judges else ()
     results.write(results.certificate(command_line(context), key, judged) if report else ())
     with results.removed_if_nobody_hears():
-        with results.removed_if_nobody_hears():
         _show(replace(done.report, apk_path=str(paths.slim), bundle_path=str(paths.bundle)), as_json=as_json)
 
 
