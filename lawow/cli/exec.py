@@ -11,18 +11,24 @@ import os
 import resource
 import sys
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import click
 
 from lawow.errors import GuestTrap, LawowError
 from lawow.execution.arguments import format_result, is_number, json_value
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
-from lawow.execution.extractor import Found, Package, open_package, split_member
+from lawow.execution.engines import NAMES, make_engine
+from lawow.execution.extractor import Found, Package, find_component, open_package, split_member
+from lawow.execution.granting import read_grants
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice
 from lawow.execution.preparation import Prepared, Preparer, Request
 from lawow.execution.reactor import RunReport, name_frames, run_export
 from lawow.formats.interface import FuncType, signature_letters, wit_of
 from lawow.limits import CALL
+
+if TYPE_CHECKING:
+    from lawow.execution.granting import Grants
 
 __all__ = ["command"]
 
@@ -81,7 +87,38 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
     "--fuel", type=click.IntRange(1, (1 << 64) - 1), help="Instructions that the guest may execute."
 )
 @click.option("--time", "show_time", is_flag=True, help="Print where the time went and the peak memory.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1_000_000),
+    default=1,
+    help="Call so often, each time in a fresh instance; print least, median and 99th percentile.",
+)
+@click.option(
+    "--engine",
+    "engine_name",
+    type=click.Choice(NAMES),
+    default=NAMES[0],
+    show_default=True,
+    help="What runs the module; `lawow engines` tells which are here.",
+)
+@click.option(
+    "--dir",
+    "directories",
+    metavar="HOST::GUEST[:ro]",
+    multiple=True,
+    help="Grant the folder HOST under the name GUEST; with :ro for reading only.",
+)
+@click.option("--env", "variables", metavar="NAME[=VALUE]", multiple=True, help="Grant a variable.")
+@click.option("--stdin", "grants_stdin", is_flag=True, help="Grant this command's standard input.")
+@click.option(
+    "--grant",
+    "function_grants",
+    metavar="NAME",
+    multiple=True,
+    help="Grant the host functions that an installed package offers under this name.",
+)
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep compiled code.")
+@click.option("--interface", "shows_interface", is_flag=True, help="Print MODULE's interface as WIT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     module: str,
@@ -91,13 +128,21 @@ def command(
     memory_bytes: int,
     fuel: int | None,
     show_time: bool,
+    repeat: int,
+    engine_name: str,
+    directories: tuple[str, ...],
+    variables: tuple[str, ...],
+    grants_stdin: bool,
+    function_grants: tuple[str, ...],
     no_cache: bool,
+    shows_interface: bool,
     as_json: bool,
 ) -> None:
     """Run EXPORT of MODULE with ARGUMENTS, or list what MODULE exports.
 
     MODULE is a .wasm, a .wat, an offload bundle (EXPORT may then be Class.method) or an APK; a module in an
-    archive is named FILE!MODULE. Nothing is granted to the guest but clocks, random numbers and its output.
+    archive is named FILE!MODULE. Nothing is granted to the guest but clocks, random numbers and its output;
+    --dir, --env, --stdin and --grant add to that.
 
     \b
     lawow exec fibonacci.wasm fib 10
@@ -105,23 +150,44 @@ def command(
     lawow exec app.apk!fibonacci.wasm fib 10
     """
     path, member = split_member(module)
+    component = find_component(path, member)
+    if component is not None:
+        from lawow.cli.exec_component import ComponentOptions, exec_component
+
+        grants = read_grants(directories, variables, grants_stdin, function_grants)
+        limits = (timeout_seconds, memory_bytes, fuel)
+        options = ComponentOptions(
+            *limits, not no_cache, as_json, show_time, shows_interface, repeat, engine_name, grants
+        )
+        texts = [item.removeprefix(_NEGATIVE) for item in arguments]
+        exec_component(component, path, member, export, texts, options)
+        return
+    if shows_interface:
+        _show_interfaces(open_package(path), member, path)
+        return
     if export is None:
         _list(open_package(path), member, as_json)
         return
-    run = _Run(Request(path, member, export), as_json)
-    prepared = run.prepare(Preparer(with_fuel=fuel is not None, use_cache=not no_cache))
+    grants = read_grants(directories, variables, grants_stdin, function_grants)
+    engine = make_engine(engine_name, with_fuel=fuel is not None)
+    run = _Run(Request(path, member, export), as_json, grants)
+    prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
     texts = [item.removeprefix(_NEGATIVE) for item in arguments]
-    report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel)
+    report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel, repeat)
     run.print(prepared, report)
-    if show_time and not as_json:
-        click.echo(_times(report), err=True)
+    if not as_json:
+        if show_time:
+            click.echo(_times(report), err=True)
+        if repeat > 1:
+            click.echo(_repetitions(report), err=True)
 
 
 class _Run:
     """One run, from the file to what is printed."""
 
-    def __init__(self, request: Request, as_json: bool) -> None:
+    def __init__(self, request: Request, as_json: bool, grants: Grants | None) -> None:
         self._request = request
+        self._grants = grants
         # With --json, standard output belongs to the report; what the guest says becomes a field of it.
         self._captured = CapturedOutput() if as_json else None
         self._stdout = self._captured or GuestOutput(1)
@@ -145,6 +211,7 @@ class _Run:
         timeout_seconds: float,
         memory_bytes: int,
         fuel: int | None,
+        repeat: int,
     ) -> RunReport:
         """Run the guest under its limits."""
         deadline = Deadline(timeout_seconds, lambda: self._late(timeout_seconds))
@@ -157,6 +224,8 @@ class _Run:
                 fuel=fuel,
                 stdout=self._stdout,
                 stderr=self._stderr,
+                grants=self._grants,
+                repeat=repeat,
             )
         except GuestTrap as trap:
             raise name_frames(trap, self._find()) from None
@@ -193,6 +262,8 @@ class _Run:
             "guest_memory_bytes": report.memory_bytes,
             "peak_memory_bytes": _peak_memory_bytes(),
         }
+        if len(report.runs_seconds) > 1:
+            document["repeated"] = _statistics(report.runs_seconds)
         if self._captured is not None and prepared.module.imports:
             document["stdout"] = self._captured.text()
         return document
@@ -230,6 +301,36 @@ def _times(report: RunReport) -> str:
         f"run {report.run_seconds:.6f} s, guest memory {report.memory_bytes} bytes, "
         f"peak memory of the process {_peak_memory_bytes()} bytes"
     )
+
+
+def _statistics(seconds: list[float]) -> dict[str, float]:
+    """Return count, least, median and 99th percentile (nearest rank) of the times of the call alone."""
+    ordered = sorted(seconds)
+    last = len(ordered) - 1
+    return {
+        "count": len(ordered),
+        "min": ordered[0],
+        "median": (ordered[last // 2] + ordered[(last + 1) // 2]) / 2,
+        "p99": ordered[-(-99 * len(ordered) // 100) - 1],
+    }
+
+
+def _repetitions(report: RunReport) -> str:
+    facts = _statistics(report.runs_seconds)
+    return (
+        f"{facts['count']} calls: least {facts['min']:.6f} s, median {facts['median']:.6f} s, "
+        f"99th percentile {facts['p99']:.6f} s"
+    )
+
+
+def _show_interfaces(package: Package, member: str, path: str) -> None:
+    """Print the WIT of a module, or of all in an archive."""
+    from lawow.execution.interfaces import interface_of
+    from lawow.formats.wit import print_wit
+
+    modules = {member: package.member(member)} if member else package.modules
+    texts = [print_wit(interface_of(found, path)) for found in modules.values()]
+    click.echo("\n".join(texts), nl=False)
 
 
 def _list(package: Package, member: str, as_json: bool) -> None:

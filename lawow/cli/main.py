@@ -19,6 +19,7 @@ VERBS = {
     "pack": "lawow.cli.pack",
     "refactor": "lawow.cli.refactor",
     "exec": "lawow.cli.exec",
+    "engines": "lawow.cli.engines",
     "sign": "lawow.cli.sign",
     "verify": "lawow.cli.verify",
     "serve": "lawow.cli.serve",

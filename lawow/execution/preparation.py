@@ -10,6 +10,7 @@ On the start path of ``lawow exec``: a run whose code is in the cache imports no
 from __future__ import annotations
 
 import os
+import stat
 from time import perf_counter
 
 from lawow.errors import FormatError, Refused
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from lawow.execution.extractor import Found
     from lawow.formats.wasm import ModuleInfo
-    from lawow.runtime.base import CompiledModule
+    from lawow.runtime.base import CompiledModule, Engine
+    from lawow.runtime.grants import Grants
 
 __all__ = ["Prepared", "Preparer", "Request", "require_known_imports"]
 
@@ -46,8 +48,14 @@ class Request:
         self.name = name
 
     def key(self) -> str | None:
-        """Return the cache key, from the file's present state. Raises `OSError` if there is no such file."""
-        return file_key(os.stat(self.path), self.member, self.name)
+        """Return the cache key, from the file's present state. Raises `OSError` if there is no such file.
+
+        None for standard input and for a folder, whose times tell nothing of the files in it.
+        """
+        if self.path == "-":
+            return None
+        facts = os.stat(self.path)
+        return file_key(facts, self.member, self.name) if stat.S_ISREG(facts.st_mode) else None
 
 
 class Prepared:
@@ -72,9 +80,17 @@ def _nothing() -> None:
 class Preparer:
     """Prepares modules for one engine profile, with the user's cache or without any."""
 
-    def __init__(self, *, with_fuel: bool = False, use_cache: bool = True) -> None:
-        profile = EXEC_FUEL_PROFILE if with_fuel else EXEC_PROFILE
-        self._engine = WasmtimeEngine(profile)
+    def __init__(
+        self,
+        *,
+        with_fuel: bool = False,
+        use_cache: bool = True,
+        engine: Engine | None = None,
+        grants: Grants | None = None,
+    ) -> None:
+        self._grants = grants
+        self._engine = engine or WasmtimeEngine(EXEC_FUEL_PROFILE if with_fuel else EXEC_PROFILE)
+        profile = self._engine.profile
         self._cache = CodeCache.for_user(profile) if use_cache else CodeCache(None, profile)
 
     def from_cache(self, request: Request) -> Prepared | None:
@@ -123,10 +139,10 @@ class Preparer:
         started = perf_counter()
         data = found.data
         transferred = perf_counter()
-        require_known_imports(found.info, found.label)
+        require_known_imports(found.info, found.label, self._grants)
         is_small = len(data) <= COMPILE.in_process_bytes and _is_cheap(found.info)
         try:
-            if is_small:
+            if is_small or self._engine.compiles_apart:
                 prepared = self._compile_here(bytes(data), request, found.export)
             else:
                 prepared = self._compile_there(data, request, found.export)
@@ -215,22 +231,24 @@ def _is_cheap(info: ModuleInfo) -> bool:
     return all(getattr(info, fact) <= most for fact, most in _CHEAP.items())
 
 
-def require_known_imports(info: ModuleInfo, label: str) -> None:
+def require_known_imports(info: ModuleInfo, label: str, grants: Grants | None = None) -> None:
     """Refuse a module that imports what `lawow exec` does not provide. Raises `Refused` listing all of it."""
     if not info.imports:
         return
     from lawow.runtime.wasi import MODULE_NAME, PREVIEW1_FUNCTIONS
 
+    granted = {(item.module, item.name) for item in grants.functions} if grants is not None else set()
     missing = [
         f"{item.module}.{item.name} ({item.kind})"
         for item in info.imports
-        if item.module != MODULE_NAME or item.kind != "func" or item.name not in PREVIEW1_FUNCTIONS
+        if (item.module, item.name) not in granted
+        and (item.module != MODULE_NAME or item.kind != "func" or item.name not in PREVIEW1_FUNCTIONS)
     ]
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (
             f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
         )
-        raise Refused(f"{label}: imports what nobody provides here: {shown}; only WASI preview 1 is")
+        raise Refused(f"{label}: imports what nobody provides here: {shown}; only WASI preview 1 and --grant")
 
 
 _SHOWN = 10

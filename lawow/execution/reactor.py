@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lawow.execution.preparation import Prepared
     from lawow.formats.interface import FuncType
     from lawow.runtime.base import CompiledModule, Instance
+    from lawow.runtime.grants import Grants
 
     Output = Callable[[bytes], object]
 
@@ -39,14 +40,26 @@ _NAMELESS = "function["
 
 
 class RunReport:
-    """What a run gave and what it cost. `memory_bytes` is the guest's exported memory at its largest."""
+    """What a run gave and what it cost. `memory_bytes` is the guest's exported memory at its largest.
 
-    __slots__ = ("function", "memory_bytes", "prepare_seconds", "results", "run_seconds", "transfer_seconds")
+    `runs_seconds` are the times of the call alone, one for each repetition; `run_seconds` is the first.
+    """
+
+    __slots__ = (
+        "function",
+        "memory_bytes",
+        "prepare_seconds",
+        "results",
+        "run_seconds",
+        "runs_seconds",
+        "transfer_seconds",
+    )
 
     def __init__(self, function: FuncType) -> None:
         self.function = function
         self.results: tuple[int | float, ...] = ()
         self.memory_bytes = 0
+        self.runs_seconds: list[float] = []
         self.transfer_seconds = self.prepare_seconds = self.run_seconds = 0.0
 
 
@@ -59,28 +72,54 @@ def run_export(
     fuel: int | None = None,
     stdout: Output | None = None,
     stderr: Output | None = None,
+    grants: Grants | None = None,
+    deadline_seconds: float | None = None,
+    repeat: int = 1,
 ) -> RunReport:
     """Make an instance and call the export with arguments as text; `label` names the module in errors.
+
+    With `repeat` that is done so many times, each time in a fresh instance; results are the last ones. A
+    `deadline_seconds` is passed on to the engine, whose profile must be able to interrupt a call.
 
     Raises `UsageError` (no such export, arguments), `GuestTrap`, `LimitExceeded`, `Refused` (imports).
     """
     started = perf_counter()
     module, export = prepared.module, prepared.export
+
+    def make() -> Instance:
+        return module.instantiate(
+            memory_bytes=memory_bytes, fuel=fuel, stdout=stdout, stderr=stderr, grants=grants
+        )
+
     try:
-        with module.instantiate(
-            memory_bytes=memory_bytes, fuel=fuel, stdout=stdout, stderr=stderr
-        ) as instance:
+        with make() as instance:
             report = RunReport(_signature(instance, module, export))
             values = parse_arguments(export, report.function, arguments)
             ready = perf_counter()
-            report.results = instance.call(export, values)
-            report.run_seconds = perf_counter() - ready
-            report.memory_bytes = instance.memory_bytes
+            _call(instance, export, values, report, deadline_seconds)
+        for _ in range(repeat - 1):
+            with make() as instance:
+                _call(instance, export, values, report, deadline_seconds)
     except LawowError as error:
         raise for_user(error, label) from None
+    report.run_seconds = report.runs_seconds[0]
     report.transfer_seconds = prepared.transfer_seconds
     report.prepare_seconds = prepared.prepare_seconds + ready - started
     return report
+
+
+def _call(
+    instance: Instance,
+    export: str,
+    values: Sequence[int | float],
+    report: RunReport,
+    deadline_seconds: float | None,
+) -> None:
+    """Call once and write results, time and memory into the report."""
+    started = perf_counter()
+    report.results = instance.call(export, values, deadline_seconds=deadline_seconds)
+    report.runs_seconds.append(perf_counter() - started)
+    report.memory_bytes = max(report.memory_bytes, instance.memory_bytes)
 
 
 def for_user(error: LawowError, label: str) -> LawowError:

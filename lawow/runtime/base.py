@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lawow.formats.interface import FuncType
+    from lawow.runtime.grants import Grants
     from lawow.runtime.profiles import EngineProfile
 
     Output = Callable[[bytes], object]
@@ -34,6 +35,8 @@ class Engine(ABC):
     """Compiles and loads modules under one `EngineProfile`."""
 
     profile: EngineProfile
+    compiles_apart = False
+    """Whether `compile` already runs in a limited process of its own."""
 
     @abstractmethod
     def compile(self, wasm: bytes) -> CompiledModule:
@@ -85,13 +88,14 @@ class CompiledModule(ABC):
         wasi: bool = True,
         stdout: Output | None = None,
         stderr: Output | None = None,
+        grants: Grants | None = None,
     ) -> Instance:
         """Make an instance: run the start function and ``_initialize``, if there are any.
 
         Limits default to those of `lawow.limits.CALL`. With `wasi`, a module that imports WASI preview 1
-        gets clocks, random numbers, and `stdout` and `stderr` (discarded where not given); never arguments,
-        environment, files, sockets or input. `deadline_seconds` bounds what runs here, `fuel` all that runs
-        in this instance.
+        gets clocks, random numbers, and `stdout` and `stderr` (discarded where not given); folders,
+        environment, input and host functions only by `grants`; never arguments or sockets.
+        `deadline_seconds` bounds what runs here, `fuel` all that runs in this instance.
 
         Raises `Refused` for imports that nobody provides, `LimitExceeded` (``memory_bytes``,
         ``table_elements``, ``tables``, ``memories``, ``deadline_seconds``, ``fuel``), `GuestTrap`.

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from lawow.runtime.libwasmtime import ExternRecord
 
-__all__ = ["BoundExport"]
+__all__ = ["SLOT", "BoundExport", "fit_arguments"]
 
-_SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
+SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 """Layout of a value in ``wasmtime_val_raw_t`` (16 bytes, little-endian)."""
 
 _RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
@@ -39,15 +39,15 @@ class BoundExport:
         self.slots = max(len(function.params), len(function.results))
         self.buffer = (c_uint64 * (2 * self.slots + 2))()
         self.address = addressof(self.buffer)
-        self.arguments = struct.Struct("<" + "".join(_SLOT[item] for item in function.params))
-        self.results = struct.Struct("<" + "".join(_SLOT[item] for item in function.results))
+        self.arguments = struct.Struct("<" + "".join(SLOT[item] for item in function.params))
+        self.results = struct.Struct("<" + "".join(SLOT[item] for item in function.results))
 
     def put(self, arguments: Sequence[int | float]) -> None:
         """Write the arguments. Raises `UsageError` if they do not fit the parameters."""
         try:
             self.arguments.pack_into(self.buffer, 0, *arguments)
         except (struct.error, OverflowError, TypeError):
-            self.arguments.pack_into(self.buffer, 0, *_fit(self.name, self.function.params, arguments))
+            self.arguments.pack_into(self.buffer, 0, *fit_arguments(self.name, self.function, arguments))
 
     def put_raw(self, values: bytes) -> None:
         """Write arguments given as bit patterns of 8 bytes."""
@@ -66,8 +66,9 @@ class BoundExport:
         return struct.pack("<" + "".join(_RAW_VALUE[item] for item in types), *found)
 
 
-def _fit(name: str, params: tuple[str, ...], arguments: Sequence[int | float]) -> list[int | float]:
+def fit_arguments(name: str, function: FuncType, arguments: Sequence[int | float]) -> list[int | float]:
     """Return the arguments in the form of their slots (unsigned integers wrapped). Raises `UsageError`."""
+    params = function.params
     if len(arguments) != len(params):
         raise UsageError(
             f"{name} takes {len(params)} arguments {FuncType(params, ())}, {len(arguments)} were given"

@@ -10,7 +10,15 @@ from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.hot import CALL
 
-__all__ = ["TRAP_CODES", "Bounds", "bad_artefact", "bad_module", "guest_failure", "require_done"]
+__all__ = [
+    "HOST_FUNCTION_FAILED",
+    "TRAP_CODES",
+    "Bounds",
+    "bad_artefact",
+    "bad_module",
+    "guest_failure",
+    "require_done",
+]
 
 TRAP_CODES = (
     "stack-overflow",
@@ -34,6 +42,9 @@ TRAP_CODES = (
 """``wasmtime_trap_code_enum`` by number, as far as core modules can reach it."""
 
 _OUT_OF_FUEL = TRAP_CODES.index("out-of-fuel")
+HOST_FUNCTION_FAILED = "a host function failed:"
+"""How `lawow.runtime.linking` begins the message of a trap that stands for a Python exception."""
+
 _UNCAUGHT_EXCEPTION = "thrown Wasm exception"  # has no code, but a message that ends so
 
 
@@ -69,6 +80,8 @@ def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], bo
         return GuestTrap(
             "uncaught-exception", "the guest threw an exception that nobody caught", frames=names
         )
+    if code is None and message.startswith(HOST_FUNCTION_FAILED):
+        return GuestTrap("host-function-failed", message, frames=names)
     name = TRAP_CODES[code] if code is not None and code < len(TRAP_CODES) else "unknown"
     return GuestTrap(name, f"the guest trapped: {message.removeprefix('wasm trap: ')}", frames=names)
 

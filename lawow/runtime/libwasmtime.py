@@ -41,7 +41,8 @@ from lawow.runtime.places import VERSION, find_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+    from ctypes import Array
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -53,6 +54,7 @@ __all__ = [
     "ExternRecord",
     "FrameFacts",
     "Handle",
+    "HostCallback",
     "Library",
     "OutputCallback",
     "ValueTypeRecord",
@@ -63,6 +65,8 @@ __all__ = [
     "read_elements",
     "take_error",
     "take_trap",
+    "text_array",
+    "value_type_vector",
     "wat_to_wasm",
 ]
 
@@ -126,6 +130,9 @@ CloseCallback = CFUNCTYPE(None, c_void_p)
 EpochCallback = CFUNCTYPE(c_void_p, c_void_p, c_void_p, POINTER(c_uint64), POINTER(c_uint8))
 """The epoch deadline passed: (context, data, out further ticks, out kind) -> error or null to go on."""
 
+HostCallback = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
+"""The guest calls a host function: (data, caller, slots, number of slots) -> new trap or null."""
+
 _CODES = {
     "v": None,
     "p": c_void_p,
@@ -155,6 +162,7 @@ _PROTOTYPES = {
     "wasm_frame_module_offset": "zp",
     "wasm_frame_vec_delete": "vp",
     "wasm_functype_delete": "vp",
+    "wasm_functype_new": "ppp",
     "wasm_functype_params": "pp",
     "wasm_functype_results": "pp",
     "wasm_importtype_module": "pp",
@@ -164,11 +172,18 @@ _PROTOTYPES = {
     "wasm_trap_delete": "vp",
     "wasm_trap_message": "vpp",
     "wasm_trap_trace": "vpp",
+    "wasm_valtype_new": "pB",
+    "wasm_valtype_vec_new": "vpzp",
     "wasi_config_delete": "vp",
+    "wasi_config_inherit_stdin": "vp",
     "wasi_config_new": "p",
+    "wasi_config_preopen_dir": "bpssb",
+    "wasi_config_set_env": "bpzpp",
     "wasi_config_set_stdin_bytes": "vpp",
     "wasi_config_set_stderr_custom": "vpppp",
     "wasi_config_set_stdout_custom": "vpppp",
+    "wasmtime_caller_context": "pp",
+    "wasmtime_caller_export_get": "bpszp",
     "wasmtime_context_get_fuel": "ppp",
     "wasmtime_context_set_epoch_deadline": "vpq",
     "wasmtime_context_set_fuel": "ppq",
@@ -185,6 +200,7 @@ _PROTOTYPES = {
     "wasmtime_func_type": "ppp",
     "wasmtime_instance_export_get": "bppszp",
     "wasmtime_instance_export_nth": "bppzppp",
+    "wasmtime_linker_define_func_unchecked": "ppszszpppp",
     "wasmtime_linker_define_wasi": "pp",
     "wasmtime_linker_delete": "vp",
     "wasmtime_linker_instantiate": "pppppp",
@@ -205,6 +221,7 @@ _PROTOTYPES = {
     "wasmtime_store_limiter": "vpqqqqq",
     "wasmtime_store_new": "pppp",
     "wasmtime_trap_code": "bpp",
+    "wasmtime_trap_new": "psz",
     "wasmtime_valtype_delete": "vp",
     "wasmtime_valtype_new": "vpp",
     "wasmtime_wat2wasm": "pszp",
@@ -342,6 +359,20 @@ def read_elements(
         return [read(element) for element in _elements(vector)[:most]]
     finally:
         free(byref(vector))
+
+
+def value_type_vector(kinds: Iterable[int]) -> _Vector:
+    """Return a ``wasm_valtype_vec_t`` with new value types; who gets it by value or reference owns them."""
+    functions = library()
+    types = [functions.wasm_valtype_new(kind) for kind in kinds]
+    vector = _Vector()
+    functions.wasm_valtype_vec_new(byref(vector), len(types), (c_void_p * len(types))(*types))
+    return vector
+
+
+def text_array(texts: Sequence[str]) -> Array[c_char_p]:
+    """Return a C array of pointers to the texts as UTF-8, which lives as long as the object."""
+    return (c_char_p * len(texts))(*(text.encode("utf-8", "surrogateescape") for text in texts))
 
 
 def _elements(vector: _Vector) -> list[int]:

@@ -1,25 +1,29 @@
-"""WASI preview 1 with nothing granted but a way to say something.
+"""WASI preview 1 with nothing but a way to say something, and what `Grants` add.
 
-A guest gets clocks, random numbers and two output streams, which go to the caller; it gets no arguments, no
-environment, no files, no sockets, and an empty standard input. The functions themselves are wasmtime's.
+A guest gets clocks, random numbers and two output streams, which go to the caller; it gets no arguments and
+no sockets, and without a grant no environment, no files, and an empty standard input. The functions
+themselves are wasmtime's.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from ctypes import string_at
 from itertools import count
 
-from lawow.errors import LawowError
+from lawow.errors import LawowError, UsageError
 from lawow.runtime import libwasmtime as lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lawow.runtime.grants import Grants
+
     Output = Callable[[bytes], object]
 
-__all__ = ["MODULE_NAME", "PREVIEW1_FUNCTIONS", "grant_output"]
+__all__ = ["MODULE_NAME", "PREVIEW1_FUNCTIONS", "set_up"]
 
 
 MODULE_NAME = "wasi_snapshot_preview1"
@@ -42,8 +46,13 @@ PREVIEW1_FUNCTIONS = frozenset(
 """
 
 
-def grant_output(context: int | None, stdout: Output | None, stderr: Output | None) -> None:
-    """Give the store of `context` a WASI state whose output goes to the two callables (None: is dropped)."""
+def set_up(
+    context: int | None, stdout: Output | None, stderr: Output | None, grants: Grants | None = None
+) -> None:
+    """Give the store of `context` a WASI state whose output goes to the two callables (None: is dropped).
+
+    Raises `UsageError` if a granted folder cannot be opened.
+    """
     functions = lib.library()
     config = lib.Handle(functions.wasi_config_new(), functions.wasi_config_delete)
     for bind, output in (
@@ -51,9 +60,26 @@ def grant_output(context: int | None, stdout: Output | None, stderr: Output | No
         (functions.wasi_config_set_stderr_custom, stderr),
     ):
         bind(config.pointer, _write, _remember(output or _drop), _forget)
+    if grants is not None:
+        _add(config.pointer, grants)
     error = functions.wasmtime_context_set_wasi(context, config.give_away())
     if error:
         raise LawowError(f"WASI cannot be set up: {lib.take_error(error)[0]}")
+
+
+def _add(config: int, grants: Grants) -> None:
+    """Add granted folders, variables and standard input."""
+    functions = lib.library()
+    for folder in grants.directories:
+        host, guest = os.fsencode(folder.host), folder.guest.encode("utf-8", "surrogateescape")
+        if not functions.wasi_config_preopen_dir(config, host, guest, folder.is_writable):
+            raise UsageError(f"{folder.host} cannot be granted: it cannot be opened")
+    if grants.environment:
+        names, values = (lib.text_array(column) for column in zip(*grants.environment, strict=True))
+        if not functions.wasi_config_set_env(config, len(names), names, values):
+            raise UsageError("the variables cannot be granted: they must be UTF-8")
+    if grants.stdin:
+        functions.wasi_config_inherit_stdin(config)
 
 
 def _drop(data: bytes) -> None:

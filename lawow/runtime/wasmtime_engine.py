@@ -36,6 +36,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lawow.runtime.grants import Grants
+    from lawow.runtime.host_functions import HostFunction
     from lawow.runtime.profiles import EngineProfile
     from lawow.runtime.watchdog import Watchdog
 
@@ -101,12 +103,16 @@ class WasmtimeEngine(Engine):
     def linker(self, wasi: bool) -> int:
         """Return the ``wasmtime_linker_t`` with WASI or with nothing, made once."""
         if wasi not in self._linkers:
-            functions = lib.library()
-            handle = lib.Handle(functions.wasmtime_linker_new(self.pointer), functions.wasmtime_linker_delete)
-            if wasi:
-                require_done(functions.wasmtime_linker_define_wasi(handle.pointer))
-            self._linkers[wasi] = handle
+            self._linkers[wasi] = self.new_linker(wasi)
         return self._linkers[wasi].pointer
+
+    def new_linker(self, wasi: bool) -> lib.Handle:
+        """Return a linker that somebody else owns."""
+        functions = lib.library()
+        handle = lib.Handle(functions.wasmtime_linker_new(self.pointer), functions.wasmtime_linker_delete)
+        if wasi:
+            require_done(functions.wasmtime_linker_define_wasi(handle.pointer))
+        return handle
 
     @property
     def watchdog(self) -> Watchdog:
@@ -193,8 +199,10 @@ class WasmtimeModule(CompiledModule):
         wasi: bool = True,
         stdout: Output | None = None,
         stderr: Output | None = None,
+        grants: Grants | None = None,
     ) -> WasmtimeInstance:
-        needs_wasi = self._require_imports(wasi)
+        functions = grants.functions if grants is not None else ()
+        needs_wasi = self._require_imports(wasi, functions)
         bounds = Bounds(
             CALL.memory_bytes if memory_bytes is None else memory_bytes,
             CALL.table_elements if table_elements is None else table_elements,
@@ -202,12 +210,15 @@ class WasmtimeModule(CompiledModule):
         )
         store = _Store(self._engine, bounds)
         if needs_wasi:
-            from lawow.runtime.wasi import grant_output
+            from lawow.runtime.wasi import set_up
 
-            grant_output(store.context, stdout, stderr)
+            set_up(store.context, stdout, stderr, grants)
         instance = WasmtimeInstance(store, self._types)
         try:
-            instance.start(self._engine.linker(needs_wasi), self._handle.pointer, deadline_seconds)
+            linker = self._engine.linker(needs_wasi)
+            if functions:
+                linker = store.link(needs_wasi, functions)
+            instance.start(linker, self._handle.pointer, deadline_seconds)
         except BaseException:
             instance.close()
             raise
@@ -216,23 +227,25 @@ class WasmtimeModule(CompiledModule):
     def close(self) -> None:
         self._handle.close()
 
-    def _require_imports(self, wasi: bool) -> bool:
+    def _require_imports(self, wasi: bool, functions: Sequence[HostFunction]) -> bool:
         """Return whether WASI is needed. Raises `Refused` for imports that nobody provides."""
-        granted = {_WASI} if wasi else set()
-        missing = [f"{module}.{name}" for module, name in self.imports if module not in granted]
+        granted = {(item.module, item.name) for item in functions}
+        others = [pair for pair in self.imports if pair not in granted] if granted else self.imports
+        missing = [f"{module}.{name}" for module, name in others if not (wasi and module == _WASI)]
         if missing:
             shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
             raise Refused(f"the module imports what nobody provides here: {shown}")
-        return bool(self.imports)
+        return bool(others)
 
 
 class _Store:
     """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
 
-    __slots__ = ("_context", "bounds", "deadline_seconds", "engine", "handle", "token")
+    __slots__ = ("_context", "_linked", "bounds", "deadline_seconds", "engine", "handle", "token")
 
     def __init__(self, engine: WasmtimeEngine, bounds: Bounds) -> None:
         functions = lib.library()
+        self._linked: tuple[object, ...] = ()
         self.token = 0  # not 0: the store has epochs
         self.deadline_seconds = 0.0
         self.engine = engine
@@ -256,6 +269,14 @@ class _Store:
         if self._context is None:
             raise LocalProtocolError("this instance has been closed")
         return self._context
+
+    def link(self, wasi: bool, functions: Sequence[HostFunction]) -> int:
+        """Return a linker of this store's own, with host functions and, where it is needed, WASI."""
+        from lawow.runtime.linking import define_functions
+
+        linker = self.engine.new_linker(wasi)
+        self._linked = (linker, define_functions(linker.pointer, functions))
+        return linker.pointer
 
     def limit(self) -> None:
         """Put the bounds in force."""

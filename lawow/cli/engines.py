@@ -1,0 +1,40 @@
+"""``lawow engines``: the WebAssembly engines on this machine, their releases, abilities and known escapes."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lawow.execution.engines import EngineFacts, describe_engines
+
+__all__ = ["command"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(as_json: bool) -> None:
+    """List the engines that `lawow exec --engine NAME` can use on this machine."""
+    found = describe_engines()
+    if as_json:
+        click.echo(json.dumps({"engines": [_document(facts) for facts in found]}))
+        return
+    for facts in found:
+        click.echo(f"{facts.name}  {facts.version or 'not usable'}  {facts.place or facts.problem}")
+        for name, word in facts.capabilities.items():
+            click.echo(f"  {name + ':':<22}{word}")
+        for item in facts.advisories:
+            click.echo(f"  {item.name}: {item.sentence}; take a later release")
+        if facts.version and not facts.advisories:
+            click.echo("  known escapes:        none in the list of this release of lawow")
+
+
+def _document(facts: EngineFacts) -> dict[str, object]:
+    return {
+        "name": facts.name,
+        "version": facts.version or None,
+        "path": facts.place or None,
+        "problem": facts.problem or None,
+        "capabilities": facts.capabilities,
+        "advisories": [{"name": item.name, "sentence": item.sentence} for item in facts.advisories],
+    }

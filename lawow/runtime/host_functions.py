@@ -1,0 +1,106 @@
+"""Functions of the host that a module may import: Python functions, found by their entry points.
+
+An installed distribution offers them in the entry point group ``lawow.host_functions``. The entry point's
+name is the grant's name; it leads to a sequence of `HostFunction`, or to a function without parameters that
+returns one::
+
+    [project.entry-points."lawow.host_functions"]
+    thermometer = "mypackage.host:FUNCTIONS"
+
+    FUNCTIONS = [HostFunction("thermometer", "read", "i>F", lambda memory, sensor: 21.5)]
+
+Nothing is found, imported or linked before it is granted by name. A host function gets the guest's memory and
+its arguments (integers signed), and returns a number, a tuple of numbers, or None. Pointers that a guest
+passes are numbers like any other: `GuestMemory` checks every one. A host function that raises ends the guest
+with the trap ``host-function-failed``; the exception goes no further, least of all to another guest.
+"""
+
+from __future__ import annotations
+
+from lawow.errors import UsageError
+from lawow.formats.interface import parse_signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from importlib.metadata import EntryPoint
+
+    from lawow.formats.interface import FuncType
+
+    Result = int | float | tuple[int | float, ...] | None
+    HostCall = Callable[..., Result]
+
+__all__ = ["GROUP", "GuestMemory", "HostFunction", "find_host_functions", "granted_names"]
+
+GROUP = "lawow.host_functions"
+
+
+class GuestMemory:
+    """The memory that the guest exports as ``memory``, while a host function runs."""
+
+    __slots__ = ("read", "write")
+
+    def __init__(self, read: Callable[[int, int], bytes], write: Callable[[int, bytes], object]) -> None:
+        self.read = read
+        """``read(address, length_bytes)`` returns a copy; raises `IndexError` outside of the memory."""
+        self.write = write
+        """``write(address, data)`` writes all or nothing; raises `IndexError` outside of the memory."""
+
+
+class HostFunction:
+    """A function under the `module` and `name` by which it is imported; `signature` in letters (``iI>F``)."""
+
+    __slots__ = ("call", "module", "name", "type")
+
+    def __init__(self, module: str, name: str, signature: str, call: HostCall) -> None:
+        self.module = module
+        self.name = name
+        self.type: FuncType = parse_signature(signature)
+        self.call = call
+
+
+def granted_names() -> list[str]:
+    """Return the names that can be granted on this machine, sorted."""
+    return sorted({entry.name for entry in _entries()})
+
+
+def find_host_functions(names: Iterable[str]) -> list[HostFunction]:
+    """Import and return the functions of these grants.
+
+    Raises `UsageError` for a name that nothing here offers, one that two distributions offer, and an offer
+    that is not what this module describes.
+    """
+    wanted = list(dict.fromkeys(names))
+    offers: dict[str, list[EntryPoint]] = {name: [] for name in wanted}
+    for entry in _entries():
+        if entry.name in offers:
+            offers[entry.name].append(entry)
+    functions: list[HostFunction] = []
+    for name, entries in offers.items():
+        functions += _load(name, entries)
+    return functions
+
+
+def _entries() -> Sequence[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=GROUP))
+
+
+def _load(name: str, entries: Sequence[EntryPoint]) -> list[HostFunction]:
+    if not entries:
+        offered = ", ".join(granted_names()) or "none is installed"
+        raise UsageError(f"no host functions are named {name!r}; offered here: {offered}")
+    if len(entries) > 1:
+        places = ", ".join(entry.value for entry in entries)
+        raise UsageError(f"host functions named {name!r} are offered more than once: {places}")
+    try:
+        offer = entries[0].load()
+        functions = list(offer() if callable(offer) else offer)
+    except Exception as error:  # noqa: BLE001  # somebody else's code: whatever it raises is said in one sentence
+        raise UsageError(
+            f"the host functions {name!r} cannot be loaded from {entries[0].value}: {error}"
+        ) from None
+    if not all(isinstance(item, HostFunction) for item in functions):
+        raise UsageError(f"{entries[0].value} offers {name!r}, but holds something else than HostFunction")
+    return functions
