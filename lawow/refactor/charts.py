@@ -92,7 +92,7 @@ def break_even_chart(point: BreakEven) -> str:
     ]
     label = "Least bandwidth at which a call pays, by round-trip time"
     return (
-        f'<svg class="chart" viewBox="0 0 {_LEFT + _WIDTH + 20} {_TOP + _HEIGHT + 46}" role="img"'
+        f'<svg class="chart" viewBox="0 0 {_LEFT + _WIDTH + 36} {_TOP + _HEIGHT + 46}" role="img"'
         f' aria-label="{label}">{"".join(parts)}</svg>'
     )
 
