@@ -21,7 +21,7 @@ __all__ = ["Report", "class_rows", "make_report", "report_lines", "report_record
 NOT_SIGNED_BEFORE = "the original is not signed, or its signature does not verify"
 ELASTIC = (
     "--mode elastic: originals, modules and runtime stay in the app; a call runs on the edge, or on the"
-    " device when the edge is out of reach (mode=auto in assets/lawow/edge.properties; remote, local: one of them)"
+    " device when the edge is out of reach (mode=auto in assets/lawow/edge.properties)"
 )
 PLAIN_HTTP = (
     "the edge's address is plain http: it reaches only a server on the device itself (adb reverse),"

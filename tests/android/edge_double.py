@@ -80,6 +80,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
 
 @dataclass(slots=True)
@@ -96,6 +97,12 @@ class EdgeDouble:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     edge: EdgeDouble
+
+    def do_DELETE(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.edge.requests.append(Request(self.path, headers, b"", "DELETE"))
+        self.send_response(204)
+        self.end_headers()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

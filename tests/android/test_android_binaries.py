@@ -11,9 +11,10 @@ import pytest
 
 from lawow.pack.libraries import abi_libraries
 from lawow.resources import android_stub
-from tests.android.builders import Jvm, Sample
+from tests.android.builders import Jvm, Sample, sample
 from tests.android.shim import build_shim
 from tests.android.test_local_runtime import TRAPS
+from tests.android.test_local_values import TROUBLE
 from tests.tools import run
 
 
@@ -64,6 +65,19 @@ def test_wasi_output_deadlines_and_the_memory_cap_work(
     assert text[:3] == ["hello from wasi", "ok null", "ok -1"]
     assert text[3].startswith("trap interrupt calls.wasm: spin: ")
     assert text[4].endswith("the guest ended itself with status 3")
+
+
+def test_strings_and_lists_pass_the_android_glue(android_jvm: Jvm, tmp_path: Path) -> None:
+    module = sample("trouble.wasm", TROUBLE)
+    folder = tmp_path / "assets" / "lawow"
+    folder.mkdir(parents=True)
+    (folder / module.file).write_bytes(module.data)
+    answers = Jvm((*android_jvm.class_path, tmp_path), android_jvm.properties).calls(
+        ("local", module.name, "take", "[b>", "b*4"),
+        ("local", module.name, "take", "[b>", "b*1001"),
+        ("local", module.name, "far", ">S"),
+    )
+    assert [answer.split()[1] for answer in answers] == ["null", "out-of-memory", "memory-out-of-bounds"]
 
 
 def test_eight_threads_call_the_android_runtime_at_once(android_jvm: Jvm, calls_module: Sample) -> None:

@@ -10,7 +10,7 @@ import java.util.Locale;
 /**
  * Makes the calls that stand on its standard input, one a line, and prints one line about each.
  *
- * <p>In: {@code local|remote TAB module TAB export TAB signature TAB value ...}. Out: {@code ok VALUE}, {@code trap
+ * <p>In: {@code local|remote|elastic TAB module TAB export TAB signature TAB value ...}. Out: {@code ok VALUE}, {@code trap
  * CODE MESSAGE}, {@code remote CODE STATUS MAY-HAVE-RUN MESSAGE}, or {@code error CLASS MESSAGE}. The line {@code set TAB
  * key TAB value} sets a property and is answered {@code ok}.
  */
@@ -31,10 +31,7 @@ public final class Driver {
         }
         try {
             Object[] arguments = arguments(words);
-            Object result = words[0].equals("local")
-                ? Lawow.local(words[1], words[2], words[3], arguments)
-                : Lawow.remote(words[1], words[2], words[3], arguments);
-            return "ok " + (result instanceof Object[] ? Arrays.toString((Object[]) result) : result);
+            return "ok " + text(call(words, arguments));
         } catch (Trap trap) {
             return "trap " + trap.code() + " " + trap.getMessage();
         } catch (RemoteException error) {
@@ -44,7 +41,23 @@ public final class Driver {
         }
     }
 
-    /** The type of a value is the signature's, or the letter that stands before a colon: {@code F:1.5}. */
+    private static Object call(String[] words, Object[] arguments) {
+        switch (words[0]) {
+            case "local":
+                return Lawow.local(words[1], words[2], words[3], arguments);
+            case "elastic":
+                return Lawow.elastic(words[1], words[2], words[3], arguments);
+            default:
+                return Lawow.remote(words[1], words[2], words[3], arguments);
+        }
+    }
+
+    private static String text(Object result) {
+        return result == Lawow.LOCAL ? "LOCAL"
+            : result instanceof Object[] ? Arrays.toString((Object[]) result) : String.valueOf(result);
+    }
+
+    /** The type of a value is the signature's, or the letter that stands before a colon: {@code F:1.5}; {@code b*4} is 4 bytes. */
     private static Object[] arguments(String[] words) {
         Object[] arguments = new Object[words.length - 4];
         for (int at = 0; at < arguments.length; at++) {
@@ -57,6 +70,11 @@ public final class Driver {
     }
 
     private static Object value(char letter, String text) {
+        int star = text.indexOf('*');
+        if (star == 1) {
+            int count = Integer.parseInt(text.substring(2));
+            return text.charAt(0) == 'b' ? (Object) new byte[count] : new int[count];
+        }
         switch (letter) {
             case 'i':
                 return Integer.valueOf(text);
