@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lawow.errors import UsageError
 from lawow.formats.bundle import BoundMethod
 from lawow.formats.dex.symbols import parse_method_descriptor
+from lawow.refactor.binding import MULTI_VALUE
 from lawow.refactor.plan import SplitPlan
 
 __all__ = ["BreakEven", "CallCost", "break_even", "call_costs"]
@@ -83,15 +84,23 @@ def call_costs(plan: SplitPlan) -> tuple[CallCost, ...]:
 
 def _call_cost(bound: BoundMethod, plan: SplitPlan) -> CallCost:
     proto = parse_method_descriptor(bound.descriptor)
-    _, _, results = bound.signature.partition(">")
+    results = bound.signature.partition(">")[2] if proto.return_type == MULTI_VALUE else proto.return_type
     owner = plan.names.of_class(f"L{bound.class_name.replace('.', '/')};")
     return CallCost(
         method=f"{owner}.{bound.method}",
         types=bound.descriptor,
         arguments_bytes=VALUE_BYTES * len(proto.parameters),
-        results_bytes=VALUE_BYTES * len(results),
-        per_element_bytes=sum(_element_bytes(kind) for kind in (*proto.parameters, proto.return_type)),
+        results_bytes=0
+        if results == "V"
+        else VALUE_BYTES * (1 if results == proto.return_type else len(results)),
+        per_element_bytes=sum(_parameter_element_bytes(kind) for kind in proto.parameters)
+        + _element_bytes(proto.return_type),
     )
+
+
+def _parameter_element_bytes(kind: str) -> int:
+    """Return what one element of a parameter takes: contents of arrays come back with the result."""
+    return _element_bytes(kind) * (2 if kind.startswith("[") else 1)
 
 
 def _element_bytes(kind: str) -> int:
