@@ -42,6 +42,7 @@ __all__ = [
 
 DEFAULT_RULES = ("*Wasm",)
 LIBRARY_PACKAGE = "dev.lawow"
+_LIBRARY_PREFIX = f"L{LIBRARY_PACKAGE.replace('.', '/')}/"
 _SUFFIX = "Wasm"
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -106,7 +107,7 @@ def descriptor_of(name: str) -> str:
 
 def is_library(descriptor: str) -> bool:
     """Tell whether a class lies in LAWOW's own package (and not in a package below it)."""
-    return java_name(descriptor).rpartition(".")[0] == LIBRARY_PACKAGE
+    return descriptor.startswith(_LIBRARY_PREFIX) and "/" not in descriptor[len(_LIBRARY_PREFIX) :]
 
 
 def module_file_of(class_name: str) -> str:

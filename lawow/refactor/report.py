@@ -68,10 +68,10 @@ def make_report(
 
 def _warnings(split: Split, options: SplitOptions, before: set[str], after: str | None) -> Iterator[str]:
     for move in split.plan.moves:
-        yield from (f"{move.classified.name}: {note}" for note in move.notes)
+        yield from (f"{move.classified.shown}: {note}" for note in move.notes)
     for item in split.plan.classes:
         if item.role is ClassRole.RESIDENT and "--allow-unbound" in item.reason:
-            yield f"{item.name} stays on the device: {item.reason}"
+            yield f"{item.shown} stays on the device: {item.reason}"
     if after is not None and not before:
         yield NOT_SIGNED_BEFORE
     is_same = None if after is None else not before or after in before
@@ -121,6 +121,7 @@ def report_record(report: Report) -> dict[str, object]:
 def _move_record(move: ClassMove) -> dict[str, object]:
     return {
         "class": move.classified.name,
+        **({} if move.classified.shown == move.classified.name else {"original": move.classified.original}),
         "reason": move.classified.reason,
         "dex_files": list(move.classified.dex_files),
         "module": move.binding.module.file,
@@ -141,7 +142,7 @@ def _residents_by_reason(plan: SplitPlan) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for item in plan.classes:
         if item.role is ClassRole.RESIDENT:
-            reasons.setdefault(item.reason, []).append(item.name)
+            reasons.setdefault(item.reason, []).append(item.shown)
     return reasons
 
 
@@ -149,7 +150,7 @@ def class_rows(plan: SplitPlan) -> list[tuple[str, str, str]]:
     """Return (class, proxied methods, module) of each moved class."""
     return [
         (
-            move.classified.name,
+            move.classified.shown,
             ", ".join(f"{item.method}{item.descriptor}" for item in move.methods),
             move.binding.module.file,
         )
