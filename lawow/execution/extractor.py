@@ -1,14 +1,17 @@
-"""Find a module in what the user named: a ``.wasm``, its text form, an offload bundle or an APK.
+"""Find a module in what the user named: a ``.wasm``, its text form, an offload bundle, an APK, a folder.
 
 The kind is told by the first bytes, never by the name. In an archive a module is named by ``!``:
 ``app.apk!fibonacci.wasm``; without it, the export's name selects the module if only one has it. In a bundle
-the name may be a method, ``FibonacciWasm.fib``, which stands for a module and an export.
+the name may be a method, ``FibonacciWasm.fib``, which stands for a module and an export. ``-`` is standard
+input. A folder is an OCI image layout with one Wasm layer, or holds one ``.wasm`` file.
 """
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
+import sys
 from functools import partial
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 
     Source = bytes | memoryview | Callable[[], bytes]
 
-__all__ = ["Found", "Package", "open_package", "split_member"]
+__all__ = ["STANDARD_INPUT", "Found", "Package", "find_component", "open_package", "split_member"]
 
+STANDARD_INPUT = "-"
+_INPUT_LABEL = "standard input"
+COMPONENT_HEADER = b"\0asm\x0d\0\x01\0"  # as in `lawow.formats.component`
 _WASM = b"\0asm"
 _ZIP = b"PK\x03\x04"
 _BUNDLE_MANIFEST = b"lawow/manifest.json"
@@ -70,7 +76,7 @@ class Found:
                     error.limit, error.value, error.maximum, hint=error.hint, subject=subject
                 ) from None
             if self._info.is_component:
-                raise FormatError("is a WebAssembly component; LAWOW runs core modules", file=self.label)
+                raise FormatError("is a WebAssembly component; a core module is needed", file=self.label)
         return self._info
 
 
@@ -145,16 +151,78 @@ def open_package(path: str) -> Package:
 
     Raises `OSError`, `FormatError` for a file of another kind, `LimitExceeded` for one that is too large.
     """
+    if path == STANDARD_INPUT:
+        return _open_bytes(_INPUT_LABEL, memoryview(_standard_input()))
+    if os.path.isdir(path):
+        return _open_folder(path)
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > ARCHIVE.archive_bytes:
             raise LimitExceeded("archive_bytes", size, ARCHIVE.archive_bytes, subject=path)
         # Mapped, so that only what is looked at counts as this process's memory. An empty file cannot be.
         data = memoryview(mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)) if size else memoryview(b"")
+    return _open_bytes(path, data)
+
+
+def find_component(path: str, member: str) -> Found | None:
+    """Return the component that a file or a member of an archive is; None for anything else, and for nothing.
+
+    Raises what `open_package` raises.
+    """
+    if not member and os.path.isfile(path):
+        with open(path, "rb") as stream:
+            if not stream.read(8).startswith(COMPONENT_HEADER):
+                return None
+    package = open_package(path)
+    if member:
+        found = package.member(member)
+    elif len(package.modules) == 1:
+        found = next(iter(package.modules.values()))
+    else:
+        return None
+    return found if bytes(found.data[:8]) == COMPONENT_HEADER else None
+
+
+@functools.cache
+def _standard_input() -> bytes:
+    """Read standard input, once: it may be asked for again to explain a trap. Raises `LimitExceeded`."""
+    content = sys.stdin.buffer.read(MODULE.module_bytes + 1)
+    if len(content) > MODULE.module_bytes:
+        raise LimitExceeded("module_bytes", "more", MODULE.module_bytes, subject="standard input")
+    return content
+
+
+def _open_folder(path: str) -> Package:
+    """Return the one module of an OCI image layout, or the one ``.wasm`` file of a folder."""
+    from lawow.formats.oci import OCI_LAYOUT, find_wasm_layer
+
+    if os.path.exists(os.path.join(path, OCI_LAYOUT)):
+        return Package(path, {"layer": Found(path, find_wasm_layer(partial(_read_blob, path), path))})
+    names = sorted(name for name in os.listdir(path) if name.endswith(".wasm"))
+    if len(names) != 1:
+        raise FormatError(
+            "holds no single module", file=path, found=", ".join(names[:10]) or "none", allowed="one .wasm"
+        )
+    content = _read_blob(path, names[0])
+    return Package(path, {names[0]: Found(os.path.join(path, names[0]), content)})
+
+
+def _read_blob(folder: str, name: str) -> bytes:
+    """Read a file of an image layout. Raises `OSError`, `LimitExceeded`."""
+    with open(os.path.join(folder, name), "rb") as stream:
+        content = stream.read(MODULE.module_bytes + 1)
+    if len(content) > MODULE.module_bytes:
+        raise LimitExceeded("module_bytes", "more", MODULE.module_bytes, subject=f"{folder}/{name}")
+    return content
+
+
+def _open_bytes(path: str, data: memoryview) -> Package:
+    """Find the modules in the content of a file."""
     head = bytes(data[:4])
     try:
         if head == _WASM:
-            return Package(path, {os.path.basename(path): Found(path, data)})
+            content = bytes(data) if path == _INPUT_LABEL else data  # a view stands for the mapped file
+            return Package(path, {os.path.basename(path): Found(path, content)})
         if head == _ZIP:
             return _open_archive(path, data)
         return Package(path, {os.path.basename(path): Found(path, _translate(data))})

@@ -22,6 +22,7 @@ import subprocess
 import sys
 
 from lawow.errors import FormatError, LawowError, LimitExceeded
+from lawow.formats.component import is_component, require_sound_component
 from lawow.formats.wasm import inspect_module
 from lawow.limits import COMPILE, MODULE, CompileLimits
 from lawow.runtime.places import digest_of
@@ -116,8 +117,7 @@ def main(argv: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         wasm = sys.stdin.buffer.read(MODULE.module_bytes + 1)
-        inspect_module(wasm, limits=MODULE)
-        code = WasmtimeEngine(PROFILES[profile]).compile(wasm).serialize()
+        code = _compile(wasm, PROFILES[profile])
         _write(output, code)
     except LimitExceeded as error:
         facts: dict[str, object] = {"error": "LimitExceeded", "hint": error.hint, **error.details()}
@@ -128,6 +128,17 @@ def main(argv: list[str]) -> int:
         return 1
     print(json.dumps({"content": digest_of(wasm), "digest": digest_of(code)}))
     return 0
+
+
+def _compile(wasm: bytes, profile: EngineProfile) -> bytes:
+    """Scan and compile a module or a component."""
+    if is_component(wasm):
+        from lawow.runtime.wasmtime_component import ComponentEngine
+
+        require_sound_component(wasm, MODULE)
+        return ComponentEngine(profile).compile(wasm)
+    inspect_module(wasm, limits=MODULE)
+    return WasmtimeEngine(profile).compile(wasm).serialize()
 
 
 def _die_with_the_parent() -> None:

@@ -43,6 +43,7 @@ from lawow.formats.wit import (
 )
 from lawow.limits import CALL
 from lawow.runtime.failures import TRAP_CODES
+from lawow.runtime.grants import NOTHING, Grants
 from lawow.runtime.profiles import EngineProfile
 
 __all__ = ["ComponentEngine", "ComponentInstance", "LoadedComponent"]
@@ -125,6 +126,7 @@ class LoadedComponent:
         fuel: int | None = None,
         stdout: Output | None = None,
         stderr: Output | None = None,
+        grants: Grants | None = None,
     ) -> ComponentInstance:
         """Make an instance. Raises `Refused` (imports that nobody provides), `GuestTrap`, `LimitExceeded`."""
         missing = [name for name in self.imports if not name.startswith("wasi:")]
@@ -139,6 +141,7 @@ class LoadedComponent:
         wasi = wasmtime.WasiConfig()
         wasi.stdout_custom = _writer(stdout)
         wasi.stderr_custom = _writer(stderr)
+        _grant(wasi, grants or NOTHING)
         store.set_wasi(wasi)
         linker = model.Linker(self._engine)
         linker.add_wasip2()
@@ -146,6 +149,17 @@ class LoadedComponent:
             return ComponentInstance(store, linker.instantiate(store, self._component), fuel, memory_bytes)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise _failure(error, fuel, memory_bytes) from None
+
+
+def _grant(wasi: wasmtime.WasiConfig, grants: Grants) -> None:
+    """Give a guest what is granted to it. Raises `Refused` for host functions: components have none."""
+    if grants.functions:
+        raise Refused("host functions are for core modules; a component cannot be granted any")
+    wasi.env = list(grants.environment)
+    if grants.stdin:
+        wasi.inherit_stdin()
+    for item in grants.directories:
+        wasi.preopen_dir(item.host, item.guest, item.is_writable)
 
 
 def _writer(output: Output | None) -> Callable[[bytes], int]:
