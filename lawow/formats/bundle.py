@@ -8,8 +8,9 @@
 
 `build_bundle` is deterministic. `read_bundle` believes nothing: it refuses missing, additional, doubled
 and unsafely named entries, lengths and SHA-256 digests that do not match, a manifest that says anything
-about a module that the module itself does not say, and modules beyond `lawow.limits`. Defined by
-docs/refactor.md, "The bundle".
+about a module that the module itself does not say, and modules beyond `lawow.limits`. A method may have a
+signature with strings and lists (`lawow.formats.signature`): its core type must be the export's, and the
+module must export what such calls need. Defined by docs/refactor.md, "The bundle".
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TypeVar
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
 from lawow.formats.interface import signature_letters, wit_of
-from lawow.formats.signature import parse_typed_signature
+from lawow.formats.signature import ScalarType, parse_typed_signature
 from lawow.formats.wasm import inspect_module
 from lawow.formats.zip import ZipArchive, make_entry, read_zip, write_zip
 from lawow.limits import ARCHIVE, MODULE
@@ -48,6 +49,8 @@ JAR_MANIFEST_TEXT = b"Manifest-Version: 1.0\r\nCreated-By: LAWOW\r\nLawow-Bundle
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,120}\.wasm")
 """Module names that mean the same on every file system: no separator, no leading dot, ASCII."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
+ALLOCATOR, ALLOCATOR_SIGNATURE = "cabi_realloc", "iiii>i"
+"""What the canonical ABI gets memory for arguments from."""
 
 Field = TypeVar("Field", str, int, bool, list[object], dict[str, object])
 
@@ -80,7 +83,10 @@ class BundledModule:
 
 @dataclass(frozen=True, slots=True)
 class BoundMethod:
-    """A Java method and the export that it stands for. `class_name` has dots, `descriptor` is ``(I)I``."""
+    """A Java method and the export that it stands for. `class_name` has dots, `descriptor` is ``(I)I``.
+
+    `signature` is the export's own, or one of `lawow.formats.signature` with that core type.
+    """
 
     class_name: str
     method: str
@@ -117,7 +123,12 @@ class OffloadBundle:
         raise UsageError(f"the bundle holds no module {file}; modules: {names}")
 
     def find(self, target: str) -> tuple[BundledModule, str]:
-        """Return module and export of ``Class.method``; the class may be simple or fully qualified.
+        """Return module and export of ``Class.method``. Raises as `find_method`."""
+        found = self.find_method(target)
+        return self.module(found.module), found.export
+
+    def find_method(self, target: str) -> BoundMethod:
+        """Return what ``Class.method`` is bound to; the class may be simple or fully qualified.
 
         Raises `UsageError` when nothing matches, or when several classes do (it lists them).
         """
@@ -130,7 +141,7 @@ class OffloadBundle:
         if len({(bound.module, bound.export) for bound in found}) > 1:
             classes = " and ".join(sorted({bound.class_name for bound in found}))
             raise UsageError(f"{target} is ambiguous: {classes} both have it; give the full class name")
-        return self.module(found[0].module), found[0].export
+        return found[0]
 
 
 def bundled_module(file: str, data: bytes) -> BundledModule:
@@ -250,11 +261,28 @@ def _require_bound(modules: Iterable[BundledModule], methods: Iterable[BoundMeth
             raise FormatError(
                 f"{label} is bound to a module that is missing", found=bound.module, file=MANIFEST
             )
-        export = module.export(bound.export)
-        found = export.signature if export else "no such function"
-        if found != signature_letters(parse_typed_signature(bound.signature).flat):
-            message = f"{label}: export {bound.export} of {bound.module} has another signature"
-            raise FormatError(message, found=found, allowed=bound.signature, file=MANIFEST)
+        _require_export(module, bound, label)
+
+
+def _require_export(module: BundledModule, bound: BoundMethod, label: str) -> None:
+    """Check that the module exports what a method is bound to, and what its strings and lists need."""
+    export = module.export(bound.export)
+    found = export.signature if export else "no such function"
+    if found == bound.signature:
+        return
+    try:
+        signature = parse_typed_signature(bound.signature)
+    except FormatError as error:
+        raise error.within(f"{MANIFEST}: {label}") from None
+    if found != signature_letters(signature.flat):
+        message = f"{label}: export {bound.export} of {bound.module} has another signature"
+        raise FormatError(message, found=found, allowed=bound.signature, file=MANIFEST)
+    allocator = module.export(ALLOCATOR)
+    needs_allocator = not all(isinstance(item, ScalarType) for item in signature.params)
+    if needs_allocator and (allocator is None or allocator.signature != ALLOCATOR_SIGNATURE):
+        found = allocator.signature if allocator else "no such function"
+        message = f"{label}: strings and lists need the export {ALLOCATOR} of {bound.module}"
+        raise FormatError(message, found=found, allowed=ALLOCATOR_SIGNATURE, file=MANIFEST)
 
 
 def _content(archive: ZipArchive, name: str, limit_bytes: int) -> bytes:

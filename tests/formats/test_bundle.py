@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lawow.errors import FormatError, LimitExceeded, UsageError
 from lawow.formats.bundle import BoundMethod, OffloadBundle, Origin, build_bundle, read_bundle
 from lawow.limits import ARCHIVE
+from tests.conftest import ROOT
 from tests.refactor.builders import FIB, make_zip, wasm
 from tests.tools import run
 
@@ -220,3 +221,36 @@ def test_any_changed_byte_is_harmless_or_refused(data: st.DataObject) -> None:
     except (FormatError, LimitExceeded):
         return
     assert found.module("fibonacci.wasm").data == FIB
+
+
+ARRAYS = (ROOT / "fixtures" / "wasm" / "arrays.wasm").read_bytes()
+
+
+def arrays_bundle(export: str, signature: str, module: bytes = ARRAYS) -> OffloadBundle:
+    method = BoundMethod("com.example.Arrays", "run", "([I)I", "arrays.wasm", export, signature)
+    return read_bundle(build_bundle({"arrays.wasm": module}, [method], ORIGIN))
+
+
+@pytest.mark.parametrize(
+    ("export", "signature"), [("sum", "&[i>i"), ("concat", "SS>S"), ("squares", "i>[i"), ("scale", "&[FF>")]
+)
+def test_a_method_with_lists_is_bound_to_an_export_of_the_core_type(export: str, signature: str) -> None:
+    bundle = arrays_bundle(export, signature)
+    assert bundle.find_method("Arrays.run").signature == signature
+    assert bundle.find("Arrays.run")[1] == export
+
+
+@pytest.mark.parametrize(
+    ("export", "signature"),
+    [("sum", "&[i>"), ("sum", "[i[i>i"), ("concat", "SS>SS"), ("scale", "&[Ff>"), ("sum", "["), ("sum", "")],
+)
+def test_a_method_with_a_signature_of_another_core_type_is_refused(export: str, signature: str) -> None:
+    with pytest.raises(FormatError, match=r"Arrays\.run"):
+        arrays_bundle(export, signature)
+
+
+def test_a_method_with_lists_needs_a_module_with_an_allocator() -> None:
+    for exports in ({"f": "ii>i"}, {"f": "ii>i", "cabi_realloc": "ii>i"}):
+        with pytest.raises(FormatError, match="need the export cabi_realloc"):
+            arrays_bundle("f", "[i>i", wasm(exports))
+    assert arrays_bundle("f", ">S", wasm({"f": ">i"})).methods
