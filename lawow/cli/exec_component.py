@@ -20,10 +20,10 @@ from lawow.execution.components import (
 )
 from lawow.execution.deadline import Deadline, deadline_error
 from lawow.execution.extractor import Found
+from lawow.execution.granting import Grants
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice
 from lawow.formats.wave import print_wave, to_json
 from lawow.formats.wit import print_function, print_wit
-from lawow.runtime.grants import Grants
 
 __all__ = ["ComponentOptions", "exec_component"]
 
