@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: demo test check bench fixtures stub setup setup-demo clean
+.PHONY: demo test test-apk check bench fixtures stub setup setup-demo clean
 
 setup-demo:
 	@.ci/setup demo
@@ -15,6 +15,9 @@ demo: setup-demo            ## pack -> APK -> refactor -> edge -> the programs o
 
 test: setup                 ## all tests
 	$(PY) -m pytest -q
+
+test-apk: setup             ## random classes of real apps, before every judge; SEEDS=5 on all apps
+	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
 
 check: setup                ## style and types
 	.venv/bin/ruff check .
