@@ -23,6 +23,7 @@ PACKAGES = {
     "npm": "npm",
     "gcc": "gcc",
     "qemu-aarch64": "qemu-user",
+    "wast2json": "wabt",
 }
 
 

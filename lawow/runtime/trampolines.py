@@ -15,7 +15,7 @@ from lawow.formats.bytes import ByteReader, encode_sleb128, encode_uleb128
 from lawow.formats.interface import FuncType
 from lawow.formats.wasm import ModuleInfo
 
-__all__ = ["MARKER", "PREFIX", "add_trampolines"]
+__all__ = ["MARKER", "PREFIX", "add_trampolines", "custom_section"]
 
 PREFIX = "lawow:"
 """Before the name of every added export; no such name is listed as an export of the module."""
@@ -52,6 +52,11 @@ def add_trampolines(wasm: bytes, info: ModuleInfo) -> bytes:
         )
         added[_CODE].append(_sized(_body(index, function, _memory_size(info))))
     return _with_elements(wasm, added)
+
+
+def custom_section(name: str, content: bytes) -> bytes:
+    """Return a custom section, to be appended to a module."""
+    return _section(0, _sized(name.encode()) + content)
 
 
 def _type(function: FuncType) -> bytes:

@@ -43,7 +43,7 @@ from lawow.limits import CALL, COMPILE, MODULE
 from lawow.runtime.base import CompiledModule, Engine, Instance
 from lawow.runtime.binding import fit_arguments
 from lawow.runtime.profiles import EngineProfile
-from lawow.runtime.trampolines import MARKER, PREFIX, add_trampolines
+from lawow.runtime.trampolines import MARKER, PREFIX, add_trampolines, custom_section
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ COMMAND = "LAWOW_WASMEDGE"
 """Environment variable with the path of the command, where it is not on the path as ``wasmedge``."""
 
 _WASI = "wasi_snapshot_preview1"
+_CODE_SECTION = "lawow.native"
 _PAGE_BYTES = 1 << 16
 _OWN_BYTES = 512 << 20
 """Writable memory that the process may use beside the guest's: WasmEdge itself, code, the stack."""
@@ -138,7 +139,8 @@ class WasmEdgeEngine(Engine):
         prepared = add_trampolines(wasm, info)
         if not self.is_compiled:
             return WasmEdgeModule(self, prepared, info)  # the run itself validates it
-        return WasmEdgeModule(self, self._translate(prepared), info)
+        code = self._translate(prepared)
+        return WasmEdgeModule(self, code, inspect_module(code))
 
     def load(self, path: str) -> WasmEdgeModule:
         with open(path, "rb") as stream:
@@ -149,15 +151,18 @@ class WasmEdgeEngine(Engine):
         """There is nothing to free."""
 
     def _translate(self, wasm: bytes) -> bytes:
-        """Compile into a module with the machine's code in a custom section."""
+        """Compile, and append the machine's code to the module as a custom section.
+
+        WasmEdge has a form of its own for that, but in 0.14.1 code from it fails at constants (``f64.min``).
+        """
         with tempfile.TemporaryDirectory(prefix="lawow-") as folder:
-            source, target = f"{folder}/module.wasm", f"{folder}/compiled.wasm"
+            source, target = f"{folder}/module.wasm", f"{folder}/module.so"
             _write(source, wasm)
             done = self._compiler([self.command, "compile", source, target])
             if done.returncode or not os.path.exists(target):
                 raise _compile_failure(done)
             with open(target, "rb") as stream:
-                return stream.read()
+                return wasm + custom_section(_CODE_SECTION, stream.read())
 
     def _compiler(self, argv: list[str]) -> subprocess.CompletedProcess[bytes]:
         try:
@@ -181,6 +186,14 @@ class WasmEdgeModule(CompiledModule):
         self.engine = engine
         self.code = code
         self.info = info
+
+    @property
+    def program(self) -> tuple[str, bytes]:
+        """File name and content of what WasmEdge is given: the machine's code, or the module."""
+        for item in self.info.custom_sections:
+            if item.name == _CODE_SECTION and self.engine.is_compiled:
+                return "module.so", self.code[item.offset : item.offset + item.size_bytes]
+        return "module.wasm", self.code
 
     @property
     def exports(self) -> Mapping[str, FuncType]:
@@ -311,8 +324,9 @@ class WasmEdgeInstance(Instance):
         self._used = "WasmEdge's command runs one call; make a new instance"
         limit = deadline_seconds if deadline_seconds is not None else self._deadline_seconds
         with tempfile.TemporaryDirectory(prefix="lawow-") as folder:
-            path = f"{folder}/module.wasm"
-            _write(path, self._module.code)
+            name, program = self._module.program
+            path = f"{folder}/{name}"
+            _write(path, program)
             argv = self._command(path, export, patterns, function)
             status, tail, is_late = self._process(argv, limit)
         if is_late:
