@@ -287,5 +287,8 @@ def forecast_app(
 ) -> Forecast:
     """Read, plan and forecast an APK. `name` is what messages call it; raises as `make_plan`."""
     stub = android_stub("prebuilt", "lawow-stub.dex").read_bytes()
-    plan = make_plan(read_app(data, name=name), options)
-    return make_forecast(plan, stub, edge, is_elastic=is_elastic)
+    try:
+        plan = make_plan(read_app(data, name=name), options)
+        return make_forecast(plan, stub, edge, is_elastic=is_elastic)
+    except FormatError as error:
+        raise error if error.file.startswith(name) else error.within(name) from None

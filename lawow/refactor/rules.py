@@ -139,4 +139,4 @@ def _shortlist(asked: str, known: Sequence[str]) -> list[str]:
     simple = simple_name(asked).lower()
     same = [name for name in known if simple_name(name).lower() == simple]
     alike = [name for name in known if simple_name(name).lower().startswith(simple[:3])]
-    return (same + alike)[:500]
+    return list(dict.fromkeys(same + alike))[:500]
