@@ -1,4 +1,7 @@
-"""``python -m bench [--rounds N] [--json]``: print machine, commit and ratios; takes about two minutes."""
+"""``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
+
+Takes about two minutes, and some more with apktool installed, against which `refactor` is measured.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import calls, kernels, starts
+from bench import calls, kernels, refactor, starts
 from bench.table import Table
 from lawow import __version__
 
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parent.parent
+SECTIONS = {
+    "starts": starts.measure,
+    "kernels": kernels.measure,
+    "calls": calls.measure,
+    "refactor": refactor.measure,
+}
 
 
 def main() -> None:
@@ -25,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds (default: 15)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--only", choices=sorted(SECTIONS), action="append", help="run only this section")
     options = parser.parse_args()
     started = time.monotonic()
     facts = machine()
@@ -32,8 +42,8 @@ def main() -> None:
         print("\n".join(f"{name}: {value}" for name, value in facts.items()))
     tables: list[Table] = []
     with tempfile.TemporaryDirectory(prefix="lawow-bench-") as folder:
-        for measure in (starts.measure, kernels.measure, calls.measure):
-            table = measure(Path(folder), options.rounds)
+        for section in options.only or SECTIONS:
+            table = SECTIONS[section](Path(folder), options.rounds)
             tables.append(table)
             if not options.json:
                 print(f"\n{table.to_text()}", flush=True)

@@ -1,6 +1,6 @@
 """Run commands in turns and print what the kernel accounts for each: a script of its own, not a module.
 
-usage: python -I -S spawn.py ROUNDS < commands.json      [[NAME, {ENVIRONMENT}, [COMMAND, ...]], ...]
+usage: python -I -S spawn.py ROUNDS [cold] < commands.json     [[NAME, {ENVIRONMENT}, [COMMAND, ...]], ...]
 
 A process inherits the peak memory of the one that starts it, so the starter must be small: it imports as
 little as Python allows. Prints one line for each run: name, wall seconds, processor seconds, peak resident
@@ -23,10 +23,10 @@ def run(command, environment, null):
 
 
 def main():
-    """Run everything once to warm up, then `ROUNDS` times in turns."""
+    """Run everything once to warm up (not if it is to be cold), then `ROUNDS` times in turns."""
     commands = json.load(sys.stdin)
     null = os.open(os.devnull, os.O_RDWR)
-    for turn in range(-1, int(sys.argv[1])):
+    for turn in range(0 if "cold" in sys.argv else -1, int(sys.argv[1])):
         for name, changes, command in commands:
             wall, cpu, peak, status = run(command, {**os.environ, **changes}, null)
             if status:

@@ -52,13 +52,15 @@ class Sample:
     peak_bytes: int
 
 
-def run_in_turns(commands: Sequence[Command], rounds: int) -> dict[str, list[Sample]]:
+def run_in_turns(
+    commands: Sequence[Command], rounds: int, *, warm_up: bool = True
+) -> dict[str, list[Sample]]:
     """Run every command once in each round; return the samples by name, in the order of the rounds."""
     order = [[item.name, dict(item.environment), list(item.argv)] for item in commands]
     # The byte code that an installation has must be usable: it may be switched off for this process.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(SPAWN), str(rounds)],
+        [sys.executable, "-I", "-S", str(SPAWN), str(rounds), *([] if warm_up else ["cold"])],
         input=json.dumps(order),
         env=environment,
         stdout=subprocess.PIPE,
