@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: demo test test-apk check bench fixtures stub setup setup-demo clean
+.PHONY: conformance demo test test-apk check bench fixtures stub setup setup-demo clean
 
 setup-demo:
 	@.ci/setup demo
@@ -18,6 +18,11 @@ test: setup                 ## all tests
 
 test-apk: setup             ## random classes of real apps, before every judge; SEEDS=5 on all apps
 	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
+
+SUITES ?= fixtures/wast
+
+conformance: setup          ## WebAssembly specification tests below SUITES through our binding: passed, failed, unsupported
+	$(PY) -m tests.conformance.suite $(SUITES)
 
 check: setup                ## style and types
 	.venv/bin/ruff check .
