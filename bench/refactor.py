@@ -1,8 +1,8 @@
 """The whole of `lawow refactor` against the way that people patch APKs: apktool, zipalign, apksigner.
 
 Both sides read the same APK and leave a signed, aligned one. LAWOW moves three classes, collects their ids,
-builds the proxies and proves the result; apktool only decodes the code to smali and builds it again (``-r``: it
-does not touch resources, whose rebuild fails on new apps).
+builds the proxies and proves the result; apktool only decodes the code to smali and builds it again (``-r``:
+resources stay as they are, as their rebuild fails on new apps).
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ APPS = (
     App("android-apidemos@5.0.0", "ApiDemos-debug.apk"),
     App("appium-uiautomator2-server@10.6.6", "appium-uiautomator2-server-v10.6.6.apk"),
     App("io.appium.settings@8.0.10", "settings_apk-debug.apk"),
-    App("appium-unlock@2.0.0", "unlock_apk-debug.apk"),
     App("@devicefarmer/stf@3.7.9", "STFService.apk"),
 )
 
@@ -61,6 +60,7 @@ def measure(folder: Path, rounds: int) -> Table:
         if has_peer:
             commands.append(_round_trip(folder, apk, key))
         samples = run_in_turns(commands, min(rounds, ROUNDS), warm_up=False)
+        print(f"{app.member}: done", file=sys.stderr, flush=True)
         rows.append((app.member, apk.stat().st_size / 1e6, *_figures(list(samples.values()))))
     columns = (
         "app",
