@@ -1,7 +1,8 @@
 """The command line: one file per verb.
 
 `main` is the console script. The common form of ``lawow exec`` is answered before click, rich, argparse or
-anything else that costs start-up time is imported; all other input goes to the click commands in `lawow.cli.main`.
+anything else that costs start-up time is imported; all other input goes to the click commands in
+`lawow.cli.main`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bounds-checked reading and writing of bytes: the only code that indexes raw input.
 
-`ByteReader` never raises anything but `FormatError`, whatever it is given: a read past the end, a LEB128 that is
-too long, an offset outside. Sources: LEB128 as in the WebAssembly specification 5.2.2 and the DEX format
-("LEB128"), where 32-bit values take at most 5 bytes; both allow padding within that length.
+`ByteReader` never raises anything but `FormatError`, whatever it is given: a read past the end, a LEB128
+that is too long, an offset outside. Sources: LEB128 as in the WebAssembly specification 5.2.2 and the DEX
+format ("LEB128"), where 32-bit values take at most 5 bytes; both allow padding within that length.
 """
 
 from __future__ import annotations
