@@ -5,7 +5,8 @@ judged by `lawow.refactor.effects`; static fields by who else uses them:
 
 | finding | severity | why |
 |---|---|---|
-| shared-field | forbidden | a static field: the method writes what others use, or reads what others write |
+| shared-field | forbidden | a static field that the method writes and others use, or others write |
+| shared-field | forbidden | a collection or buffer in a static field that others use too |
 | native-call | forbidden | a native method of another class: its library stays, its effects are unseen |
 | shared-table | told | an array or object that other code reaches too: the module has its own copy |
 | private-state | told | only moved methods use the field: the state now is the module's |
@@ -54,6 +55,8 @@ _WHY = {
     "random": "draws random numbers by {target}; the module has its own source, or none",
     "log": "prints by {target}; nothing will be printed on the device",
 }
+_CONTAINERS = ("Ljava/util/", "Ljava/lang/StringBu", "Ljava/io/", "Ljava/nio/")
+_CONSTANTS = ("Ljava/util/regex/", "Ljava/util/function/", "Ljava/util/Locale;", "Ljava/util/UUID;")
 _LEAVE = "take the call out of the method, or bind a method that does without it"
 
 
@@ -234,9 +237,17 @@ def _judge_field(
     elif writes:
         why = f"keeps state in {label}; on the edge the module keeps its own"
         yield _finding(walk, "private-state", writes[0], why, names)
+    elif outside and _is_container(ref.type):
+        why = f"reads {label}; what it or {_place(outside[0], names)} puts there, the other no longer sees"
+        yield _finding(walk, "shared-field", uses[0], why, names)
     elif outside and ref.type not in _VALUE_TYPES:
         why = f"reads {label}, whose content {_place(outside[0], names)} reaches too"
         yield _finding(walk, "shared-table", uses[0], why, names)
+
+
+def _is_container(kind: str) -> bool:
+    """Tell whether a field of this type holds state that is there to be changed: collections, buffers."""
+    return kind.startswith(_CONTAINERS) and not kind.startswith(_CONSTANTS)
 
 
 def _initialises(use: Use, ref: FieldRef) -> bool:

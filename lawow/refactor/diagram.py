@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lawow.formats.bundle import BoundMethod
 from lawow.refactor.forecast import Forecast
 from lawow.refactor.graph import ClassEdge, ClassNode
 from lawow.refactor.page_text import number, short_name, text
@@ -108,12 +109,18 @@ def _node_lines(forecast: Forecast, node: ClassNode, move: ClassMove | None) -> 
     """Return what stands in a box below the name."""
     if move is None:
         return ()
-    bound = [f"{item.method}{item.descriptor} → {item.export}" for item in move.methods]
+    bound = [_method_line(item) for item in move.methods]
     more = [f"and {len(bound) - 5} more"] if len(bound) > 5 else []
     inside = [site for site in forecast.graph.call_sites if site.caller_class == node.descriptor]
     if inside:
         more.append(f"{len(inside)} calls from its own code{' ↻' if any(s.in_loop for s in inside) else ''}")
     return (*bound[:5], *more, f"◆ {move.binding.module.file}")
+
+
+def _method_line(bound: BoundMethod) -> str:
+    """Return the method, and its export where that is called otherwise."""
+    same = bound.method == bound.export
+    return f"{bound.method}{bound.descriptor}" + ("" if same else f" → {bound.export}")
 
 
 def _captions(left_out: Sequence[int], height: int) -> str:
@@ -140,7 +147,7 @@ def _box(box: _Box) -> str:
     for index, line in enumerate(box.lines):
         kind = "module" if line.startswith("◆") else "method"
         y = box.top + _HEAD + 8 + _LINE * index
-        parts.append(f'<text x="{box.left + 12}" y="{y}" class="{kind}">{text(line, 38)}</text>')
+        parts.append(f'<text x="{box.left + 12}" y="{y}" class="{kind}">{text(line, 35)}</text>')
     return "".join([*parts, "</g>"])
 
 

@@ -126,7 +126,7 @@ _CALLS = {
     "Ljava/lang/System;->load": "library-load",
     "Ljava/lang/System;->nanoTime": "clock",
     "Ljava/lang/Thread": "thread",
-    "Ljava/lang/Thread;->interrupted": "thread",
+    "Ljava/lang/ThreadLocal;": PURE,  # what it holds is reached by a field, which is judged
     "Ljava/lang/invoke/": "reflection",
     "Ljava/lang/reflect/": "reflection",
     "Ljava/lang/reflect/Array;": PURE,

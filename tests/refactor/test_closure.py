@@ -193,6 +193,15 @@ def test_a_table_of_the_class_is_no_finding_but_a_shared_one_is_told(build_app: 
     assert finding.severity is Severity.TOLD
 
 
+def test_a_collection_that_others_use_forbids_a_move(build_app: BuildApp) -> None:
+    cache = f"{FIB_PATH}->cache:Ljava/util/Map;"
+    members = ".field static final cache:Ljava/util/Map;\n"
+    reader = user(f"    sget-object v0, {cache}")
+    findings = found(app(build_app, f"    sget-object v0, {cache}\n{RETURN}", reader, members=members))
+    assert findings["shared-field"].severity is Severity.FORBIDDEN
+    assert "the other no longer sees" in findings["shared-field"].why
+
+
 def test_native_methods_of_libraries_that_stay_forbid_a_move(build_app: BuildApp) -> None:
     other = smali_class(HELPER, ".method public static native deep(I)I\n.end method\n")
     data = app(build_app, call("Lcom/example/app/Helper;->deep(I)I", "p0"), other)
