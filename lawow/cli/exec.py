@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lawow.errors import GuestTrap, LawowError
-from lawow.execution.arguments import format_result, is_number, json_value
+from lawow.execution.arguments import is_number, json_value
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
 from lawow.execution.engines import NAMES, make_engine
 from lawow.execution.extractor import Found, Package, find_component, open_package, split_member
@@ -86,6 +86,12 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
 @click.option(
     "--fuel", type=click.IntRange(1, (1 << 64) - 1), help="Instructions that the guest may execute."
 )
+@click.option(
+    "--signature",
+    metavar="TEXT",
+    default="",
+    help="Types of EXPORT where it takes strings or lists, such as '&[i>i' or 'SS>S' (docs/exec.md).",
+)
 @click.option("--time", "show_time", is_flag=True, help="Print where the time went and the peak memory.")
 @click.option(
     "--repeat",
@@ -127,6 +133,7 @@ def command(
     timeout_seconds: float,
     memory_bytes: int,
     fuel: int | None,
+    signature: str,
     show_time: bool,
     repeat: int,
     engine_name: str,
@@ -148,6 +155,7 @@ def command(
     lawow exec fibonacci.wasm fib 10
     lawow exec app-offload.jar FibonacciWasm.fib 10
     lawow exec app.apk!fibonacci.wasm fib 10
+    lawow exec arrays.wasm sum '[1, 2, 3]' --signature '&[i>i'
     """
     path, member = split_member(module)
     component = find_component(path, member)
@@ -170,7 +178,7 @@ def command(
         return
     grants = read_grants(directories, variables, grants_stdin, function_grants)
     engine = make_engine(engine_name, with_fuel=fuel is not None)
-    run = _Run(Request(path, member, export), as_json, grants)
+    run = _Run(Request(path, member, export), as_json, grants, signature)
     prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
     texts = [item.removeprefix(_NEGATIVE) for item in arguments]
     report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel, repeat)
@@ -185,8 +193,9 @@ def command(
 class _Run:
     """One run, from the file to what is printed."""
 
-    def __init__(self, request: Request, as_json: bool, grants: Grants | None) -> None:
+    def __init__(self, request: Request, as_json: bool, grants: Grants | None, signature: str) -> None:
         self._request = request
+        self._signature = signature
         self._grants = grants
         # With --json, standard output belongs to the report; what the guest says becomes a field of it.
         self._captured = CapturedOutput() if as_json else None
@@ -226,6 +235,7 @@ class _Run:
                 stderr=self._stderr,
                 grants=self._grants,
                 repeat=repeat,
+                signature=self._signature,
             )
         except GuestTrap as trap:
             raise name_frames(trap, self._find()) from None
@@ -238,8 +248,8 @@ class _Run:
         if self._captured is not None:
             click.echo(json.dumps(self._document(prepared, report)))
         else:
-            for kind, value in zip(report.function.results, report.results, strict=False):
-                click.echo(format_result(kind, value))
+            for line in report.lines():
+                click.echo(line)
         if self._stdout.was_cut or self._stderr.was_cut:
             click.echo(f"lawow: {cut_notice()}", err=True)
 
@@ -262,6 +272,8 @@ class _Run:
             "guest_memory_bytes": report.memory_bytes,
             "peak_memory_bytes": _peak_memory_bytes(),
         }
+        if report.typed is not None:
+            document |= report.typed.document()
         if len(report.runs_seconds) > 1:
             document["repeated"] = _statistics(report.runs_seconds)
         if self._captured is not None and prepared.module.imports:

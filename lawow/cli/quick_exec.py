@@ -68,7 +68,6 @@ def _run_usually(path: str, name: str, arguments: list[str]) -> int | None:
 def _run(request: Request, prepared: Prepared, arguments: list[str]) -> int:
     """Run the guest, print results or the error, remember compiled code; return the exit status."""
     from lawow.errors import LawowError
-    from lawow.execution.arguments import format_result
     from lawow.execution.deadline import DEFAULT_SECONDS, Deadline
     from lawow.execution.reactor import run_export
 
@@ -79,8 +78,7 @@ def _run(request: Request, prepared: Prepared, arguments: list[str]) -> int:
             stdout, stderr = _guest_outputs()
         report = run_export(prepared, arguments, label=request.path, stdout=stdout, stderr=stderr)
         deadline.cancel()
-        pairs = zip(report.function.results, report.results, strict=False)
-        status = _print([format_result(kind, value) for kind, value in pairs])
+        status = _print(report.lines())
     except LawowError as error:
         deadline.cancel()
         status = _complain(_with_names(error, request.path, request.name))

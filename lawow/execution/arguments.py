@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lawow.formats.interface import FuncType
 
-__all__ = ["format_result", "is_number", "json_value", "parse_arguments"]
+__all__ = ["format_result", "is_number", "json_value", "parse_arguments", "parse_number"]
 
 _INTEGER_BITS = {"i32": 32, "i64": 64}
 _LONGEST_NUMBER = 400
@@ -48,7 +48,7 @@ def parse_arguments(export: str, function: FuncType, texts: Sequence[str]) -> li
             f"{export} takes {_count(len(function.params))}, {len(texts)} given; its type is {function}"
         )
     return [
-        _parse(index, kind, text)
+        parse_number(index, kind, text)
         for index, (kind, text) in enumerate(zip(function.params, texts, strict=True))
     ]
 
@@ -57,7 +57,8 @@ def _count(number: int) -> str:
     return "no arguments" if number == 0 else f"{number} argument{'s' if number > 1 else ''}"
 
 
-def _parse(index: int, kind: str, text: str) -> int | float:
+def parse_number(index: int, kind: str, text: str) -> int | float:
+    """Return the value of the argument at `index`, of the type named `kind`. Raises `UsageError`."""
     refusal = f"argument {index + 1} is {text[:40]!r}, which is no {kind}"
     if len(text) > _LONGEST_NUMBER or not text.isascii() or "_" in text or text != text.strip():
         raise UsageError(f"{refusal}: not a number")

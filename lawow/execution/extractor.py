@@ -15,6 +15,7 @@ import sys
 from functools import partial
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
+from lawow.formats.interface import is_typed
 from lawow.formats.wasm import ModuleInfo, inspect_module
 from lawow.limits import ARCHIVE, MODULE
 
@@ -41,13 +42,15 @@ _ASSETS = "assets/"
 class Found:
     """One module: the `label` for messages, its bytes, and the `export` if its name was implied (or "").
 
-    The bytes may be a view of the mapped file, or come from an archive when they are first wanted: a large
-    module is not copied into this process without need.
+    `signature` is the one by which that export is called if it has strings or lists, or "". The bytes may be
+    a view of the mapped file, or come from an archive when they are first wanted: a large module is not
+    copied into this process without need.
     """
 
-    def __init__(self, label: str, source: Source, export: str = "") -> None:
+    def __init__(self, label: str, source: Source, export: str = "", signature: str = "") -> None:
         self.label = label
         self.export = export
+        self.signature = signature
         self._source = source
         self._info: ModuleInfo | None = None
 
@@ -58,9 +61,9 @@ class Found:
             self._source = self._source()
         return self._source
 
-    def with_export(self, export: str) -> Found:
+    def with_export(self, export: str, signature: str = "") -> Found:
         """Return the same module with an implied export."""
-        return Found(self.label, self._source, export)
+        return Found(self.label, self._source, export, signature)
 
     @property
     def info(self) -> ModuleInfo:
@@ -117,12 +120,13 @@ class Package:
     def _method(self, bundle: OffloadBundle, target: str) -> Found | None:
         """Return the module and export of ``Class.method``, or None if that is the name of an export."""
         try:
-            module, export = bundle.find(target)
+            method = bundle.find_method(target)
         except UsageError as error:
             if any(item.info.export(target) for item in self.modules.values()):
                 return None
             raise UsageError(f"{self.path}: {error}") from None
-        return self.modules[module.file].with_export(export)
+        signature = method.signature if is_typed(method.signature) else ""
+        return self.modules[method.module].with_export(method.export, signature)
 
     def _by_export(self, name: str) -> Found:
         found = [item for item in self.modules.values() if item.info.export(name)]

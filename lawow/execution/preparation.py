@@ -14,7 +14,7 @@ import stat
 from time import perf_counter
 
 from lawow.errors import FormatError, Refused
-from lawow.formats.interface import signature_letters
+from lawow.formats.interface import is_typed, signature_letters
 from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.hot import COMPILE, MODULE
 from lawow.runtime.places import Entry, digest_of, file_key
@@ -61,14 +61,16 @@ class Request:
 class Prepared:
     """Compiled code, the export to call, and how long it took to get there.
 
-    `remember` puts code that was compiled just now into the cache; to be called when the user has the result.
+    `signature` is the one by which the export is called if it has strings or lists, or "". `remember` puts
+    code that was compiled just now into the cache; to be called when the user has the result.
     """
 
-    __slots__ = ("export", "module", "prepare_seconds", "remember", "transfer_seconds")
+    __slots__ = ("export", "module", "prepare_seconds", "remember", "signature", "transfer_seconds")
 
-    def __init__(self, module: CompiledModule, export: str) -> None:
+    def __init__(self, module: CompiledModule, export: str, signature: str = "") -> None:
         self.module = module
         self.export = export
+        self.signature = signature
         self.transfer_seconds = self.prepare_seconds = 0.0
         self.remember: Callable[[], object] = _nothing
 
@@ -103,7 +105,8 @@ class Preparer:
         module = self._load(entry)
         if entry is None or module is None:
             return None
-        prepared = Prepared(module, entry.export or request.name)
+        signature = entry.signature if is_typed(entry.signature) else ""
+        prepared = Prepared(module, entry.export or request.name, signature)
         prepared.prepare_seconds = perf_counter() - started
         return prepared
 
@@ -143,21 +146,21 @@ class Preparer:
         is_small = len(data) <= COMPILE.in_process_bytes and _is_cheap(found.info)
         try:
             if is_small or self._engine.compiles_apart:
-                prepared = self._compile_here(bytes(data), request, found.export)
+                prepared = self._compile_here(bytes(data), request, found.export, found.signature)
             else:
-                prepared = self._compile_there(data, request, found.export)
+                prepared = self._compile_there(data, request, found.export, found.signature)
         except FormatError as error:
             raise error.within(found.label) from None
         prepared.transfer_seconds = transferred - started
         prepared.prepare_seconds = perf_counter() - transferred
         return prepared
 
-    def _compile_here(self, wasm: bytes, request: Request, export: str) -> Prepared:
+    def _compile_here(self, wasm: bytes, request: Request, export: str, signature: str = "") -> Prepared:
         """Compile in this process, unless the same bytes are in the cache from another file."""
         content = digest_of(wasm)
         entry = self._cache.find(content)
         cached = self._load(entry)
-        prepared = Prepared(cached or self._engine.compile(wasm), export or request.name)
+        prepared = Prepared(cached or self._engine.compile(wasm), export or request.name, signature)
 
         def remember() -> None:
             kept = entry if cached else self._cache.store(content, prepared.module.serialize())
@@ -166,7 +169,9 @@ class Preparer:
         prepared.remember = remember
         return prepared
 
-    def _compile_there(self, data: bytes | memoryview, request: Request, export: str) -> Prepared:
+    def _compile_there(
+        self, data: bytes | memoryview, request: Request, export: str, signature: str
+    ) -> Prepared:
         """Compile in a child, unless the same bytes are in the cache from another file."""
         import tempfile
 
@@ -177,7 +182,7 @@ class Preparer:
             module = self._load(entry)
             if module is None:
                 module, entry = self._run_child(copy.fileno(), content)
-        prepared = Prepared(module, export or request.name)
+        prepared = Prepared(module, export or request.name, signature)
         self._remember(entry, prepared, request)
         return prepared
 
@@ -213,7 +218,7 @@ class Preparer:
         function = module.exports.get(export)
         if function is None:  # an error that a later run shall explain again
             return
-        signature = signature_letters(function) if function.is_callable else ""
+        signature = prepared.signature or (signature_letters(function) if function.is_callable else "")
         self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=not module.imports)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from lawow.errors import GuestTrap, LawowError, LimitExceeded, Refused, UsageError
-from lawow.execution.arguments import parse_arguments
+from lawow.execution.arguments import format_result, parse_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lawow.execution.extractor import Found
     from lawow.execution.preparation import Prepared
+    from lawow.execution.typed import TypedCall
     from lawow.formats.interface import FuncType
     from lawow.runtime.base import CompiledModule, Instance
     from lawow.runtime.grants import Grants
@@ -34,6 +35,7 @@ _OPTION_HINTS = {
 }
 """Limit -> how the user of ``lawow exec`` raises it; the others are fixed."""
 
+
 _NEAR_NAMES = 3
 _NAMES_SHOWN = 20
 _NAMELESS = "function["
@@ -42,7 +44,8 @@ _NAMELESS = "function["
 class RunReport:
     """What a run gave and what it cost. `memory_bytes` is the guest's exported memory at its largest.
 
-    `runs_seconds` are the times of the call alone, one for each repetition; `run_seconds` is the first.
+    `runs_seconds` are the times of the call alone, one for each repetition; `run_seconds` is the first. A
+    call with strings or lists has its results in `typed`.
     """
 
     __slots__ = (
@@ -53,6 +56,7 @@ class RunReport:
         "run_seconds",
         "runs_seconds",
         "transfer_seconds",
+        "typed",
     )
 
     def __init__(self, function: FuncType) -> None:
@@ -61,6 +65,16 @@ class RunReport:
         self.memory_bytes = 0
         self.runs_seconds: list[float] = []
         self.transfer_seconds = self.prepare_seconds = self.run_seconds = 0.0
+        self.typed: TypedCall | None = None
+
+    def lines(self) -> list[str]:
+        """Return the results as they are printed."""
+        if self.typed is not None:
+            return self.typed.lines()
+        return [
+            format_result(kind, value)
+            for kind, value in zip(self.function.results, self.results, strict=False)
+        ]
 
 
 def run_export(
@@ -75,11 +89,13 @@ def run_export(
     grants: Grants | None = None,
     deadline_seconds: float | None = None,
     repeat: int = 1,
+    signature: str = "",
 ) -> RunReport:
     """Make an instance and call the export with arguments as text; `label` names the module in errors.
 
     With `repeat` that is done so many times, each time in a fresh instance; results are the last ones. A
-    `deadline_seconds` is passed on to the engine, whose profile must be able to interrupt a call.
+    `deadline_seconds` is passed on to the engine, whose profile must be able to interrupt a call. A
+    `signature`, given here or known from a bundle, tells strings and lists from numbers.
 
     Raises `UsageError` (no such export, arguments), `GuestTrap`, `LimitExceeded`, `Refused` (imports).
     """
@@ -94,7 +110,7 @@ def run_export(
     try:
         with make() as instance:
             report = RunReport(_signature(instance, module, export))
-            values = parse_arguments(export, report.function, arguments)
+            values = _arguments(report, export, signature or prepared.signature, arguments)
             ready = perf_counter()
             _call(instance, export, values, report, deadline_seconds)
         for _ in range(repeat - 1):
@@ -108,6 +124,16 @@ def run_export(
     return report
 
 
+def _arguments(report: RunReport, export: str, signature: str, texts: Sequence[str]) -> Sequence[int | float]:
+    """Read the arguments: into `RunReport.typed` by a signature, else as the numbers that are returned."""
+    if not signature:
+        return parse_arguments(export, report.function, texts)
+    from lawow.execution.typed import TypedCall
+
+    report.typed = TypedCall(export, signature, report.function, texts)
+    return ()
+
+
 def _call(
     instance: Instance,
     export: str,
@@ -117,7 +143,10 @@ def _call(
 ) -> None:
     """Call once and write results, time and memory into the report."""
     started = perf_counter()
-    report.results = instance.call(export, values, deadline_seconds=deadline_seconds)
+    if report.typed is not None:
+        report.typed.run(instance, deadline_seconds)
+    else:
+        report.results = instance.call(export, values, deadline_seconds=deadline_seconds)
     report.runs_seconds.append(perf_counter() - started)
     report.memory_bytes = max(report.memory_bytes, instance.memory_bytes)
 

@@ -14,7 +14,15 @@ from __future__ import annotations
 
 from lawow.errors import FormatError
 
-__all__ = ["LETTERS", "FuncType", "kebab_name", "parse_signature", "signature_letters", "wit_of"]
+__all__ = [
+    "LETTERS",
+    "FuncType",
+    "is_typed",
+    "kebab_name",
+    "parse_signature",
+    "signature_letters",
+    "wit_of",
+]
 
 LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "F"}
 """Core type -> letter; the value types that can cross the boundary."""
@@ -85,6 +93,11 @@ def parse_signature(letters: str) -> FuncType:
             "is not a signature", found=repr(letters[:64]), allowed="letters i I f F, and one >"
         )
     return FuncType(tuple(_TYPES[item] for item in params), tuple(_TYPES[item] for item in results))
+
+
+def is_typed(signature: str) -> bool:
+    """Tell whether a signature has strings or lists, for which there is `lawow.formats.signature`."""
+    return "S" in signature or "[" in signature
 
 
 def wit_of(name: str, function: FuncType) -> str:

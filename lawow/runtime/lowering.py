@@ -18,7 +18,7 @@ import struct
 import time
 from collections.abc import Sequence
 
-from lawow.errors import FormatError, GuestTrap, LimitExceeded, UsageError
+from lawow.errors import FormatError, GuestTrap, LimitExceeded, LocalProtocolError, UsageError
 from lawow.formats.elements import Argument, Packed, PackedValue, Returned, SameAs, unpack_text
 from lawow.formats.interface import FuncType
 from lawow.formats.signature import ListType, ScalarType, Signature, StringType
@@ -66,14 +66,22 @@ class TypedCaller:
         self._require_type(export, signature.flat)
         slots, addresses = self._lower(signature, arguments)
         raw = self._instance.call_raw(export, slots, deadline_seconds=self._left())
-        changed = {
+        try:
+            changed = self._read_in_out(signature, arguments, addresses)
+            return Returned(self._lift(export, signature, raw), changed)
+        except LocalProtocolError:
+            raise GuestTrap("exit", f"{export} ended its instance instead of returning", status=0) from None
+
+    def _read_in_out(
+        self, signature: Signature, arguments: Sequence[Argument], addresses: Sequence[int]
+    ) -> dict[int, Packed]:
+        """Return the in-out lists as they are now, by the parameter's index."""
+        lists = enumerate(zip(signature.params, arguments, addresses, strict=True))
+        return {
             index: Packed(sent.count, self._read(kind, address, sent.count))
-            for index, (kind, sent, address) in enumerate(
-                zip(signature.params, arguments, addresses, strict=True)
-            )
+            for index, (kind, sent, address) in lists
             if isinstance(kind, ListType) and kind.is_in_out and isinstance(sent, Packed)
         }
-        return Returned(self._lift(export, signature, raw), changed)
 
     def _require_type(self, export: str, expected: FuncType) -> None:
         found = self._instance.signature(export)

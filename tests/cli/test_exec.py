@@ -469,6 +469,76 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, mixed: str) -> 
         assert (done.returncode, done.stderr) == (1, "")
 
 
+ARRAYS = ROOT / "fixtures" / "wasm" / "arrays.wasm"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "signature", "printed"),
+    [
+        (["sum", "[1, 2, 3]"], "&[i>i", "6\n"),
+        (["reverse", "[1, 2, 3]"], "&[i>", "p0 = [3, 2, 1]\n"),
+        (["reverse", "[1, 2, 1]"], "&[i>", ""),
+        (["scale", '[1.5, "NaN", -2]', "2"], "&[FF>", "p0 = [3.0, NaN, -4.0]\n"),
+        (["invert", "[true, false]"], "&[z>", "p0 = [false, true]\n"),
+        (["sum_floats", "[0.1]"], "&[f>f", "0.1\n"),
+        (["xor_longs", "[9007199254740993]"], "[I>I", "9007199254740993\n"),
+        (["concat", "grüße, ", "[1]"], "SS>S", "grüße, [1]\n"),
+        (["squares", "4"], "i>[i", "[0, 1, 4, 9]\n"),
+        (["squares", "0"], "i>[i", "[]\n"),
+        (["accumulate", "-5"], "i>i", "-5\n"),
+    ],
+)
+def test_lists_and_strings_are_given_and_printed_as_json(
+    lawow: Run, arguments: list[str], signature: str, printed: str
+) -> None:
+    done = lawow("exec", ARRAYS, *arguments, "--signature", signature)
+    assert outputs(done) == (0, printed, "")
+
+
+def test_lists_are_in_the_report(lawow: Run) -> None:
+    report = json.loads(lawow("exec", ARRAYS, "reverse", "[1, 2]", "--signature", "&[i>", "--json").stdout)
+    assert (report["results"], report["changed"]) == ([], {"0": [2, 1]})
+    assert (report["signature"], report["wit"]) == ("&[i>", "reverse: func(p0: list<s32> /* in-out */)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "signature", "code", "said"),
+    [
+        (["sum", "3"], "[i>i", 2, "is not a list"),
+        (["sum", "[1.5]"], "[i>i", 2, "element[0]: does not fit"),
+        (["sum", "[1"], "[i>i", 2, "is not a list"),
+        (["sum"], "[i>i", 2, "takes 1 argument"),
+        (["sum", "[1]"], "i>i", 2, "stands for (i32) -> i32"),
+        (["sum", "[1]"], "nonsense", 2, "is not a signature"),
+        (["squares", "10000000"], "i>[i", 4, "result_bytes"),
+        (["change_and_trap", "[1]"], "&[i>i", 5, "change_and_trap"),
+    ],
+)
+def test_what_is_wrong_with_lists_is_told_in_one_sentence(
+    lawow: Run, arguments: list[str], signature: str, code: int, said: str
+) -> None:
+    done = lawow("exec", ARRAYS, *arguments, "--signature", signature)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_bundle_knows_the_signatures_of_its_methods(lawow: Run, tmp_path: Path) -> None:
+    """Also when the code comes from the cache, where the form without options finds it."""
+    methods = [
+        BoundMethod("com.example.Arrays", "total", "([I)I", "arrays.wasm", "sum", "&[i>i"),
+        BoundMethod("com.example.Arrays", "shout", "(Ljava/lang/String;)V", "arrays.wasm", "upper", "S>S"),
+    ]
+    jar = build_bundle({"arrays.wasm": ARRAYS.read_bytes()}, methods, Origin("com.example", "0" * 64))
+    (tmp_path / "app-offload.jar").write_bytes(jar)
+    time.sleep(0.12)
+    for _ in range(3):
+        assert lawow("exec", "app-offload.jar", "Arrays.total", "[1, 2, 3]").stdout == "6\n"
+        assert lawow("exec", "app-offload.jar", "Arrays.shout", "hello").stdout == "HELLO\n"
+    assert "is not a list" in lawow("exec", "app-offload.jar", "Arrays.total", "1").stderr
+    assert lawow("exec", "app-offload.jar", "sum", "64", "0").stdout == "0\n"
+
+
 def test_bundle_and_apk_run_by_method_export_and_member(lawow: Run, tmp_path: Path) -> None:
     method = BoundMethod("com.example.FibonacciWasm", "fib", "(I)I", "fibonacci.wasm", "fib", "i>i")
     jar = build_bundle({"fibonacci.wasm": wat(FIBONACCI)}, [method], Origin("com.example", "0" * 64))

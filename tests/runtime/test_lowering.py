@@ -268,6 +268,16 @@ def _subject(text: str) -> str:
     return "take" if '"take"' in text else "give"
 
 
+def test_a_guest_that_ends_itself_in_a_call_with_lists_has_not_returned(engine: WasmtimeEngine) -> None:
+    text = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1)
+      (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+      (func (export "take") (param i32 i32) (call $exit (i32.const 0))))"""
+    with pytest.raises(GuestTrap, match="instead of returning") as caught:
+        call(guest(engine, text), "take", "&[i>", [1])
+    assert caught.value.code == "exit"
+
+
 SLOW = '(func (export "{}") (param {}) {} (loop (br 0)) unreachable)'
 
 

@@ -165,6 +165,16 @@ HOSTILE = {
     "length of 2^32-1": (hostile(256, 64, (0, 2**32 - 1)), 422, "memory-out-of-bounds"),
     "address of 2^32-1": (hostile(256, 64, (2**32 - 1, 2**32 - 1)), 422, "memory-out-of-bounds"),
     "text that is none": (hostile(256, 64, (128, 1)), 422, "bad-result"),
+    "exit instead of a result": (
+        module_of(
+            """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+            (func (export "f") (param i32 i32) (result i32) (call $exit (i32.const 0)) unreachable))"""
+        ),
+        422,
+        "exit",
+    ),
     "no memory": (hostile(256, 64, (0, 0), "(memory 1)"), 422, None),
 }
 
