@@ -30,7 +30,7 @@ from lawow.limits import CALL
 if TYPE_CHECKING:
     from lawow.execution.granting import Grants
 
-__all__ = ["command"]
+__all__ = ["command", "parse_size"]
 
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _MAX_MEMORY_BYTES = 1 << 34
@@ -50,7 +50,7 @@ class _Command(click.Command):
         return super().parse_args(ctx, marked)
 
 
-def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
+def parse_size(context: click.Context, parameter: click.Parameter, text: str) -> int:
     """Return the bytes that ``64MiB`` stands for."""
     digits = text.strip().lower().rstrip("kmgib")
     unit = text.strip().lower()[len(digits) :]
@@ -78,7 +78,7 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
     "--memory",
     "memory_bytes",
     metavar="SIZE",
-    callback=_size,
+    callback=parse_size,
     default=f"{CALL.memory_bytes >> 20}MiB",
     show_default=True,
     help="What the guest's memory may grow to: bytes, or with KiB, MiB, GiB.",

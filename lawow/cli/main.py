@@ -20,6 +20,7 @@ VERBS = {
     "refactor": "lawow.cli.refactor",
     "exec": "lawow.cli.exec",
     "engines": "lawow.cli.engines",
+    "cache": "lawow.cli.cache",
     "sign": "lawow.cli.sign",
     "verify": "lawow.cli.verify",
     "serve": "lawow.cli.serve",

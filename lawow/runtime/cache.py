@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from lawow.runtime.base import CompiledModule, Engine
     from lawow.runtime.profiles import EngineProfile
 
-__all__ = ["CodeCache", "content_key"]
+__all__ = ["LARGEST_CACHE_BYTES", "CodeCache", "content_key", "remove_file"]
 
-_LARGEST_CACHE_BYTES = 1 << 30
+LARGEST_CACHE_BYTES = 1 << 30
 """Above it the oldest half of the files goes. Roughly 300 modules of SQLite's size."""
 
 _ABANDONED_SECONDS = 3600
@@ -91,7 +91,7 @@ class CodeCache:
         try:
             return find_entry(self.folder, path)
         except ValueError:
-            _remove(path)
+            remove_file(path)
         except OSError:
             return None
         return None
@@ -173,7 +173,7 @@ class CodeCache:
                     os.fsync(descriptor)
             os.replace(part, path)
         except OSError:
-            _remove(part)
+            remove_file(part)
             raise
 
     def _prune(self) -> None:
@@ -182,18 +182,19 @@ class CodeCache:
             files = [(item.stat().st_mtime_ns, item.stat().st_size, item.path) for item in items]
         for written_ns, _, path in files:
             if path.endswith(".part") and time.time_ns() - written_ns > _ABANDONED_SECONDS * 10**9:
-                _remove(path)
+                remove_file(path)
         total = sum(size for _, size, _ in files)
-        if total <= _LARGEST_CACHE_BYTES:
+        if total <= LARGEST_CACHE_BYTES:
             return
         for _, size, path in sorted(files):
-            _remove(path)
+            remove_file(path)
             total -= size
-            if total <= _LARGEST_CACHE_BYTES // 2:
+            if total <= LARGEST_CACHE_BYTES // 2:
                 break
 
 
-def _remove(path: str) -> None:
+def remove_file(path: str) -> None:
+    """Remove a file, if that is possible."""
     try:
         os.unlink(path)
     except OSError:  # gone already, or the disk is read-only: either way there is nothing to do

@@ -66,6 +66,9 @@ def guest_failure(error: int | None, trap: int | None, bounds: Bounds) -> LawowE
     message, status, frames = lib.take_error(error or 0)
     if status is not None:
         return GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
+    if HOST_FUNCTION_FAILED in message:
+        told = message[message.index(HOST_FUNCTION_FAILED) :]
+        return GuestTrap("host-function-failed", told, frames=_names(frames))
     sentence = f"the guest misused a function of its host: {message}"
     return _limit_error(message, bounds) or GuestTrap("host-error", sentence, frames=_names(frames))
 
@@ -80,8 +83,6 @@ def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], bo
         return GuestTrap(
             "uncaught-exception", "the guest threw an exception that nobody caught", frames=names
         )
-    if code is None and message.startswith(HOST_FUNCTION_FAILED):
-        return GuestTrap("host-function-failed", message, frames=names)
     name = TRAP_CODES[code] if code is not None and code < len(TRAP_CODES) else "unknown"
     return GuestTrap(name, f"the guest trapped: {message.removeprefix('wasm trap: ')}", frames=names)
 

@@ -215,7 +215,7 @@ def test_the_content_key_is_the_digest_of_the_content(tmp_path: Path) -> None:
 def test_the_oldest_files_go_when_the_folder_grows_too_large(
     folder: Path, cache: CodeCache, code: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_module, "_LARGEST_CACHE_BYTES", 3 * len(code))
+    monkeypatch.setattr(cache_module, "LARGEST_CACHE_BYTES", 3 * len(code))
     for number in range(6):
         cache.store(f"key {number}", code)
         time.sleep(0.01)
