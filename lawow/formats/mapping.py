@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from lawow.errors import FormatError, LimitExceeded
 
@@ -121,7 +122,7 @@ class Mapping:
 def _outer_frames(lines: list[str], owner: str) -> Iterator[_Frame]:
     """Yield the methods themselves: of lines for one range of lines, the inlined ones stand first."""
     frames = [frame for line in lines if (frame := _frame(line, owner)) is not None]
-    for frame, following in zip(frames, [*frames[1:], None], strict=True):
+    for frame, following in zip_longest(frames, frames[1:]):
         is_inlined = (
             following is not None
             and frame.lines is not None

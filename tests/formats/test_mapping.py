@@ -53,6 +53,12 @@ def test_methods_are_found_by_name_and_types(name: str, descriptor: str, expecte
     assert [item.name for item in found] == expected
 
 
+def test_a_class_without_members_kept_their_names() -> None:
+    mapping = read_mapping(TEXT.encode())
+    assert [item.name for item in mapping.original_methods("a.c", "x", "()V")] == ["x"]
+    assert [item.name for item in mapping.original_methods("not.listed", "x", "()V")] == ["x"]
+
+
 def test_inlined_frames_are_not_methods() -> None:
     found = read_mapping(TEXT.encode()).original_methods("a.b", "a", "(I)I")
     assert {item.class_name for item in found} == {"com.example.Fibonacci"}
