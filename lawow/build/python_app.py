@@ -1,8 +1,8 @@
 """A Python source to a WebAssembly component, by componentize-py: interpreter, source, interface in one file.
 
 The functions and their types come from the type hints (`lawow.build.type_hints`); a small module written
-here hands the calls on. Modules beside the source can be imported by it and become part of the component. The
-result is about 18 MB and takes half a minute; it is a snapshot after the imports, so that calls begin at once.
+here hands the calls on. Modules beside the source can be imported by it and become part of the component.
+The result is about 18 MB and takes half a minute; it is a snapshot after the imports, so calls start at once.
 """
 
 from __future__ import annotations

@@ -28,9 +28,12 @@ class Directory:
 
 
 class Grants:
-    """All that is granted to one guest. `stdin`: whether it reads this process's standard input."""
+    """All that is granted to one guest. `stdin`: whether it reads this process's standard input.
 
-    __slots__ = ("directories", "environment", "functions", "stdin")
+    `arguments` is a command's own command line, its name first.
+    """
+
+    __slots__ = ("arguments", "directories", "environment", "functions", "stdin")
 
     def __init__(
         self,
@@ -38,11 +41,17 @@ class Grants:
         environment: Sequence[tuple[str, str]] = (),
         stdin: bool = False,
         functions: Sequence[HostFunction] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
         self.directories = tuple(directories)
         self.environment = tuple(environment)
         self.stdin = stdin
         self.functions = tuple(functions)
+        self.arguments = tuple(arguments)
+
+    def with_arguments(self, arguments: Sequence[str]) -> Grants:
+        """Return the same grants with a command line."""
+        return Grants(self.directories, self.environment, self.stdin, self.functions, arguments)
 
 
 NOTHING = Grants()

@@ -178,6 +178,7 @@ _PROTOTYPES = {
     "wasi_config_inherit_stdin": "vp",
     "wasi_config_new": "p",
     "wasi_config_preopen_dir": "bpssb",
+    "wasi_config_set_argv": "bpzp",
     "wasi_config_set_env": "bpzpp",
     "wasi_config_set_stdin_bytes": "vpp",
     "wasi_config_set_stderr_custom": "vpppp",

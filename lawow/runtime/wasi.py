@@ -78,6 +78,10 @@ def _add(config: int, grants: Grants) -> None:
         names, values = (lib.text_array(column) for column in zip(*grants.environment, strict=True))
         if not functions.wasi_config_set_env(config, len(names), names, values):
             raise UsageError("the variables cannot be granted: they must be UTF-8")
+    if grants.arguments:
+        argv = lib.text_array(grants.arguments)
+        if not functions.wasi_config_set_argv(config, len(argv), argv):
+            raise UsageError("the arguments cannot be passed on: they must be UTF-8")
     if grants.stdin:
         functions.wasi_config_inherit_stdin(config)
 

@@ -417,6 +417,8 @@ def _failure(
     if isinstance(error, wasmtime.Trap):
         return _trap_failure(error, fuel)
     text = str(error)
+    if _TRAP in text:
+        return _described_trap(text.rpartition(_TRAP)[2].strip().partition("\n")[0], fuel)
     if "memory minimum size" in text:
         return LimitExceeded(
             "memory_bytes", "more", memory_bytes, hint="the component declares more than that"
@@ -424,6 +426,27 @@ def _failure(
     if "implementation" in text or "import" in text:
         return Refused(f"imports what nobody provides here: {_first_line(error)}")
     return GuestTrap("host-error", f"the component failed: {_first_line(error)}")
+
+
+_TRAP = "wasm trap:"
+_SENTENCES = {
+    "all fuel consumed": "out-of-fuel",
+    "call stack exhausted": "stack-overflow",
+    "integer divide by zero": "integer-divide-by-zero",
+    "integer overflow": "integer-overflow",
+    "invalid conversion to integer": "bad-conversion-to-integer",
+    "out of bounds memory access": "memory-out-of-bounds",
+    "out of bounds table access": "table-out-of-bounds",
+    "`unreachable` instruction executed": "unreachable",
+}
+"""Part of the engine's sentence -> trap code: the package passes a component's trap on as text."""
+
+
+def _described_trap(sentence: str, fuel: int | None) -> LawowError:
+    code = next((code for part, code in _SENTENCES.items() if part in sentence), "unknown")
+    if code == "out-of-fuel":
+        return LimitExceeded("fuel", f"more than {fuel}", fuel, hint="the guest was stopped")
+    return GuestTrap(code, f"the guest trapped: {sentence}")
 
 
 def _trap_failure(error: wasmtime.Trap, fuel: int | None) -> LawowError:

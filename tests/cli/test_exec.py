@@ -366,7 +366,8 @@ LEGACY = (
         (wat(FIBONACCI)[:40], 3, "m.wasm: "),
         (b"", 3, "m.wasm: is no WebAssembly module (found an empty file"),
         (b"\x7fELF", 3, "m.wasm: is no WebAssembly module"),
-        (b"\0asm\x0d\0\1\0", 3, "m.wasm: is a WebAssembly component; LAWOW runs core modules"),
+        (b"\0asm\x0d\0\1\0", 2, "m.wasm: no exported function is named 'f'; functions exported: none"),
+        (b"\0asm\x0d\0\1\0\7", 3, "m.wasm: component section: ends too early"),
         (LEGACY, 3, "m.wasm: uses the legacy exception-handling proposal"),
         (
             wat('(module (import "env" "x" (func)) (func (export "f")))'),
@@ -380,7 +381,7 @@ LEGACY = (
         ),
         (empty_functions(100_001), 4, "m.wasm: functions is 100001, the limit is 100000"),
     ],
-    ids=["cut", "empty", "elf", "component", "legacy", "import", "memories", "bomb"],
+    ids=["cut", "empty", "elf", "empty component", "cut component", "legacy", "import", "memories", "bomb"],
 )
 def test_modules_that_cannot_run_are_refused_by_name(
     lawow: Run, tmp_path: Path, data: bytes, status: int, sentence: str
@@ -398,7 +399,11 @@ def test_a_missing_file_and_a_missing_module_are_explained(lawow: Run, tmp_path:
         "",
         "lawow: none.wasm: no such file or directory\n",
     )
-    assert lawow("exec", ".", "f").returncode == 1
+    assert outputs(lawow("exec", ".", "f")) == (
+        3,
+        "",
+        "lawow: .: holds no single module (found none, allowed one .wasm)\n",
+    )
     assert lawow("exec").returncode == 2
 
 
