@@ -13,7 +13,7 @@ import os
 import stat
 from time import perf_counter
 
-from lawow.errors import FormatError, Refused
+from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.interface import is_typed, signature_letters
 from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.hot import COMPILE, MODULE
@@ -127,7 +127,7 @@ class Preparer:
         transferred = perf_counter()
         info = inspect_module(wasm, limits=MODULE)
         require_known_imports(info, request.path)
-        if info.is_component or not _is_cheap(info):
+        if info.is_component or info.interface is not None or not _is_cheap(info):
             return None
         prepared = self._compile_here(wasm, request, "")
         prepared.transfer_seconds = transferred - started
@@ -181,10 +181,21 @@ class Preparer:
             entry = self._cache.find(content)
             module = self._load(entry)
             if module is None:
-                module, entry = self._run_child(copy.fileno(), content)
+                module, entry = self._compile_in_child(copy.fileno(), content)
         prepared = Prepared(module, export or request.name, signature)
         self._remember(entry, prepared, request)
         return prepared
+
+    def _compile_in_child(self, descriptor: int, content: str) -> tuple[CompiledModule, Entry | None]:
+        """Compile in a child, unless the same content hit a limit before; remember it if it does now."""
+        known = self._cache.refusal(content)
+        if known is not None:
+            raise known
+        try:
+            return self._run_child(descriptor, content)
+        except LimitExceeded as error:
+            self._cache.refuse(content, error)
+            raise
 
     def _run_child(self, descriptor: int, content: str) -> tuple[CompiledModule, Entry | None]:
         """Compile in a child into the cache, or into a folder of our own if there is no cache."""

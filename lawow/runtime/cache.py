@@ -24,7 +24,8 @@ from __future__ import annotations
 import os
 import time
 
-from lawow.errors import FormatError
+from lawow.errors import FormatError, LimitExceeded
+from lawow.runtime.hot import COMPILE
 from lawow.runtime.places import (
     VERIFIED_BYTES,
     Entry,
@@ -50,6 +51,8 @@ LARGEST_CACHE_BYTES = 1 << 30
 
 _ABANDONED_SECONDS = 3600
 """No compilation takes so long; a ``.part`` file of that age belongs to a process that was killed."""
+
+_REFUSAL_LINES = 5
 
 _CHUNK_BYTES = 1 << 20
 
@@ -141,6 +144,36 @@ class CodeCache:
             return self._adopt(content, digest)
         except OSError:
             return None
+
+    def refuse(self, content: str, error: LimitExceeded) -> None:
+        """Remember that compiling this content hit a limit, so that nobody tries again for nothing."""
+        if self.folder is None:
+            return
+        facts = [error.limit, str(error.value), str(error.maximum), error.hint, error.subject]
+        try:
+            self._write(self._refusal_path(content), "\n".join(facts).encode())
+        except OSError:
+            return
+
+    def refusal(self, content: str) -> LimitExceeded | None:
+        """Return the limit that this content hit before, or None."""
+        if self.folder is None:
+            return None
+        try:
+            with open(self._refusal_path(content), "rb") as stream:
+                facts = stream.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return None
+        if len(facts) != _REFUSAL_LINES:
+            return None
+        limit, value, maximum, hint, subject = facts
+        told = f"{hint} at an earlier try, which is remembered; --no-cache tries again"
+        return LimitExceeded(limit, value, maximum, hint=told, subject=subject)
+
+    def _refusal_path(self, content: str) -> str:
+        # Limits that are changed in a later release are another question.
+        limits = f"{COMPILE.cpu_seconds} {COMPILE.address_space_bytes}"
+        return f"{self.folder}/{self._name(f'{limits} {content}')}.refused"
 
     def part_path(self) -> str:
         """Return an unused name in the folder for code that is being written."""

@@ -136,6 +136,31 @@ def test_missing_imports_are_refused_before_anything_is_compiled(
     assert "sched_yield" not in text
 
 
+def test_a_module_that_hit_a_limit_of_the_compiler_is_not_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[object] = []
+
+    def too_slow(*given: object) -> tuple[str, str]:
+        tries.append(given)
+        raise LimitExceeded("cpu_seconds", "more than that", 60, subject="compiling", hint="it was stopped")
+
+    monkeypatch.setattr("lawow.runtime.compile_worker.compile_in_child", too_slow)
+    request = settled(tmp_path / "bomb.wasm", large())
+    sentences = []
+    for _ in range(2):
+        with pytest.raises(LimitExceeded) as caught:
+            prepare(request)
+        sentences.append((caught.value.limit, caught.value.hint))
+    assert len(tries) == 1
+    assert sentences[0] == ("cpu_seconds", "it was stopped")
+    assert sentences[1][0] == "cpu_seconds"
+    assert "--no-cache tries again" in sentences[1][1]
+    with pytest.raises(LimitExceeded):
+        prepare(request, use_cache=False)
+    assert len(tries) == 2
+
+
 def test_an_invalid_large_module_is_reported_with_its_file(tmp_path: Path) -> None:
     bad = module(
         section(1, b"\1\x60\0\0"),
