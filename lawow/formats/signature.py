@@ -25,7 +25,7 @@ import re
 from dataclasses import dataclass
 
 from lawow.errors import FormatError, LimitExceeded
-from lawow.formats.interface import LETTERS, FuncType, kebab_name
+from lawow.formats.interface import LETTERS, FuncType, is_typed, kebab_name
 from lawow.limits import CALL
 
 __all__ = [
@@ -119,16 +119,15 @@ _CORE = {letter: name for name, letter in LETTERS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A parsed signature. `text` is what was parsed: each signature has one text."""
+    """A parsed signature. `text` is what was parsed: each signature has one text.
+
+    `is_core` tells whether all values are numbers: then the text is that of `lawow.formats.interface`.
+    """
 
     text: str
     params: tuple[ValueType, ...]
     results: tuple[ValueType, ...]
-
-    @property
-    def is_core(self) -> bool:
-        """Whether all values are numbers: then the text is that of `lawow.formats.interface`."""
-        return all(isinstance(item, ScalarType) for item in self.params + self.results)
+    is_core: bool
 
     @property
     def flat(self) -> FuncType:
@@ -157,7 +156,7 @@ def parse_typed_signature(text: str) -> Signature:
     most = max(len(params), len(results))
     if most > CALL.arguments:
         raise LimitExceeded("arguments", most, CALL.arguments, subject="signature")
-    return Signature(text, params, results)
+    return Signature(text, params, results, is_core=not is_typed(text))
 
 
 def _types(text: str) -> tuple[ValueType, ...] | None:

@@ -275,6 +275,30 @@ channel.sendall({answer!r})
     on_bench(tmp_path, work)
 
 
+@pytest.mark.parametrize(
+    "results",
+    [b"", bytes(8), struct.pack("<IIii", 3, 0, 1, 2), struct.pack("<IIII", 2**32 - 1, 0, 0, 0)],
+    ids=["nothing", "an empty list", "more elements than bytes", "an alias"],
+)
+def test_a_worker_that_answers_with_other_lists_is_lost(
+    tmp_path: Path, results: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"""
+import socket
+channel = socket.socket(fileno=0)
+channel.sendall({write_message(Ready("none"))!r})
+channel.recv(100000)
+channel.sendall({write_message(Result(0.0, 0.0, results))!r})
+"""
+    monkeypatch.setattr("lawow.edge.worker_process.python_command", lambda *_: [sys.executable, "-c", script])
+
+    async def work(bench: Bench) -> None:
+        with pytest.raises(WorkerLost):
+            await bench.call("a", all_sorts(), "f", "&[i>", slots=struct.pack("<IIii", 2, 0, 1, 2))
+
+    on_bench(tmp_path, work)
+
+
 def test_a_worker_that_does_not_come_up_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lawow.edge.worker_process.python_command", lambda *_: ["/bin/false"])
 
