@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from lawow.formats.bytes import ByteReader, encode_uleb128
+from lawow.formats.wasm import WIT_SECTION
 
-__all__ = ["WIT_SECTION", "with_wit", "without_debug_sections"]
-
-WIT_SECTION = "lawow:wit"
-"""Name of the custom section that holds a core module's interface as WIT text."""
+__all__ = ["with_wit", "without_debug_sections"]
 
 _HEADER_BYTES = 8
 

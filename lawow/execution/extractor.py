@@ -65,6 +65,12 @@ class Found:
         """Return the same module with an implied export."""
         return Found(self.label, self._source, export, signature)
 
+    def declared_signature(self, export: str) -> str:
+        """Return the signature of an export with strings or lists that the module itself tells, or ""."""
+        from lawow.execution.interfaces import typed_signature
+
+        return typed_signature(self, export)
+
     @property
     def info(self) -> ModuleInfo:
         """What the module says about itself. Raises `FormatError`, `LimitExceeded`."""
@@ -102,9 +108,8 @@ class Package:
             method = self._method(self.bundle, name)
             if method is not None:
                 return method
-        if len(self.modules) == 1:
-            return next(iter(self.modules.values()))
-        return self._by_export(name)
+        found = next(iter(self.modules.values())) if len(self.modules) == 1 else self._by_export(name)
+        return found.with_export("", found.declared_signature(name))
 
     def member(self, name: str) -> Found:
         """Return the module by its name in the archive, or by the last part of it."""

@@ -6,13 +6,11 @@ import os
 
 from lawow.errors import FormatError
 from lawow.execution.extractor import Found
-from lawow.formats.interface import FuncType, kebab_name
-from lawow.formats.wit import Field, Function, Primitive, Tuple, World, parse_wit
+from lawow.formats.interface import FuncType, is_typed, kebab_name
+from lawow.formats.wasm import WIT_SECTION
+from lawow.formats.wit import Field, Function, Primitive, Tuple, World, parse_wit, signature_of
 
-__all__ = ["WIT_SECTION", "interface_of"]
-
-WIT_SECTION = "lawow:wit"
-"""Custom section with the interface as text, as `lawow build` writes it."""
+__all__ = ["interface_of", "typed_signature"]
 
 _PRIMITIVES = {"i32": "s32", "i64": "s64", "f32": "f32", "f64": "f64"}
 _HIDDEN = ("_initialize", "cabi_realloc")
@@ -24,7 +22,7 @@ def interface_of(found: Found, path: str) -> World:
 
     Raises `FormatError` for a WIT text that is none.
     """
-    section = next((item for item in found.info.custom_sections if item.name == WIT_SECTION), None)
+    section = found.info.interface
     if section is not None:
         end = section.offset + section.size_bytes
         return _parse(bytes(found.data[section.offset : end]), f"{found.label}: section {WIT_SECTION}")
@@ -39,6 +37,21 @@ def interface_of(found: Found, path: str) -> World:
     ]
     stem = os.path.splitext(os.path.basename(found.label))[0]
     return World(kebab_name(stem), tuple(functions))
+
+
+def typed_signature(found: Found, export: str) -> str:
+    """Return the signature of an export by the interface that its module carries, if it has strings or lists.
+
+    Empty for any other, also if the interface has types that no core module has.
+    """
+    if found.info.interface is None:
+        return ""
+    function = interface_of(found, "").find(kebab_name(export))
+    try:
+        signature = "" if function is None else signature_of(function)
+    except FormatError:
+        return ""
+    return signature if is_typed(signature) else ""
 
 
 def _parse(data: bytes, label: str) -> World:

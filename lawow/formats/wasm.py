@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lawow.limits import ModuleLimits
 
 __all__ = [
+    "WIT_SECTION",
     "CustomSection",
     "Export",
     "FuncType",
@@ -37,6 +38,9 @@ __all__ = [
     "inspect_module",
     "require_within_limits",
 ]
+
+WIT_SECTION = "lawow:wit"
+"""Name of the custom section that holds a core module's interface as WIT text."""
 
 _MAGIC = b"\0asm"
 _MODULE_VERSION = 1
@@ -205,6 +209,11 @@ class ModuleInfo:
     def export(self, name: str) -> Export | None:
         """Return the export of that name, whatever its kind."""
         return next((export for export in self.exports if export.name == name), None)
+
+    @property
+    def interface(self) -> CustomSection | None:
+        """The custom section with the module's interface as WIT, as `lawow build` adds it."""
+        return next((item for item in self.custom_sections if item.name == WIT_SECTION), None)
 
     @property
     def callable_exports(self) -> list[Export]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.build.sections import with_wit
 from tests.cli.test_exec import environment
 from tests.runtime.builders import FIBONACCI, wat
 
@@ -219,3 +220,21 @@ def test_the_interface_of_a_core_module_is_printed(lawow: Run, tmp_path: Path) -
     assert lawow("exec", "fib.wasm", "--interface").stdout == text
     (tmp_path / "fib.wit").write_text(text.replace("p0", "n"))
     assert "fib: func(n: s32)" in lawow("exec", "fib.wasm", "--interface").stdout
+
+
+TYPED = """
+(module
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (func (export "count_all") (param i32 i32) (result i32) (local.get 1)))
+"""
+
+
+def test_a_module_that_carries_its_interface_takes_strings_without_an_option(
+    lawow: Run, tmp_path: Path
+) -> None:
+    wit = "package a:b;\nworld w { export count-all: func(text: string) -> s32; }"
+    (tmp_path / "typed.wasm").write_bytes(with_wit(wat(TYPED), wit))
+    for _ in range(2):
+        done = lawow("exec", "typed.wasm", "count_all", "wörds")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
