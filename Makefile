@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: conformance demo test test-apk check bench fixtures stub setup setup-demo clean
+.PHONY: conformance fuzz demo test test-apk check bench fixtures stub setup setup-demo clean
 
 setup-demo:
 	@.ci/setup demo
@@ -20,6 +20,11 @@ test-apk: setup             ## random classes of real apps, before every judge; 
 	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
 
 SUITES ?= fixtures/wast
+
+TIME ?= 60
+
+fuzz: setup                 ## every parser under damaged files for TIME seconds each; guided with pip install atheris
+	$(PY) -m fuzz --seconds $(TIME)
 
 conformance: setup          ## WebAssembly specification tests below SUITES through our binding: passed, failed, unsupported
 	$(PY) -m tests.conformance.suite $(SUITES)
