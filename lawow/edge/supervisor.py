@@ -319,7 +319,7 @@ class Supervisor:
             status = await worker.kill()
             self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason=reason, status=status)
 
-    async def _lost(self, tenant: str, lane: _Lane, call: Request) -> WorkerLost:
+    async def _lost(self, tenant: str, lane: _Lane, call: Request) -> WorkerLost | SessionLost:
         """Account for a worker that died or talked nonsense in a call, and return the error to raise."""
         await self._discard(tenant, lane, "lost")
         key, now = (tenant, call.digest), asyncio.get_running_loop().time()
@@ -329,6 +329,8 @@ class Supervisor:
             del self._losses[key]
             self._resting[key] = now + self._limits.quarantine_seconds
             self._log("module-quarantined", tenant=tenant, module=call.digest)
+        if isinstance(call, Call) and call.session:
+            return SessionLost("the session is lost with all its state: its worker process ended in the call")
         return WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
 
     def _require_rested(self, tenant: str, digest: str) -> None:
