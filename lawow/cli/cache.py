@@ -18,7 +18,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Look after the compiled code that `lawow exec` keeps."""
+    """Look after the compiled code that `lawow exec` keeps. Each subcommand takes --json."""
 
 
 @command.command("show")
