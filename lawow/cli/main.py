@@ -59,7 +59,8 @@ def cli() -> None:
     """Move compute off a phone and onto an edge server, as WebAssembly.
 
     pack embeds modules and a Wasm runtime into an Android app, refactor splits an APK into a slim APK and an
-    offload bundle, exec runs an export, sign and verify are about an APK's signatures, serve is the edge.
+    offload bundle, build compiles C and Python, exec runs an export, sign and verify are about an APK's
+    signatures, serve is the edge.
     """
 
 
