@@ -1,7 +1,7 @@
 """``python -m fuzz.run TARGET SECONDS``: damage the seeds of one parser and watch what it raises.
 
-Uses Atheris, which is guided by coverage, where it is installed (``pip install atheris``); otherwise a mutator
-of our own, which is not. An input that breaks the invariant is left in ``build/fuzz`` and the status is not 0.
+Uses Atheris, which is guided by coverage, where it is installed (``pip install atheris``); otherwise our own
+mutator, which is not. An input that breaks the invariant is left in ``build/fuzz``, and the status is not 0.
 """
 
 from __future__ import annotations
