@@ -60,8 +60,8 @@ def measure(folder: Path, rounds: int) -> Table:
         if has_peer:
             commands.append(_round_trip(folder, apk, key))
         samples = run_in_turns(commands, min(rounds, ROUNDS), warm_up=False)
-        print(f"{app.member}: done", file=sys.stderr, flush=True)
         rows.append((app.member, apk.stat().st_size / 1e6, *_figures(list(samples.values()))))
+        print(*rows[-1], file=sys.stderr, flush=True)  # a later one may take minutes
     columns = (
         "app",
         "MB",
@@ -162,9 +162,9 @@ def _choices(app: AppPackage) -> list[ModuleChoice]:
 
 
 def _candidates(app: AppPackage) -> Iterator[tuple[ClassView, MethodView]]:
-    """Yield classes with a static method of ints, one in twenty so that they lie apart."""
+    """Yield classes with a static method of ints; first one in twenty of all, so that they lie apart."""
     for item in app.dexes:
-        for view in item.dex.classes[::20]:
+        for view in sorted(item.dex.classes, key=lambda view: view.index % 20):
             names = [method.name for method in view.methods]
             for method in view.methods:
                 is_simple = set(method.descriptor) <= set("(I)") and method.descriptor.endswith(")I")
