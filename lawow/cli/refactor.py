@@ -170,9 +170,9 @@ def _draw_classes(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lawow.refactor.report import class_rows
+    from lawow.refactor.plan import move_rows
 
     table = Table("moved class", "methods that call the edge", "module")
-    for row in class_rows(report.split.plan):
+    for row in move_rows(report.split.plan):
         table.add_row(*row)
     Console().print(table)

@@ -223,7 +223,7 @@ def _draw_classes(forecast: Forecast) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lawow.refactor.plan_report import move_rows
+    from lawow.refactor.plan import move_rows
 
     table = Table("moved class", "methods that call the edge", "module")
     for row in move_rows(forecast.plan):

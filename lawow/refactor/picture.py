@@ -15,7 +15,8 @@ from lawow.refactor.findings import Finding
 from lawow.refactor.forecast import Forecast
 from lawow.refactor.page_style import STYLE
 from lawow.refactor.page_text import number, size, text
-from lawow.refactor.plan_report import Timing, plan_warnings, residents_by_reason
+from lawow.refactor.plan import residents_by_reason
+from lawow.refactor.plan_report import Timing, plan_warnings
 
 __all__ = ["plan_page"]
 

@@ -37,7 +37,15 @@ from lawow.refactor.findings import Finding, Severity
 from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.rules import OFFLOAD, Rule, did_you_mean, java_name, parse_rule, parse_rules
 
-__all__ = ["ClassMove", "PlanOptions", "SplitPlan", "make_plan", "module_entries"]
+__all__ = [
+    "ClassMove",
+    "PlanOptions",
+    "SplitPlan",
+    "make_plan",
+    "module_entries",
+    "move_rows",
+    "residents_by_reason",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,3 +326,24 @@ def _require_distinct_modules(plan: SplitPlan) -> None:
 def module_entries(plan: SplitPlan) -> list[str]:
     """Return the paths of the entries of the APK that hold moved modules."""
     return list(dict.fromkeys(path for move in plan.moves for path in move.binding.entries))
+
+
+def residents_by_reason(plan: SplitPlan) -> dict[str, list[str]]:
+    """Return the classes that stay, by the reason for it."""
+    reasons: dict[str, list[str]] = {}
+    for item in plan.classes:
+        if item.role is ClassRole.RESIDENT:
+            reasons.setdefault(item.reason, []).append(item.shown)
+    return reasons
+
+
+def move_rows(plan: SplitPlan) -> list[tuple[str, str, str]]:
+    """Return (class, methods that would call the edge, module) of each moved class."""
+    return [
+        (
+            move.classified.shown,
+            ", ".join(f"{item.method}{item.descriptor}" for item in move.methods),
+            move.binding.module.file,
+        )
+        for move in plan.moves
+    ]

@@ -13,10 +13,10 @@ from lawow.refactor.costs import BreakEven, CallCost, break_even
 from lawow.refactor.findings import Finding
 from lawow.refactor.forecast import ID_LIMIT, Forecast, ForecastEntry
 from lawow.refactor.graph import CallSite
-from lawow.refactor.plan import ClassMove, SplitPlan
+from lawow.refactor.plan import ClassMove, move_rows, residents_by_reason
 from lawow.refactor.rules import java_name
 
-__all__ = ["Timing", "move_rows", "plan_lines", "plan_record", "plan_warnings", "residents_by_reason"]
+__all__ = ["Timing", "plan_lines", "plan_record", "plan_warnings"]
 
 _MOST_CALLERS = 20
 
@@ -32,27 +32,6 @@ class Timing:
     def of(self, cost: CallCost) -> BreakEven:
         """Return from when on a call of this cost pays."""
         return break_even(cost, self.local_seconds, self.remote_seconds, elements=self.elements)
-
-
-def residents_by_reason(plan: SplitPlan) -> dict[str, list[str]]:
-    """Return the classes that stay, by the reason for it."""
-    reasons: dict[str, list[str]] = {}
-    for item in plan.classes:
-        if item.role is ClassRole.RESIDENT:
-            reasons.setdefault(item.reason, []).append(item.shown)
-    return reasons
-
-
-def move_rows(plan: SplitPlan) -> list[tuple[str, str, str]]:
-    """Return (class, methods that would call the edge, module) of each moved class."""
-    return [
-        (
-            move.classified.shown,
-            ", ".join(f"{item.method}{item.descriptor}" for item in move.methods),
-            move.binding.module.file,
-        )
-        for move in plan.moves
-    ]
 
 
 def plan_warnings(forecast: Forecast) -> list[str]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from lawow.refactor.advice import advise
 from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
-from lawow.refactor.plan import ClassMove, SplitPlan
+from lawow.refactor.plan import ClassMove, move_rows, residents_by_reason
 from lawow.refactor.split import INTERNET, Split, SplitOptions
 
-__all__ = ["Report", "class_rows", "make_report", "report_lines", "report_record"]
+__all__ = ["Report", "make_report", "report_lines", "report_record"]
 
 NOT_SIGNED_BEFORE = "the original is not signed, or its signature does not verify"
 ELASTIC = (
@@ -96,7 +96,7 @@ def report_record(report: Report) -> dict[str, object]:
         "bundle": {"path": report.bundle_path, "bytes": len(split.bundle)},
         "certificate_sha256": report.certificate_sha256,
         "moved": [_move_record(move) for move in split.plan.moves],
-        "resident": _residents_by_reason(split.plan),
+        "resident": residents_by_reason(split.plan),
         "modules": [
             {"file": module.file, "sha256": module.sha256, "bytes": len(module.data), "pure": module.pure}
             for module in split.plan.modules
@@ -138,33 +138,13 @@ def _move_record(move: ClassMove) -> dict[str, object]:
     }
 
 
-def _residents_by_reason(plan: SplitPlan) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
-    for item in plan.classes:
-        if item.role is ClassRole.RESIDENT:
-            reasons.setdefault(item.reason, []).append(item.shown)
-    return reasons
-
-
-def class_rows(plan: SplitPlan) -> list[tuple[str, str, str]]:
-    """Return (class, proxied methods, module) of each moved class."""
-    return [
-        (
-            move.classified.shown,
-            ", ".join(f"{item.method}{item.descriptor}" for item in move.methods),
-            move.binding.module.file,
-        )
-        for move in plan.moves
-    ]
-
-
 def report_lines(report: Report, *, with_classes: bool = True) -> Iterator[str]:
     """Yield the report as plain text; `with_classes` says whether the moved classes are part of it."""
     plan = report.split.plan
     if with_classes:
-        for name, methods, module in class_rows(plan):
+        for name, methods, module in move_rows(plan):
             yield f"moved     {name}: {methods} -> {module}"
-    for reason, names in _residents_by_reason(plan).items():
+    for reason, names in residents_by_reason(plan).items():
         yield f"resident  {_counted(len(names), 'class', 'classes')}: {reason}"
     for change in report.split.changes:
         yield f"{change.action:9} {change.path} ({_sizes(change.bytes_before, change.bytes_after)})"
