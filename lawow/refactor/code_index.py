@@ -6,19 +6,19 @@ that name it at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 
 from lawow.errors import FormatError
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import Dex
-from lawow.formats.dex.search import Use, find_uses, member_ids, type_ids
+from lawow.formats.dex.search import Use, find_uses, iter_uses, member_ids, type_ids
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import FieldRef, MethodRef
 from lawow.formats.dex.views import ClassView, MethodView
 from lawow.refactor.app import AppPackage
 
-__all__ = ["CodeIndex", "use_target"]
+__all__ = ["CodeIndex", "owner_of", "use_target"]
 
 _MAX_SUPERCLASSES = 64
 
@@ -28,6 +28,22 @@ def use_target(use: Use) -> str | FieldRef | MethodRef:
     if use.kind in (IndexKind.CALL_SITE, IndexKind.METHOD_HANDLE):
         return ""
     return use.method.owner.dex.symbol(use.kind, use.target)
+
+
+def owner_of(use: Use) -> str:
+    """Return the class that an instruction names, or whose member it names; empty if it names neither."""
+    named = use_target(use)
+    return named.class_name if isinstance(named, (FieldRef, MethodRef)) else named.lstrip("[")
+
+
+def _ids_of_classes(dex: Dex, descriptors: Collection[str]) -> dict[IndexKind, set[int]]:
+    """Return the ids of these classes and of members named by them."""
+    types = set(type_ids(dex, descriptors))
+    return {
+        IndexKind.TYPE: types,
+        IndexKind.METHOD: set(member_ids(dex, ItemType.METHOD_ID_ITEM, descriptors) if types else ()),
+        IndexKind.FIELD: set(member_ids(dex, ItemType.FIELD_ID_ITEM, descriptors) if types else ()),
+    }
 
 
 class CodeIndex:
@@ -87,16 +103,27 @@ class CodeIndex:
 
     def uses_of_classes(self, descriptors: Collection[str]) -> list[Use]:
         """Return every instruction that names one of these classes, or a member by that class."""
-        found = []
+        return [
+            use
+            for item in self._dexes
+            for use in self._search(item.name, item.dex, _ids_of_classes(item.dex, descriptors))
+        ]
+
+    def uses_until(self, descriptors: Collection[str], settled: Callable[[Use], bool]) -> None:
+        """Show `settled` the instructions that name one of these classes, or a member by that class.
+
+        What `settled` answers with True is over for the class that the instruction names: no other use of it
+        is shown in that dex file, and methods that use nothing else are not even decoded.
+        """
         for item in self._dexes:
-            types = type_ids(item.dex, descriptors)
-            wanted = {
-                IndexKind.TYPE: types,
-                IndexKind.METHOD: member_ids(item.dex, ItemType.METHOD_ID_ITEM, descriptors) if types else [],
-                IndexKind.FIELD: member_ids(item.dex, ItemType.FIELD_ID_ITEM, descriptors) if types else [],
-            }
-            found += self._search(item.name, item.dex, wanted)
-        return found
+            wanted = _ids_of_classes(item.dex, descriptors)
+            try:
+                for use in iter_uses(item.dex, wanted):
+                    if settled(use):
+                        for kind, indexes in _ids_of_classes(item.dex, [owner_of(use)]).items():
+                            wanted[kind] -= indexes
+            except FormatError as error:
+                raise error.within(item.name).within(self._name) from None
 
     def _uses(self, owners: set[str], wanted: set[FieldRef] | set[MethodRef], kind: IndexKind) -> list[Use]:
         """Search for members by their own references; those that inherit them name another class."""
@@ -108,7 +135,7 @@ class CodeIndex:
             found += self._search(item.name, item.dex, {kind: indexes})
         return found
 
-    def _search(self, name: str, dex: Dex, wanted: dict[IndexKind, list[int]]) -> list[Use]:
+    def _search(self, name: str, dex: Dex, wanted: Mapping[IndexKind, Collection[int]]) -> list[Use]:
         try:
             return find_uses(dex, wanted)
         except FormatError as error:

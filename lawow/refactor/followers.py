@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lawow.formats.dex.symbols import FieldRef, MethodRef
+from lawow.formats.dex.search import Use
+from lawow.formats.dex.symbols import MethodRef
 from lawow.refactor.bodies import Walk
 from lawow.refactor.classify import is_library
-from lawow.refactor.code_index import CodeIndex, use_target
+from lawow.refactor.code_index import CodeIndex, owner_of
 
 __all__ = ["Follower", "find_followers", "kind_of_class"]
 
@@ -47,13 +48,7 @@ def find_followers(
     candidates = _candidates(list(walks), moved, index)
     if not candidates:
         return ()
-    users: dict[str, set[tuple[str, bool]]] = {name: set() for name in candidates}
-    for use in index.uses_of_classes(candidates):
-        named = use_target(use)
-        target = named.class_name if isinstance(named, (FieldRef, MethodRef)) else named.lstrip("[")
-        owner = use.method.owner.descriptor
-        if target in users and owner != target:
-            users[target].add((owner, use.method.ref in vanishing))
+    users = _users_of(set(candidates), vanishing, index)
     alone = set(candidates)
     while lost := {name for name in alone if not _only_gone(users[name], alone)}:
         alone -= lost
@@ -62,6 +57,24 @@ def find_followers(
         for name in sorted(alone)
         if users[name]
     )
+
+
+def _users_of(
+    candidates: set[str], vanishing: set[MethodRef], index: CodeIndex
+) -> dict[str, set[tuple[str, bool]]]:
+    """Return who uses each candidate, and whether that code goes. One user that stays is enough to know."""
+    users: dict[str, set[tuple[str, bool]]] = {name: set() for name in candidates}
+
+    def settled(use: Use) -> bool:
+        target, owner = owner_of(use), use.method.owner.descriptor
+        if target not in users or owner == target:
+            return False
+        is_gone = use.method.ref in vanishing
+        users[target].add((owner, is_gone))
+        return not is_gone and owner not in candidates
+
+    index.uses_until(candidates, settled)
+    return users
 
 
 def _only_gone(users: set[tuple[str, bool]], alone: set[str]) -> bool:

@@ -20,6 +20,7 @@ from lawow.errors import FormatError
 from lawow.formats.dex.code import IndexPlaces, find_indexes, payload_units
 from lawow.formats.dex.items import read_offset_list
 from lawow.formats.dex.leb128 import read_sleb128, read_uleb128
+from lawow.formats.dex.members import read_members
 from lawow.formats.dex.opcodes import INDEX_AND_UNITS, OPCODES, UNUSED, IndexKind
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.spec import ItemType
@@ -31,6 +32,7 @@ __all__ = [
     "find_uses",
     "instruction_uses",
     "instructions",
+    "iter_uses",
     "loops",
     "member_ids",
     "string_ids",
@@ -47,6 +49,7 @@ _OPCODES_OF = {
     kind: bytes(sorted(opcode.value for opcode in OPCODES.values() if opcode.index is kind))
     for kind in IndexKind
 }
+_KIND_OF = {opcode: kind for kind, opcodes in _OPCODES_OF.items() for opcode in opcodes}
 _JUMPS = {
     opcode.value: opcode.format for opcode in OPCODES.values() if opcode.name.startswith(("goto", "if-"))
 }
@@ -91,18 +94,33 @@ def instruction_uses(method: MethodView) -> list[Use]:
 
 def find_uses(dex: Dex, wanted: Mapping[IndexKind, Collection[int]]) -> list[Use]:
     """Return all instructions of the file that name one of the `wanted` indexes, class by class."""
-    wanted = {kind: set(indexes) for kind, indexes in wanted.items() if indexes}
+    return sorted(iter_uses(dex, {kind: set(indexes) for kind, indexes in wanted.items()}), key=_in_order)
+
+
+def iter_uses(dex: Dex, wanted: Mapping[IndexKind, Collection[int]]) -> Iterator[Use]:
+    """Yield the instructions that name one of the `wanted` indexes, in the order of the code in the file.
+
+    `wanted` may lose indexes meanwhile: methods that name none of the others are not decoded any more.
+    """
     section = dex.sections.get(ItemType.CODE_ITEM)
-    if not wanted or section is None:
-        return []
+    if section is None or not any(wanted.values()):
+        return
     hits = _candidates(dex, section.offset, section.end, wanted)
-    offsets = list(_code_items_with(dex, section.offset, section.size, section.end, hits))
     owners = _Owners(dex)
-    found = []
-    for code_off in offsets:
-        for method in owners.methods_with(code_off) if len(offsets) <= _FEW else owners.by_offset[code_off]:
-            found += [use for use in instruction_uses(method) if use.target in wanted.get(use.kind, ())]
-    return sorted(found, key=_in_order)
+    for code_off, places in _code_items_with(dex, section.offset, section.size, section.end, hits):
+        if not any(_is_wanted(dex.data, place, wanted) for place in places):
+            continue
+        for method in owners.methods_with(code_off):
+            for use in instruction_uses(method):
+                if use.target in wanted.get(use.kind, ()):
+                    yield use
+
+
+def _is_wanted(data: bytes, place: int, wanted: Mapping[IndexKind, Collection[int]]) -> bool:
+    """Tell whether what looks like an instruction at `place` names a wanted index."""
+    kind = _KIND_OF[data[place]]
+    size = 4 if data[place] == _JUMBO else 2
+    return int.from_bytes(data[place + 2 : place + 2 + size], "little") in wanted.get(kind, ())
 
 
 def _in_order(use: Use) -> tuple[int, int, int]:
@@ -147,8 +165,10 @@ def _escaped(values: bytes) -> bytes:
     return b"".join(b"\\x%02x" % value for value in values)
 
 
-def _code_items_with(dex: Dex, offset: int, count: int, end: int, hits: list[int]) -> Iterator[int]:
-    """Yield the offsets of the code items that hold a hit. Items of a section follow each other."""
+def _code_items_with(
+    dex: Dex, offset: int, count: int, end: int, hits: list[int]
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the offsets of the code items that hold hits, with these. Items of a section follow each other."""
     data, position, hit = dex.data, offset, 0
     for _ in range(count):
         if hit == len(hits):
@@ -161,10 +181,11 @@ def _code_items_with(dex: Dex, offset: int, count: int, end: int, hits: list[int
             raise FormatError("insns_size is too large", structure="code_item", offset=position)
         while hit < len(hits) and hits[hit] < position + _CODE_HEAD.size:
             hit += 1  # in the head of this item, or between two
-        if hit < len(hits) and hits[hit] < insns_end:
-            yield position
-            while hit < len(hits) and hits[hit] < insns_end:
-                hit += 1
+        first = hit
+        while hit < len(hits) and hits[hit] < insns_end:
+            hit += 1
+        if first < hit:
+            yield position, hits[first:hit]
         item_end = _skip_handlers(data, insns_end, tries_size) if tries_size else insns_end
         position = item_end + 3 & ~3
 
@@ -187,7 +208,9 @@ def _skip_handlers(data: bytes, insns_end: int, tries_size: int) -> int:
 
 
 class _Owners:
-    """Finds the methods that have the code item at some offset, by looking for that offset in class_data."""
+    """Finds the methods that have the code item at some offset: the first few by looking for that offset in
+    class_data, more of them by columns of all numbers there.
+    """
 
     def __init__(self, dex: Dex) -> None:
         self.dex = dex
@@ -197,28 +220,38 @@ class _Owners:
         self.offsets = [offset for offset, _ in pairs]
         self.indexes = [index for _, index in pairs]
         self.section = dex.sections.get(ItemType.CLASS_DATA_ITEM)
-
-    @cached_property
-    def by_offset(self) -> dict[int, list[MethodView]]:
-        """All methods with code, by the offset of their code item."""
-        methods: dict[int, list[MethodView]] = defaultdict(list)
-        for view in self.dex.classes:
-            for method in view.methods:
-                methods[method.code_off].append(method)
-        return methods
+        self.asked = 0
 
     def methods_with(self, code_off: int) -> list[MethodView]:
         """Return the methods that have this code item; padded numbers only when the shortest form is not
         there."""
+        self.asked += 1
+        if self.asked > _FEW:
+            return self._methods_of(self._classes_by_code[code_off], code_off)
         for encoded in _uleb128_forms(code_off):
             if found := self._methods_near(encoded, code_off):
                 return found
         return []
 
+    @cached_property
+    def _classes_by_code(self) -> dict[int, list[int]]:
+        """Places in class_defs of the classes that have each code item."""
+        members = read_members(self.dex, self.offsets)
+        class_at = dict(zip(self.offsets, self.indexes, strict=True))
+        ends = [methods for _, methods in members.bounds[1:]] + [len(members.code_offs)]
+        classes: dict[int, list[int]] = defaultdict(list)
+        for offset, (_, first), end in zip(members.ends, members.bounds, ends, strict=True):
+            for code_off in set(members.code_offs[first:end]):
+                classes[code_off].append(class_at[offset])
+        return classes
+
+    def _methods_of(self, classes: Iterable[int], code_off: int) -> list[MethodView]:
+        views = (self.dex.classes[index] for index in classes)
+        return [method for view in views for method in view.methods if method.code_off == code_off]
+
     def _methods_near(self, encoded: bytes, code_off: int) -> list[MethodView]:
         rows = {bisect_right(self.offsets, place) - 1 for place in self._places(encoded)}
-        views = (self.dex.classes[self.indexes[row]] for row in sorted(rows) if row >= 0)
-        return [method for view in views for method in view.methods if method.code_off == code_off]
+        return self._methods_of((self.indexes[row] for row in sorted(rows) if row >= 0), code_off)
 
     def _places(self, encoded: bytes) -> Iterator[int]:
         if self.section is None:
