@@ -26,7 +26,17 @@ from lawow.formats.dex.spec import ItemType, ValueType, item_name
 if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
 
-__all__ = ["CodeScan", "Places", "Uses", "scan_annotations", "scan_arrays", "scan_code", "scan_debug_info"]
+__all__ = [
+    "CodeScan",
+    "Places",
+    "Uses",
+    "code_end",
+    "scan_annotations",
+    "scan_arrays",
+    "scan_code",
+    "scan_debug_info",
+    "scan_tries",
+]
 
 _CODE_ITEM = struct.Struct("<HHHHII")
 _TRY_ITEM = struct.Struct("<IHH")
@@ -110,18 +120,26 @@ def scan_code(dex: Dex, offsets: Sequence[int], uses: Uses) -> CodeScan:
     for offset in offsets:
         if offset < end or offset + _CODE_ITEM.size > limit:
             raise _overlap(ItemType.CODE_ITEM, offset)
-        registers, ins, outs, tries_size, _, insns_size = unpack(data, offset)
-        end = offset + _CODE_ITEM.size + 2 * insns_size
-        if end > limit or ins > registers or not insns_size or outs > max(registers, _WORDS_35C):
-            raise FormatError("head of the method is malformed", structure="code_item", offset=offset)
+        head = unpack(data, offset)
+        end = code_end(head, offset, limit)
         _scan_instructions(found, steps, (offset + _CODE_ITEM.size - start) >> 1, (end - start) >> 1)
-        if tries_size:
-            end = _scan_tries(data, end, tries_size, insns_size, uses.plain[IndexKind.TYPE])
+        if head[3]:
+            end = scan_tries(data, end, head, uses.plain[IndexKind.TYPE])
             if end > limit:
                 raise _overlap(ItemType.CODE_ITEM, offset)
         found.ends.append(end)
-        found.ins_sizes.append(ins)
+        found.ins_sizes.append(head[1])
     return found
+
+
+def code_end(head: tuple[int, ...], offset: int, limit: int) -> int:
+    """Return where the instructions of the code_item with this head end. Raises `FormatError` for a malformed
+    head."""
+    registers, ins, outs, _, _, insns_size = head
+    end = offset + _CODE_ITEM.size + 2 * insns_size
+    if end > limit or ins > registers or not insns_size or outs > max(registers, _WORDS_35C):
+        raise FormatError("head of the method is malformed", structure="code_item", offset=offset)
+    return end
 
 
 def _scan_instructions(found: CodeScan, steps: bytes, position: int, end: int) -> None:
@@ -147,8 +165,12 @@ def _scan_instructions(found: CodeScan, steps: bytes, position: int, end: int) -
         raise FormatError("instruction runs past the end of its code", structure="code_item")
 
 
-def _scan_tries(data: bytes, offset: int, tries_size: int, insns_size: int, types: Places) -> int:
-    """Check try_items and handlers behind the instructions, which end at `offset`; return their end."""
+def scan_tries(data: bytes, offset: int, head: tuple[int, ...], types: Places) -> int:
+    """Check try_items and handlers behind the instructions, which end at `offset`; return their end.
+
+    `head` is that of the code_item; catch types go to `types`.
+    """
+    tries_size, insns_size = head[3], head[5]
     first = align_up(offset, 4)
     base = first + _TRY_ITEM.size * tries_size
     if data[offset:first].strip(b"\0") or base >= len(data):

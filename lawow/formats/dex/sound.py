@@ -8,6 +8,7 @@ and nearly all are, needs no more. At the first doubt the answer is no, without 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain, compress, pairwise, repeat
 from operator import add, ge
 
@@ -15,7 +16,8 @@ from lawow.errors import FormatError
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reach import Reach, find_reach
 from lawow.formats.dex.reader import Dex
-from lawow.formats.dex.scan import CodeScan, Uses, scan_annotations, scan_arrays, scan_code, scan_debug_info
+from lawow.formats.dex.scan import Uses, scan_annotations, scan_arrays
+from lawow.formats.dex.sound_code import check_code, check_debug_info
 from lawow.formats.dex.sound_tables import (
     Doubt,
     Tables,
@@ -62,10 +64,10 @@ def is_sound(dex: Dex) -> bool:
         _check_padding(dex)
         tables = check_tables(dex)
         reach = find_reach(dex, range(len(dex.class_defs)))
-        code, values = _check_items(dex, reach)
+        ins_sizes, values = _check_items(dex, reach)
         _check_annotations(tables, reach)
         _check_class_defs(tables)
-        _check_members(tables, reach, code)
+        _check_members(tables, reach, ins_sizes)
         _check_static_values(tables, reach, values)
         _check_handles(dex)
     except (Doubt, FormatError, LookupError):  # an index past a table is one reason for doubt
@@ -87,16 +89,17 @@ def _check_padding(dex: Dex) -> None:
         require(not any(dex.data[end : section.end]))
 
 
-def _check_items(dex: Dex, reach: Reach) -> tuple[CodeScan, dict[int, bytes]]:
+def _check_items(dex: Dex, reach: Reach) -> tuple[dict[int, int], dict[int, bytes]]:
     """Scan the data items; require that indexes fit their tables, and that sections hold nothing else."""
     uses = Uses()
     starts = {item: sorted(offsets) for item, offsets in reach.items.items()}
     item = ItemType.CLASS_DATA_ITEM
     require_gapless(dex, item, starts[item], [reach.members.ends[offset] for offset in starts[item]])
-    code = scan_code(dex, starts[ItemType.CODE_ITEM], uses)
-    require_gapless(dex, ItemType.CODE_ITEM, starts[ItemType.CODE_ITEM], code.ends)
+    item = ItemType.CODE_ITEM
+    code = check_code(dex, starts[item], uses)
+    require_gapless(dex, item, starts[item], list(code.ends.values()))
     item = ItemType.DEBUG_INFO_ITEM
-    require_gapless(dex, item, starts[item], scan_debug_info(dex, starts[item], uses))
+    require_gapless(dex, item, starts[item], check_debug_info(dex, starts[item], uses))
     item = ItemType.ANNOTATION_ITEM
     ends, type_of = scan_annotations(dex, starts[item], uses)
     require_gapless(dex, item, starts[item], ends)
@@ -109,9 +112,9 @@ def _check_items(dex: Dex, reach: Reach) -> tuple[CodeScan, dict[int, bytes]]:
     ends, values = scan_arrays(dex, arrays, uses)
     require_gapless(dex, item, arrays, ends)
     for kind, table in _TABLES.items():
-        used = code.values_of(kind) | uses.values_of(kind)
+        used = code.odd.values_of(kind) | uses.values_of(kind)
         require(max(used, default=-1) < dex.size_of(table))
-    return code, values
+    return code.ins_sizes, values
 
 
 def _check_annotations(tables: Tables, reach: Reach) -> None:
@@ -156,7 +159,7 @@ def _check_class_defs(tables: Tables) -> None:
             require(types[parent][0] == "L" and place.get(parent, -1) < index)
 
 
-def _check_members(tables: Tables, reach: Reach, code: CodeScan) -> None:
+def _check_members(tables: Tables, reach: Reach, ins_sizes: Mapping[int, int]) -> None:
     """Check fields and methods of all classes: owners, order, and each combination of flags once."""
     dex, members = tables.dex, reach.members
     by_offset = {item.class_data_off: item for item in dex.class_defs}
@@ -181,7 +184,7 @@ def _check_members(tables: Tables, reach: Reach, code: CodeScan) -> None:
     kinds = map(initialisers.__getitem__, names)
     shapes = set(zip(methods.flags, methods.group, has_code, kinds, for_method, strict=True))
     require(all(map(_method_fits, shapes)))
-    _check_argument_words(tables, reach, code, has_code)
+    _check_argument_words(tables, reach, ins_sizes, has_code)
 
 
 def _field_fits(shape: tuple[int, int, bool]) -> bool:
@@ -208,15 +211,15 @@ def _method_fits(shape: tuple[int, int, bool, int, bool]) -> bool:
     return True
 
 
-def _check_argument_words(tables: Tables, reach: Reach, code: CodeScan, has_code: list[bool]) -> None:
+def _check_argument_words(
+    tables: Tables, reach: Reach, ins_sizes: Mapping[int, int], has_code: list[bool]
+) -> None:
     """Require that each method takes as many registers as its descriptor says."""
     members = reach.members
     words = [len(text) - 1 + text.count("J", 1) + text.count("D", 1) for text in tables.shorties]
     protos = map(tables.methods[1].__getitem__, compress(members.methods.indexes, has_code))
     receivers = [not flags & ACC_STATIC for flags in compress(members.methods.flags, has_code)]
-    offsets = sorted(reach.of(ItemType.CODE_ITEM))
-    ins_size = dict(zip(offsets, code.ins_sizes, strict=True))
-    found = map(ins_size.__getitem__, filter(None, members.code_offs))
+    found = map(ins_sizes.__getitem__, filter(None, members.code_offs))
     require(list(map(add, map(words.__getitem__, protos), receivers)) == list(found))
 
 
