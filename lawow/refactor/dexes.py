@@ -48,6 +48,11 @@ class DexSplit:
     remainders: tuple[Remainder, ...]
     moved_references: tuple[tuple[str, References], ...]
 
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """All dex files that differ from the original's, the new one last, by name."""
+        return {**self.rewritten, self.added_name: self.added}
+
 
 def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elastic: bool = False) -> DexSplit:
     """Carry out the plan on the app's dex files; elastic proxies keep their originals.

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from lawow.errors import FormatError
 from lawow.formats.signing import SigningKey, sign_apk, verify_apk
 from lawow.refactor.app import read_app, read_companion
+from lawow.refactor.aside import Aside
 from lawow.refactor.inputs import Companion
-from lawow.refactor.plan import PlanOptions, make_plan
-from lawow.refactor.proof import Evidence, require_proven
+from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan
+from lawow.refactor.proof import Evidence, dex_issues, require_proven
 from lawow.refactor.report import Report, make_report
-from lawow.refactor.split import Split, SplitOptions, split_app
+from lawow.refactor.split import Split, SplitOptions, assemble, split_app, split_code
 from lawow.resources import android_stub
 
 __all__ = ["STUB_DEX", "Refactored", "preview", "refactor_app"]
@@ -38,7 +39,7 @@ def preview(
     data: bytes, name: str, plan: PlanOptions, options: SplitOptions, companions: Sequence[Companion] = ()
 ) -> Report:
     """Return the report of what `refactor_app` would do; needs no key. Raises as `refactor_app`."""
-    return make_report(_split(data, name, plan, options, companions), options)
+    return make_report(split_app(_plan(data, name, plan, companions), _stub(), options), options)
 
 
 def refactor_app(
@@ -54,14 +55,12 @@ def refactor_app(
     Raises `FormatError` for a damaged APK or module, `Refused` for a split that would not be sound,
     `UsageError` for options that name nothing, `LimitExceeded`.
     """
-    split = _split(data, name, plan, options, companions)
-    min_sdk = split.plan.app.manifest.min_sdk
-    try:
-        apk = sign_apk(split.entries, key, min_sdk=min_sdk)
-        others = {item.app.name: sign_apk(item.entries, key, min_sdk=min_sdk) for item in split.companions}
-    except FormatError as error:
-        raise error.within(name) from None
-    evidence = require_proven(split, apk, others)
+    made = _plan(data, name, plan, companions)
+    dexes = split_code(made, _stub(), options)
+    with Aside(lambda: dex_issues(dexes.contents)) as issues:
+        split = assemble(made, dexes, options)
+        apk, others = _signed(split, name, key)
+        evidence = require_proven(split, apk, others, issues.result)
     report = make_report(
         split,
         options,
@@ -72,9 +71,21 @@ def refactor_app(
     return Refactored(apk, split.bundle, report, evidence, others)
 
 
-def _split(
-    data: bytes, name: str, plan: PlanOptions, options: SplitOptions, companions: Sequence[Companion]
-) -> Split:
-    stub = android_stub(*STUB_DEX).read_bytes()
+def _plan(data: bytes, name: str, options: PlanOptions, companions: Sequence[Companion]) -> SplitPlan:
     others = [read_companion(item.data, name=item.path) for item in companions]
-    return split_app(make_plan(read_app(data, name=name, companions=others), plan), stub, options)
+    return make_plan(read_app(data, name=name, companions=others), options)
+
+
+def _stub() -> bytes:
+    return android_stub(*STUB_DEX).read_bytes()
+
+
+def _signed(split: Split, name: str, key: SigningKey) -> tuple[bytes, dict[str, bytes]]:
+    """Return the signed APK, and those of its set by path."""
+    min_sdk = split.plan.app.manifest.min_sdk
+    try:
+        apk = sign_apk(split.entries, key, min_sdk=min_sdk)
+        others = {item.app.name: sign_apk(item.entries, key, min_sdk=min_sdk) for item in split.companions}
+    except FormatError as error:
+        raise error.within(name) from None
+    return apk, others

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lawow.errors import LawowError
 from lawow.formats.bundle import read_bundle
+from lawow.formats.dex.issue import Issue
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_PRIVATE, ACC_SYNCHRONIZED
 from lawow.formats.dex.symbols import Annotation
@@ -27,7 +28,7 @@ from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.plan import ClassMove
 from lawow.refactor.split import Split
 
-__all__ = ["CHECKS", "Evidence", "find_defects", "require_proven"]
+__all__ = ["CHECKS", "Evidence", "dex_issues", "find_defects", "require_proven"]
 
 HIDDEN_FLAGS = ACC_PRIVATE | 0x1000
 """Private and synthetic: originals of elastic methods, for one, which no other class can name."""
@@ -54,9 +55,17 @@ class Evidence:
     identical_sha256: str
 
 
-def require_proven(split: Split, signed: bytes, companions: Mapping[str, bytes] | None = None) -> Evidence:
-    """Raise `LawowError` with the first defect, unless all signed APKs are what the split promises."""
-    for defect in find_defects(split, signed, companions):
+def require_proven(
+    split: Split,
+    signed: bytes,
+    companions: Mapping[str, bytes] | None = None,
+    issues: Callable[[], Mapping[str, list[Issue]]] | None = None,
+) -> Evidence:
+    """Raise `LawowError` with the first defect, unless all signed APKs are what the split promises.
+
+    `issues` returns what `dex_issues` says of the split's dex files, if somebody has asked already.
+    """
+    for defect in find_defects(split, signed, companions, issues):
         raise LawowError(f"the slim APK did not pass LAWOW's own check, so nothing was written: {defect}")
     return _evidence(split)
 
@@ -75,10 +84,21 @@ def _evidence(split: Split) -> Evidence:
     return Evidence(len(entries), digest.hexdigest())
 
 
-def find_defects(split: Split, signed: bytes, companions: Mapping[str, bytes] | None = None) -> Iterator[str]:
+def dex_issues(contents: Mapping[str, bytes]) -> dict[str, list[Issue]]:
+    """Return what is wrong with each of these dex files."""
+    return {name: verify_dex(content) for name, content in contents.items()}
+
+
+def find_defects(
+    split: Split,
+    signed: bytes,
+    companions: Mapping[str, bytes] | None = None,
+    issues: Callable[[], Mapping[str, list[Issue]]] | None = None,
+) -> Iterator[str]:
     """Yield what is wrong with the signed APKs: signature, alignment, entries, dex files, classes.
 
-    `companions` holds the set's other APKs by path; all that the split has must be there.
+    `companions` holds the set's other APKs by path; all that the split has must be there. `issues` is as in
+    `require_proven`; it is asked last.
     """
     if set(read_bundle(split.bundle).methods) != set(split.plan.methods):
         yield "the bundle reads back differently"
@@ -97,9 +117,9 @@ def find_defects(split: Split, signed: bytes, companions: Mapping[str, bytes] | 
         entry = archive.by_name.get(name.encode())
         if entry is None or entry.read() != content:
             yield f"{name}: content differs from what was built"
-        for problem in verify_dex(content):
-            yield f"{name}: {problem}"
     yield from _class_defects(split)
+    for name, found in (issues() if issues else dex_issues(split.dexes)).items():
+        yield from (f"{name}: {issue}" for issue in found)
 
 
 def _file_defects(signed: bytes, archive: ZipArchive, min_sdk: int) -> Iterator[str]:

@@ -32,7 +32,9 @@ __all__ = [
     "KeptEntry",
     "Split",
     "SplitOptions",
+    "assemble",
     "split_app",
+    "split_code",
 ]
 
 INTERNET = "android.permission.INTERNET"
@@ -107,14 +109,23 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
 
     Raises `Refused` and `FormatError` as `split_dexes` does.
     """
+    return assemble(plan, split_code(plan, stub, options), options)
+
+
+def split_code(plan: SplitPlan, stub: bytes, options: SplitOptions) -> DexSplit:
+    """Return the dex files of the slim APK: the first half of `split_app`."""
+    return split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids, is_elastic=options.is_elastic)
+
+
+def assemble(plan: SplitPlan, dexes: DexSplit, options: SplitOptions) -> Split:
+    """Return both halves with these dex files: the second half of `split_app`."""
     app = plan.app
-    dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids, is_elastic=options.is_elastic)
     try:
         removed, kept, needs_no_runtime = _everything(plan) if options.is_elastic else _surplus(plan, dexes)
         profile = _profile(app, dexes)
     except FormatError as error:
         raise error.within(app.name) from None
-    contents: dict[str, bytes] = {**dexes.rewritten, dexes.added_name: dexes.added}
+    contents = dexes.contents
     if profile.content is not None:
         contents[PROFILE] = profile.content
     removed.update(profile.removed)
@@ -137,7 +148,7 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
         bundle=bundle,
         changes=(*_changes(app, replaced, removed), *_companion_changes(companions)),
         kept=tuple(kept),
-        dexes={**dexes.rewritten, dexes.added_name: dexes.added},
+        dexes=dexes.contents,
         permission_added=manifest is not None,
         companions=tuple(companions),
         profile_removal=profile.reason,

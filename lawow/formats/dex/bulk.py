@@ -12,28 +12,47 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from functools import reduce
+from itertools import accumulate, repeat
+from operator import or_
 from typing import Literal
 
 from lawow.errors import FormatError
 
-__all__ = ["Numbers", "put_units", "u16_view", "u32_view"]
+__all__ = ["Numbers", "decode_uleb128", "put_units", "u16_view", "u32_view"]
 
-_LEB128 = re.compile(rb"[\x80-\xff]*[\x00-\x7f]", re.DOTALL)
+_LEB128 = re.compile(rb"[\x80-\xff]*+[\x00-\x7f]", re.DOTALL)
 _MOST_BYTES = 5
+_LANE_BYTES = 4  # of all numbers but those of 5 bytes, which nothing here needs
 _TOO_LARGE = 1 << 32  # stands for a number that no reader accepts; every bounds check finds it
 
 
-class _Values(dict[bytes, int]):
-    """ULEB128 numbers by their bytes; each spelling is decoded once."""
+def decode_uleb128(raw: Sequence[bytes]) -> list[int]:
+    """Return the values of ULEB128 numbers; one that no reader accepts has a value too large for everything.
 
-    def __missing__(self, raw: bytes) -> int:
-        bits = int.from_bytes(raw, "little")
-        value = bits & 0x7F | bits >> 1 & 0x3F80 | bits >> 2 & 0x1FC000 | bits >> 3 & 0xFE00000
-        if len(raw) == _MOST_BYTES:
-            value |= bits >> 4 & 0x7F0000000
-        self[raw] = value = _TOO_LARGE if len(raw) > _MOST_BYTES else min(value, _TOO_LARGE)
-        return value
+    All at once: each number gets four bytes of one long integer, and its groups of seven bits close up in all
+    of them together.
+    """
+    lanes = b"".join(map(bytes.ljust, raw, repeat(_LANE_BYTES), repeat(b"\0")))
+    if len(lanes) != _LANE_BYTES * len(raw):
+        return list(map(_decode, raw))
+    bits = int.from_bytes(lanes, "little")
+    groups = (bits >> place & _in_all_lanes(0x7F << 7 * place, len(raw)) for place in range(_LANE_BYTES))
+    values = array("I", reduce(or_, groups).to_bytes(len(lanes), "little"))
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tolist()
+
+
+def _in_all_lanes(mask: int, count: int) -> int:
+    return int.from_bytes(mask.to_bytes(_LANE_BYTES, "little") * count, "little")
+
+
+def _decode(raw: bytes) -> int:
+    if len(raw) > _MOST_BYTES:
+        return _TOO_LARGE
+    value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(raw))
+    return min(value, _TOO_LARGE)
 
 
 class Numbers:
@@ -47,7 +66,7 @@ class Numbers:
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         raw = _LEB128.findall(data, start, end)
-        self.values: list[int] = list(map(_Values().__getitem__, raw))
+        self.values: list[int] = decode_uleb128(raw)
         self.starts: array[int] = array("I", accumulate(map(len, raw), initial=start))
 
     def index_at(self, offset: int) -> int:

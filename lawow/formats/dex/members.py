@@ -41,9 +41,9 @@ class Column:
 
     def extend(self, numbers: Numbers, first: int, end: int, step: int, group: int) -> None:
         """Append the members whose numbers stand from `first` to `end`, `step` for each."""
-        indexes = list(accumulate(numbers.values[first:end:step]))
-        if not indexes:
+        if first == end:
             return
+        indexes = list(accumulate(numbers.values[first:end:step]))
         if indexes[-1] >= self.table_size:
             raise FormatError("member is past its table", structure="class_data_item", found=indexes[-1])
         self.places.extend(numbers.starts[first:end:step])

@@ -1,9 +1,9 @@
 """Regular expressions that accept the common forms of code and debug information, indexes in range included.
 
-The expression engine walks over an instruction or a line of debug information several times faster than a loop
-here does, and a number can be compared by its bytes: a ULEB128 or little-endian number below a bound is a
-regular language. What is rare (payloads, call sites, more than 15 parameter names, numbers of 5 bytes) matches
-nothing; `lawow.formats.dex.scan` decides about it.
+The expression engine walks over an instruction or a line of debug information several times faster than a
+loop here does, and a number can be compared by its bytes: a ULEB128 or little-endian number below a bound is
+a regular language. What is rare (payloads, call sites, more than 15 parameter names, numbers of 5 bytes)
+matches nothing; `lawow.formats.dex.scan` decides about it.
 """
 
 from __future__ import annotations

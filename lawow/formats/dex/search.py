@@ -168,7 +168,7 @@ def _escaped(values: bytes) -> bytes:
 def _code_items_with(
     dex: Dex, offset: int, count: int, end: int, hits: list[int]
 ) -> Iterator[tuple[int, list[int]]]:
-    """Yield the offsets of the code items that hold hits, with these. Items of a section follow each other."""
+    """Yield the offsets of the code items that hold hits, with these. Items follow each other."""
     data, position, hit = dex.data, offset, 0
     for _ in range(count):
         if hit == len(hits):

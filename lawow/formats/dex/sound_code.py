@@ -1,8 +1,8 @@
 """The quick half of verification, part two: are code and debug information beyond doubt?
 
 Most items match one expression that knows the sizes of the tables (`lawow.formats.dex.patterns`). The others
-are odd: they are scanned, and whoever calls compares the indexes in them with the tables. No byte is looked at
-for two items, however a hostile file lays them out.
+are odd: they are scanned, and whoever calls compares the indexes in them with the tables. No byte is looked
+at for two items, however a hostile file lays them out.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from itertools import compress, islice
+from itertools import accumulate, compress, islice
 
 from lawow.formats.bytes import align_up
 from lawow.formats.dex.bulk import u16_view
@@ -94,38 +94,45 @@ def require_ascending(keys: Sequence[int] | Sequence[bytes] | Sequence[tuple[obj
 
 def _strings(dex: Dex) -> list[str]:
     """Return all strings; require that they fill their section, are well-formed and ascending."""
-    data = dex.data
     starts = sorted(dex.string_offsets)
-    if not starts:
-        require_gapless(dex, ItemType.STRING_DATA_ITEM, (), ())
+    section = dex.sections.get(ItemType.STRING_DATA_ITEM)
+    if not starts or section is None:
+        require_gapless(dex, ItemType.STRING_DATA_ITEM, starts, ())
         return []
-    last = data.find(b"\0", read_uleb128(data, starts[-1])[1])
-    require(last >= 0)
-    ends = [*starts[1:], last + 1]
-    require_gapless(dex, ItemType.STRING_DATA_ITEM, starts, ends)
-    end_of = dict(zip(starts, ends, strict=True))
-    raw = []
-    texts = []
-    for offset in dex.string_offsets:
-        size, start = data[offset], offset + 1
-        if size >= 0x80:
-            size, start = read_uleb128(data, offset)
-        content = data[start : end_of[offset] - 1]
-        raw.append(content)
-        if content.isascii():
-            text = content.decode("ascii")
-            require(len(content) == size)
-        else:
-            text = decode_mutf8(content)
-            require(utf16_length(text) == size)
-        texts.append(text)
-    # One NUL behind each string, and none inside: the only other zero is the length of an empty string.
-    require(data.count(0, starts[0], ends[-1]) == len(starts) + texts.count(""))
-    require(not any(data[end - 1] for end in ends))
-    if data.find(_NUL_AS_TWO_BYTES, starts[0], ends[-1]) >= 0:
-        raw = [content.replace(_NUL_AS_TWO_BYTES, b"\0") for content in raw]
-    require_ascending(raw)  # MUTF-8 keeps the order of UTF-16, but for U+0000
+    pieces = _string_pieces(dex.data[section.offset : section.end], len(starts))
+    ends = list(accumulate([len(piece) + 1 for piece in pieces], initial=section.offset))
+    require_gapless(dex, ItemType.STRING_DATA_ITEM, starts, ends[1:])
+    if tuple(starts) != dex.string_offsets:
+        by_offset = dict(zip(ends, pieces, strict=False))
+        pieces = list(map(by_offset.__getitem__, dex.string_offsets))
+    contents = [piece[1:] for piece in pieces]
+    texts = b"\0".join(map(_if_ascii, contents)).decode("ascii").split("\0")
+    odd = [index for index, piece in enumerate(pieces) if not piece.isascii()]
+    for index in odd:
+        size, start = read_uleb128(pieces[index], 0)
+        contents[index] = pieces[index][start:].replace(_NUL_AS_TWO_BYTES, b"\0")
+        texts[index] = decode_mutf8(pieces[index][start:])
+        require(utf16_length(texts[index]) == size)
+        pieces[index] = b""  # its size has been compared
+    require(all(len(piece) == piece[0] + 1 for piece in pieces if piece))
+    require_ascending(contents)  # MUTF-8 keeps the order of UTF-16, but for U+0000
     return texts
+
+
+def _string_pieces(data: bytes, count: int) -> list[bytes]:
+    """Return size and content of the `count` strings of a section: one NUL behind each, and none inside."""
+    pieces = data.split(b"\0", count + 1)
+    # The only other zero is the size of the empty string, of which there is one at most: they are ascending.
+    if b"" in pieces[:count]:
+        place = pieces.index(b"")
+        require(pieces[place + 1] == b"")
+        pieces[place : place + 2] = [b"\0"]
+    require(len(pieces) > count)
+    return pieces[:count]
+
+
+def _if_ascii(content: bytes) -> bytes:
+    return content if content.isascii() else b""
 
 
 def _check_types(tables: Tables) -> None:

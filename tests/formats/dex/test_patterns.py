@@ -8,7 +8,25 @@ import pytest
 
 from lawow.formats.dex.patterns import fixed_below, uleb128_below
 
-BOUNDS = (0, 1, 2, 127, 128, 129, 255, 256, 257, 0x3FFF, 0x4000, 0x4001, 0x8080, 0xFF00, 0xFFFF, 53127, 2097153)
+BOUNDS = (
+    0,
+    1,
+    2,
+    127,
+    128,
+    129,
+    255,
+    256,
+    257,
+    0x3FFF,
+    0x4000,
+    0x4001,
+    0x8080,
+    0xFF00,
+    0xFFFF,
+    53127,
+    2097153,
+)
 
 
 def near(bound: int) -> list[int]:
