@@ -11,9 +11,9 @@ import re
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from operator import or_
 from typing import Literal
 
@@ -24,10 +24,11 @@ __all__ = ["Numbers", "decode_uleb128", "put_units", "u16_view", "u32_view"]
 _LEB128 = re.compile(rb"[\x80-\xff]*+[\x00-\x7f]", re.DOTALL)
 _MOST_BYTES = 5
 _LANE_BYTES = 4  # of all numbers but those of 5 bytes, which nothing here needs
+_BLOCK_BYTES = 1 << 16  # an object for each number of a block, not of a section: that would take megabytes
 _TOO_LARGE = 1 << 32  # stands for a number that no reader accepts; every bounds check finds it
 
 
-def decode_uleb128(raw: Sequence[bytes]) -> list[int]:
+def decode_uleb128(raw: Sequence[bytes]) -> Iterable[int]:
     """Return the values of ULEB128 numbers; one that no reader accepts has a value too large for everything.
 
     All at once: each number gets four bytes of one long integer, and its groups of seven bits close up in all
@@ -35,13 +36,13 @@ def decode_uleb128(raw: Sequence[bytes]) -> list[int]:
     """
     lanes = b"".join(map(bytes.ljust, raw, repeat(_LANE_BYTES), repeat(b"\0")))
     if len(lanes) != _LANE_BYTES * len(raw):
-        return list(map(_decode, raw))
+        return map(_decode, raw)
     bits = int.from_bytes(lanes, "little")
     groups = (bits >> place & _in_all_lanes(0x7F << 7 * place, len(raw)) for place in range(_LANE_BYTES))
     values = array("I", reduce(or_, groups).to_bytes(len(lanes), "little"))
     if sys.byteorder == "big":
         values.byteswap()
-    return values.tolist()
+    return values.tolist()  # of Python's numbers: they fit any array
 
 
 def _in_all_lanes(mask: int, count: int) -> int:
@@ -65,9 +66,16 @@ class Numbers:
     __slots__ = ("starts", "values")
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
-        raw = _LEB128.findall(data, start, end)
-        self.values: list[int] = decode_uleb128(raw)
-        self.starts: array[int] = array("I", accumulate(map(len, raw), initial=start))
+        self.values: array[int] = array("Q")
+        self.starts: array[int] = array("I", (start,))
+        while start < end:
+            stop = min(start + _BLOCK_BYTES, end)
+            while stop < end and data[stop - 1] >= 0x80:
+                stop += 1
+            raw = _LEB128.findall(data, start, stop)
+            self.values.extend(decode_uleb128(raw))
+            self.starts.extend(islice(accumulate(map(len, raw), initial=start), 1, None))
+            start = stop
 
     def index_at(self, offset: int) -> int:
         """Return which number starts at `offset`. Raises `FormatError` if none does."""

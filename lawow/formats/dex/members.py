@@ -50,7 +50,7 @@ class Column:
         self.indexes.extend(indexes)
         self.previous.append(-1)
         self.previous.extend(indexes[:-1])
-        self.flags.extend(numbers.values[first + 1 : end : step])
+        self.flags.extend(numbers.values[first + 1 : end : step].tolist())
         self.group.extend(bytes((group,)) * len(indexes))
 
 
@@ -103,6 +103,6 @@ def _read_item(numbers: Numbers, offset: int, members: Members) -> int:
     members.fields.extend(numbers, instances, directs, 2, 1)
     members.methods.extend(numbers, directs, virtuals, 3, 0)
     members.methods.extend(numbers, virtuals, end, 3, 1)
-    members.code_offs.extend(values[directs + 2 : end : 3])
+    members.code_offs.extend(values[directs + 2 : end : 3].tolist())
     members.code_places.extend(numbers.starts[directs + 2 : end : 3])
     return numbers.starts[end]
