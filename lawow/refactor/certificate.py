@@ -17,7 +17,7 @@ from lawow import __version__
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.dex.views import MethodView
 from lawow.formats.dex.walk import skip_code
-from lawow.formats.zip import ZipEntry, read_zip
+from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
 from lawow.refactor.app import AppPackage
 from lawow.refactor.pipeline import Refactored
 from lawow.refactor.plan import ClassMove
@@ -59,7 +59,7 @@ def certificate_record(
     report = report_record(done.report)
     split = done.report.split
     app = split.plan.app
-    signed = {app.name: done.apk, **done.companions}
+    signed = {name: read_zip(apk) for name, apk in {app.name: done.apk, **done.companions}.items()}
     return {
         "schema": SCHEMA,
         "tool": f"lawow {__version__}",
@@ -105,12 +105,12 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _change(change: EntryChange, app: AppPackage, signed: Mapping[str, bytes]) -> dict[str, object]:
+def _change(change: EntryChange, app: AppPackage, signed: Mapping[str, ZipArchive]) -> dict[str, object]:
     """Describe one changed entry; that of another APK of the set is called ``PATH: ENTRY``."""
     owners = {f"{item.name}: ": item for item in app.companions}
     prefix = next((prefix for prefix in owners if change.path.startswith(prefix)), "")
     owner, path = owners.get(prefix, app), change.path.removeprefix(prefix).encode()
-    after = read_zip(signed[owner.name]).by_name.get(path)
+    after = signed[owner.name].by_name.get(path)
     return {
         "path": change.path,
         "kind": change.kind,

@@ -10,15 +10,21 @@ from functools import cached_property
 from lawow.errors import FormatError, Refused
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.gc import collect_garbage
+from lawow.formats.dex.mark import Later
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.symbols import References
 from lawow.formats.dex.writer import drop_classes
 from lawow.refactor.app import AppDex, AppPackage
+from lawow.refactor.aside import Aside
 from lawow.refactor.classify import is_library
 from lawow.refactor.plan import SplitPlan
 from lawow.refactor.replacement import replaced_class
 
 __all__ = ["DexSplit", "Remainder", "split_dexes"]
+
+
+_WORTH_A_COPY_BYTES = 1 << 20
+"""Scanning this much takes longer than copying the process."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,9 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elast
 
 def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: bool) -> bytes:
     """Return the dex file without the classes `gone`."""
+    beside = Aside if len(item.content) >= _WORTH_A_COPY_BYTES else Later
     try:
-        return drop_classes(item.dex, gone, keep_orphan_ids=keep_orphan_ids)
+        return drop_classes(item.dex, gone, keep_orphan_ids=keep_orphan_ids, beside=beside)
     except FormatError as error:
         raise error.within(item.name).within(app.name) from None
 

@@ -55,8 +55,10 @@ def refactor_app(
     Raises `FormatError` for a damaged APK or module, `Refused` for a split that would not be sound,
     `UsageError` for options that name nothing, `LimitExceeded`.
     """
-    made = _plan(data, name, plan, companions)
-    dexes = split_code(made, _stub(), options)
+    with Aside(lambda: verify_apk(data).certificates_sha256) as original:
+        made = _plan(data, name, plan, companions)
+        dexes = split_code(made, _stub(), options)
+        certificates = original.result()
     with Aside(lambda: dex_issues(dexes.contents)) as issues:
         split = assemble(made, dexes, options)
         apk, others = _signed(split, name, key)
@@ -64,7 +66,7 @@ def refactor_app(
     report = make_report(
         split,
         options,
-        original_certificates=verify_apk(data).certificates_sha256,
+        original_certificates=certificates,
         certificate_sha256=key.certificate_sha256,
         apk_bytes=len(apk),
     )

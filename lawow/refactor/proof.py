@@ -123,7 +123,7 @@ def find_defects(
 
 
 def _file_defects(signed: bytes, archive: ZipArchive, min_sdk: int) -> Iterator[str]:
-    verdict = verify_apk(signed, min_sdk=min_sdk)
+    verdict = verify_apk(signed, min_sdk=min_sdk, archive=archive)
     if not verdict.verifies:
         yield "; ".join(issue.sentence for issue in verdict.issues) or "the signature does not verify"
     for item in find_misaligned(archive):

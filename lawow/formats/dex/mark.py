@@ -6,8 +6,9 @@ used ids are made of are used too. `lawow.formats.dex.gc` takes it from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
+from typing import Protocol, TypeAlias
 
 from lawow.errors import FormatError
 from lawow.formats.dex.opcodes import IndexKind
@@ -17,7 +18,7 @@ from lawow.formats.dex.scan import CodeScan, Uses, scan_annotations, scan_arrays
 from lawow.formats.dex.spec import NO_INDEX, ItemType, item_name
 from lawow.formats.dex.tables import field_columns, handle_rows, method_columns, proto_columns
 
-__all__ = ["ID_TABLES", "Marks", "mark_ids"]
+__all__ = ["ID_TABLES", "Beside", "Later", "Marks", "Pending", "mark_ids"]
 
 # The tables whose rows can go, in the order of IndexKind. Call sites and method handles always stay.
 ID_TABLES = (
@@ -27,6 +28,36 @@ ID_TABLES = (
     ItemType.FIELD_ID_ITEM,
     ItemType.METHOD_ID_ITEM,
 )
+
+
+_COLLECTED = tuple(kind for kind in IndexKind if kind < len(ID_TABLES))
+
+
+class Later:
+    """Work that is done when its result is asked for; in the place of work that goes on elsewhere."""
+
+    def __init__(self, work: Callable[[], Uses]) -> None:
+        self.result = work
+
+    def __enter__(self) -> Later:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to end."""
+
+
+class Pending(Protocol):
+    """Work of somebody else: a context manager that gives it up at its end."""
+
+    def __enter__(self) -> Pending: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def result(self) -> Uses:
+        """Wait for the result."""
+
+
+Beside: TypeAlias = "Callable[[Callable[[], Uses]], Pending | Later]"
 
 
 class Marks:
@@ -62,13 +93,25 @@ class Marks:
             ) from None
 
 
-def mark_ids(dex: Dex, reach: Reach, classes: Sequence[int]) -> Marks:
-    """Mark what these classes use. Raises `FormatError` for an index or item out of place."""
+def mark_ids(dex: Dex, reach: Reach, classes: Sequence[int], beside: Beside = Later) -> Marks:
+    """Mark what these classes use. Raises `FormatError` for an index or item out of place.
+
+    `beside` may do a half of the work somewhere else meanwhile.
+    """
     marks = Marks(dex, reach, classes)
-    _mark_class_defs(marks)
-    marks.use(IndexKind.FIELD, reach.members.fields.indexes)
-    marks.use(IndexKind.METHOD, reach.members.methods.indexes)
-    _mark_items(marks)
+    arrays = reach.of(ItemType.ENCODED_ARRAY_ITEM)
+    arrays.update(dex.call_site_offsets)
+    require_inside(dex, ItemType.ENCODED_ARRAY_ITEM, arrays)
+    with beside(lambda: _scan_texts(dex, reach)) as texts:
+        _mark_class_defs(marks)
+        marks.use(IndexKind.FIELD, reach.members.fields.indexes)
+        marks.use(IndexKind.METHOD, reach.members.methods.indexes)
+        marks.code = scan_code(dex, sorted(reach.of(ItemType.CODE_ITEM)), marks.uses)
+        for kind in _COLLECTED:
+            marks.use(kind, marks.code.values_of(kind))
+        marks.uses.extend(texts.result())
+    for kind in _COLLECTED:
+        marks.use(kind, marks.uses.values_of(kind))
     _mark_directories(marks)
     for row in handle_rows(dex):
         marks.use(IndexKind.FIELD if row.names_field else IndexKind.METHOD, (row.field_or_method_id,))
@@ -83,18 +126,13 @@ def _mark_class_defs(marks: Marks) -> None:
     marks.use(IndexKind.STRING, {item.source_file_idx for item in definitions} - {NO_INDEX})
 
 
-def _mark_items(marks: Marks) -> None:
-    dex, reach = marks.dex, marks.reach
-    arrays = reach.of(ItemType.ENCODED_ARRAY_ITEM)
-    arrays.update(dex.call_site_offsets)
-    require_inside(dex, ItemType.ENCODED_ARRAY_ITEM, arrays)
-    marks.code = scan_code(dex, sorted(reach.of(ItemType.CODE_ITEM)), marks.uses)
-    scan_debug_info(dex, sorted(reach.of(ItemType.DEBUG_INFO_ITEM)), marks.uses)
-    scan_annotations(dex, sorted(reach.of(ItemType.ANNOTATION_ITEM)), marks.uses)
-    scan_arrays(dex, sorted(arrays), marks.uses)
-    for kind in IndexKind:
-        if kind < len(ID_TABLES):
-            marks.use(kind, marks.code.values_of(kind) | marks.uses.values_of(kind))
+def _scan_texts(dex: Dex, reach: Reach) -> Uses:
+    """Scan everything but code."""
+    uses = Uses()
+    scan_debug_info(dex, sorted(reach.of(ItemType.DEBUG_INFO_ITEM)), uses)
+    scan_annotations(dex, sorted(reach.of(ItemType.ANNOTATION_ITEM)), uses)
+    scan_arrays(dex, sorted(reach.of(ItemType.ENCODED_ARRAY_ITEM)), uses)
+    return uses
 
 
 def _mark_directories(marks: Marks) -> None:

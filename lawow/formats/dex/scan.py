@@ -78,9 +78,20 @@ class Uses:
         self.plus_one = _by_kind()
         self.fixed = _by_kind()
 
+    def extend(self, other: Uses) -> None:
+        """Add the places of another scan."""
+        for ours, theirs in zip(_forms(self), _forms(other), strict=True):
+            for places, more in zip(ours, theirs, strict=True):
+                places.offsets.extend(more.offsets)
+                places.values.extend(more.values)
+
     def values_of(self, kind: IndexKind) -> set[int]:
         """Return the indexes of this kind that were met."""
         return {*self.plain[kind].values, *self.plus_one[kind].values, *self.fixed[kind].values}
+
+
+def _forms(uses: Uses) -> tuple[tuple[Places, ...], ...]:
+    return uses.plain, uses.plus_one, uses.fixed
 
 
 class CodeScan:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lawow.errors import UsageError
 from lawow.formats.dex.gc import orphan_cuts, renumber
 from lawow.formats.dex.layout import Cuts, item_cuts, proto_type_lists, row_cuts, shift
-from lawow.formats.dex.mark import mark_ids
+from lawow.formats.dex.mark import Beside, Later, mark_ids
 from lawow.formats.dex.reach import Reach, find_reach
 from lawow.formats.dex.spec import ItemType
 
@@ -34,10 +34,13 @@ _OWNED = (
 )
 
 
-def drop_classes(dex: Dex, descriptors: Iterable[str], *, keep_orphan_ids: bool = True) -> bytes:
+def drop_classes(
+    dex: Dex, descriptors: Iterable[str], *, keep_orphan_ids: bool = True, beside: Beside = Later
+) -> bytes:
     """Return the dex file without these classes (all definitions of each, should a faulty file have several).
 
-    Without `keep_orphan_ids` the ids that nobody uses any more go in the same pass. Raises `UsageError` for a
+    Without `keep_orphan_ids` the ids that nobody uses any more go in the same pass; `beside` may do a part of
+    that work meanwhile (`lawow.formats.dex.mark`). Raises `UsageError` for a
     class that the file doesn't define, `FormatError` if the file's items overlap.
     """
     dropped: set[int] = set()
@@ -51,7 +54,7 @@ def drop_classes(dex: Dex, descriptors: Iterable[str], *, keep_orphan_ids: bool 
     orphans: Cuts = {}
     source: bytes | bytearray = dex.data
     if not keep_orphan_ids:
-        marks = mark_ids(dex, live, kept)
+        marks = mark_ids(dex, live, kept, beside)
         orphans = orphan_cuts(marks)
         source = renumber(marks) if orphans else source
     dead = find_reach(dex, dropped)

@@ -28,13 +28,16 @@ _V2_NEEDED_FROM_TARGET_SDK = 30
 _END_DIRECTORY_OFFSET = 16  # in the end record
 
 
-def verify_apk(data: bytes | memoryview, *, min_sdk: int | None = None) -> Verdict:
+def verify_apk(
+    data: bytes | memoryview, *, min_sdk: int | None = None, archive: ZipArchive | None = None
+) -> Verdict:
     """Verify all signatures that an Android version from `min_sdk` on looks at; by default the manifest's.
 
     Never raises for bad input. v1 is verified only where it is needed, because it inflates every entry.
+    `archive` is what `read_zip` makes of `data`, if it has been asked before.
     """
     try:
-        archive = read_zip(data)
+        archive = archive or read_zip(data)
     except (FormatError, LimitExceeded) as error:
         issue = Issue.of(IssueKind.MALFORMED_ARCHIVE, detail=error)
         return Verdict(min_sdk or 1, (), (), (), (issue,))
