@@ -264,7 +264,11 @@ def require_known_imports(info: ModuleInfo, label: str, grants: Grants | None = 
         shown = ", ".join(missing[:_SHOWN]) + (
             f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
         )
-        raise Refused(f"{label}: imports what nobody provides here: {shown}; only WASI preview 1 and --grant")
+        allowed = "WASI preview 1 and --grant"
+        if any(item.module == _INFERENCE_MODULE for item in info.imports):
+            allowed += " (wasi-nn: --grant nn)"
+        raise Refused(f"{label}: imports what nobody provides here: {shown}; only {allowed}")
 
 
 _SHOWN = 10
+_INFERENCE_MODULE = "wasi_ephemeral_nn"
