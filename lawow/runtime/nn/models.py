@@ -7,6 +7,7 @@ why that was the CPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy
@@ -18,7 +19,6 @@ from lawow.runtime.nn.abi import TYPE_NAMES, ErrorCode, NnError, TensorRecord
 from lawow.runtime.nn.onnx_runtime import (
     GPU,
     Session,
-    TensorInfo,
     gpu_problem,
     nodes_of,
     open_session,
@@ -53,6 +53,15 @@ _DTYPES = ("float16", "float32", "float64", "uint8", "int32", "int64")
 _OUT_OF_MEMORY = ("Available memory of", "Failed to allocate memory", "bad_alloc")
 
 
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """An input of a model: `type` is such as ``tensor(float)``; a dimension that varies is no number."""
+
+    name: str
+    type: str
+    shape: tuple[int | str | None, ...]
+
+
 class Model:
     """A session, its `inputs`, and in `use` its name and device: ``gpu`` if at least one node is there.
 
@@ -63,7 +72,7 @@ class Model:
 
     def __init__(self, name: str, asked: str, session: Session, note: str = "") -> None:
         self._session = session
-        self.inputs = tuple(session.get_inputs())
+        self.inputs = tuple(_Input(item.name, item.type, tuple(item.shape)) for item in session.get_inputs())
         nodes = nodes_of(session)
         self.use = ModelUse(name, asked, "gpu" if nodes.get(GPU) else "cpu", nodes, note)
 
@@ -108,29 +117,29 @@ def open_model(name: str, data: bytes, asked: str) -> Model:
     except LimitExceeded as error:
         raise NnError(ErrorCode.TOO_LARGE, f"{name}: {error}") from None
     if asked == "cpu":
-        return Model(name, asked, _open(name, data, gpu=False))
+        return _open(name, data, asked, gpu=False)
     try:
         return _on_gpu(name, data, asked)
     except NnError as error:
         if asked == "gpu":
             raise
-        return Model(name, asked, _open(name, data, gpu=False), note=str(error))
+        return _open(name, data, asked, gpu=False, note=str(error))
 
 
 def _on_gpu(name: str, data: bytes, asked: str) -> Model:
     """Return the model if a GPU takes any of it. Raises `NnError`."""
     problem = gpu_problem()
     if not problem:
-        model = Model(name, asked, _open(name, data, gpu=True))
+        model = _open(name, data, asked, gpu=True)
         if model.use.device == "gpu":
             return model
         problem = f"{GPU} takes none of its nodes"
     raise NnError(ErrorCode.UNSUPPORTED_OPERATION, f"{name} cannot run on a GPU: {problem}")
 
 
-def _open(name: str, data: bytes, *, gpu: bool) -> Session:
+def _open(name: str, data: bytes, asked: str, *, gpu: bool, note: str = "") -> Model:
     try:
-        return open_session(data, gpu=gpu)
+        return Model(name, asked, open_session(data, gpu=gpu), note)  # also a name may be no text
     except Exception as error:  # noqa: BLE001  # the library's errors have no common base
         raise _failure(ErrorCode.INVALID_ENCODING, name, error) from None
 
@@ -144,7 +153,7 @@ def _failure(code: ErrorCode, name: str, error: Exception) -> NnError:
     return NnError(code, f"{name}: {text}")
 
 
-def _fitting_shape(place: str, found: TensorInfo, tensor: TensorRecord) -> tuple[int, ...]:
+def _fitting_shape(place: str, found: _Input, tensor: TensorRecord) -> tuple[int, ...]:
     """Return the shape in which a tensor is an input. Raises `NnError` if it is none."""
     kind = _TYPES.get(found.type)
     if kind is None:

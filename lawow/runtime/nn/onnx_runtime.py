@@ -31,7 +31,6 @@ __all__ = [
     "GPU",
     "INSTALL",
     "Session",
-    "TensorInfo",
     "gpu_problem",
     "is_installed",
     "load",
@@ -64,8 +63,8 @@ _CUDA_OPTIONS = {
 }
 
 
-class TensorInfo(Protocol):
-    """An input or output of a model: `type` is such as ``tensor(float)``, a dimension may have no number."""
+class _NodeArg(Protocol):
+    """An input of a model."""
 
     name: str
     type: str
@@ -75,11 +74,8 @@ class TensorInfo(Protocol):
 class Session(Protocol):
     """The part of ``onnxruntime.InferenceSession`` that is used."""
 
-    def get_inputs(self) -> Sequence[TensorInfo]:
-        """Return the inputs in the model's order."""
-
-    def get_outputs(self) -> Sequence[TensorInfo]:
-        """Return the outputs in the model's order."""
+    def get_inputs(self) -> Sequence[_NodeArg]:
+        """Return the inputs in the model's order. Names and types are read from the library at each use."""
 
     def run(self, output_names: None, input_feed: Mapping[str, NDArray[generic]]) -> Sequence[object]:
         """Return the outputs: arrays, or something else for what is no tensor."""

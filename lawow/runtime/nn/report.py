@@ -43,7 +43,7 @@ class ModelUse:
         """Return it as one line."""
         nodes = ", ".join(f"{count} nodes on {name}" for name, count in self.nodes.items()) or "no nodes"
         note = f"; {self.asked} was asked for: {self.note}" if self.note else ""
-        runs = f"{self.runs} runs, {self.run_seconds:.6f} s"
+        runs = f"{self.runs} run{'' if self.runs == 1 else 's'} in {self.run_seconds:.6f} s"
         return f"nn: {self.name}: {self.device} ({nodes}), {runs}{note}"
 
 
