@@ -31,6 +31,7 @@ __all__ = [
     "NnError",
     "Target",
     "TensorRecord",
+    "read_builders",
     "read_list",
     "read_name",
     "read_tensor",

@@ -115,13 +115,13 @@ class GuestInference:
 
     def get_output(self, memory: GuestMemory, context: int, index: int, buffer: int, size: int) -> int:
         """Copy an output into the guest's buffer; return its bytes."""
-        data = _output(self._context(context), unsigned(index))
-        if len(data) > unsigned(size):
+        found = _output(self._context(context), unsigned(index))
+        if found.nbytes > unsigned(size):
             raise NnError(
-                ErrorCode.TOO_LARGE, f"the output has {len(data)} bytes, the buffer {unsigned(size)}"
+                ErrorCode.TOO_LARGE, f"the output has {found.nbytes} bytes, the buffer {unsigned(size)}"
             )
-        memory.write(buffer, data)
-        return len(data)
+        memory.write(buffer, found.tobytes())
+        return found.nbytes
 
     def _context(self, handle: int) -> _Context:
         return _at(self._contexts, handle, "context")
@@ -217,7 +217,7 @@ def _device_of(target: int) -> str:
         raise NnError(ErrorCode.INVALID_ARGUMENT, f"{target} is no execution target") from None
 
 
-def _output(context: _Context, index: int) -> bytes:
+def _output(context: _Context, index: int) -> Array:
     """Return an output of the last run."""
     if context.outputs is None:
         raise NnError(ErrorCode.RUNTIME_ERROR, "nothing has been computed in this context")
@@ -229,4 +229,4 @@ def _output(context: _Context, index: int) -> bytes:
     found = context.outputs[index]
     if not isinstance(found, numpy.ndarray) or found.dtype.hasobject:
         raise NnError(ErrorCode.UNSUPPORTED_OPERATION, f"output {index} is no tensor of numbers")
-    return found.tobytes()
+    return found

@@ -36,6 +36,7 @@ __all__ = [
     "load",
     "nodes_of",
     "open_session",
+    "sentence_of",
 ]
 
 CPU = "CPUExecutionProvider"
@@ -148,16 +149,14 @@ def gpu_problem() -> str:
     providers = library.get_available_providers()
     if GPU not in providers:
         return f"onnxruntime {library.__version__} as installed here has no {GPU}"
-    # Its libraries may come as packages of Python, which only this call finds; it talks on standard output.
-    with contextlib.redirect_stdout(sys.stderr):
-        library.preload_dlls()
     try:
+        # CUDA may come as packages of Python, which only this call finds; it talks on standard output.
+        with contextlib.redirect_stdout(sys.stderr):
+            library.preload_dlls()
         nodes = _nodes_of_a_run()
     except Exception as error:  # noqa: BLE001  # the library's errors have no common base
         return f"{GPU} cannot be started: {sentence_of(error)}"
-    return (
-        "" if nodes.get(GPU) else f"{GPU} is installed, but takes no node here: no GPU, or no driver for it"
-    )
+    return "" if nodes.get(GPU) else f"{GPU} takes no node here: no GPU, or no driver and libraries for it"
 
 
 def _nodes_of_a_run() -> dict[str, int]:

@@ -96,12 +96,13 @@ def test_a_model_takes_no_more_memory_than_its_limit(
     """200 bytes that ask for 64 GiB: at load, where constants are folded, or when they run."""
     before = peak_bytes()
     code, graph = caller.load(models.expanding(1 << 34, constant=constant))
-    assert code == OK
-    code, context = caller.result("init_execution_context", graph)
-    assert code == OK
-    if not constant:
-        assert caller.set_input(context, 0, [1], F32, bytes(4)) == OK
-    assert caller.call("compute", context) == TOO_LARGE
+    if code != OK:  # releases differ: the fold fails, or the library does without it
+        assert (code, constant) == (TOO_LARGE, True)
+    else:
+        context = caller.result("init_execution_context", graph)[1]
+        if not constant:
+            assert caller.set_input(context, 0, [1], F32, bytes(4)) == OK
+        assert caller.call("compute", context) == TOO_LARGE
     assert "memory_bytes would be more than 2147483648" in granted.report.refusals[-1]
     assert peak_bytes() - before < 3 << 30
 
