@@ -20,7 +20,7 @@ from lawow.execution.arguments import is_number, json_value
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
 from lawow.execution.engines import NAMES, make_engine
 from lawow.execution.extractor import Found, Package, find_component, open_package, split_member
-from lawow.execution.granting import read_grants, read_inference
+from lawow.execution.granting import DEVICES, read_grants, read_inference
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice, escape_controls
 from lawow.execution.preparation import Prepared, Preparer, Request
 from lawow.execution.reactor import RunReport, name_frames, run_export
@@ -132,7 +132,7 @@ def parse_size(context: click.Context, parameter: click.Parameter, text: str) ->
 )
 @click.option(
     "--device",
-    type=click.Choice(("auto", "cpu", "gpu")),
+    type=click.Choice(DEVICES),
     help="With --grant nn: where models run; default: where the guest asks.",
 )
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep compiled code.")

@@ -9,6 +9,7 @@ import os
 from lawow.errors import LawowError, UsageError
 from lawow.runtime.grants import Directory, Grants
 from lawow.runtime.host_functions import INFERENCE, find_host_functions
+from lawow.runtime.nn.abi import DEVICES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lawow.runtime.nn.grant import InferenceGrant
 
 __all__ = [
+    "DEVICES",
     "Grants",
     "InferenceGrant",
     "parse_directory",

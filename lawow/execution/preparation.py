@@ -265,10 +265,11 @@ def require_known_imports(info: ModuleInfo, label: str, grants: Grants | None = 
             f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
         )
         allowed = "WASI preview 1 and --grant"
-        if any(item.module == _INFERENCE_MODULE for item in info.imports):
+        from lawow.runtime.nn.abi import MODULE_NAME as INFERENCE_MODULE
+
+        if any(item.module == INFERENCE_MODULE for item in info.imports):
             allowed += " (wasi-nn: --grant nn)"
         raise Refused(f"{label}: imports what nobody provides here: {shown}; only {allowed}")
 
 
 _SHOWN = 10
-_INFERENCE_MODULE = "wasi_ephemeral_nn"

@@ -23,6 +23,7 @@ from lawow.runtime.host_functions import GuestMemory
 
 __all__ = [
     "AUTO_TARGET",
+    "DEVICES",
     "MODULE_NAME",
     "TYPE_NAMES",
     "TYPE_SIZES",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 MODULE_NAME = "wasi_ephemeral_nn"
+
+DEVICES = ("auto", "cpu", "gpu")
+"""What users say for targets: ``auto`` is the GPU if the model can use one here, else the CPU."""
 
 TYPE_NAMES = ("f16", "f32", "f64", "u8", "i32", "i64")
 """Types of elements by their numbers in the interface."""

@@ -208,7 +208,7 @@ def _require_onnx(encoding: int) -> None:
 
 
 def _device_of(target: int) -> str:
-    """Return the device of `DEVICES` that a guest asks for."""
+    """Return the device of `abi.DEVICES` that a guest asks for."""
     if target == Target.TPU:
         raise NnError(ErrorCode.UNSUPPORTED_OPERATION, "a TPU was asked for; there is cpu and gpu")
     try:

@@ -19,7 +19,7 @@ __all__ = ["InferenceGrant"]
 class InferenceGrant:
     """`models` are paths by the names under which a guest loads them.
 
-    `device` of `lawow.runtime.nn.models.DEVICES` decides for every model; None leaves it to the guest's
+    `device` of `lawow.runtime.nn.abi.DEVICES` decides for every model; None leaves it to the guest's
     target, and means ``auto`` where there is none. A named model is read when it is first asked for, and its
     session serves every later instance: sessions keep nothing between runs.
     """

@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[numpy.generic]
 
-__all__ = ["DEVICES", "Model", "open_model"]
-
-DEVICES = ("auto", "cpu", "gpu")
-"""What can be asked for: ``auto`` is the GPU if the model can use one here, else the CPU."""
+__all__ = ["Model", "open_model"]
 
 _TYPES = {
     "tensor(float16)": "f16",
@@ -106,7 +103,7 @@ class Model:
 
 
 def open_model(name: str, data: bytes, asked: str) -> Model:
-    """Return the model of these bytes on a device of `DEVICES`; `name` names it for people.
+    """Return the model of these bytes on a device of `abi.DEVICES`; `name` names it for people.
 
     Raises `NnError`; `LawowError` if ONNX Runtime is not installed.
     """
