@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.axml import read_manifest
@@ -27,6 +28,7 @@ from lawow.formats.dex.header import seal
 from lawow.formats.dex.mutf8 import decode_mutf8, encode_mutf8
 from lawow.formats.dex.spec import HEADER_BYTES
 from lawow.formats.mapping import read_mapping
+from lawow.formats.onnx import require_self_contained_model
 from lawow.formats.signing import debug_key, sign_apk, verify_apk
 from lawow.formats.zip import make_entry, read_zip, write_zip
 
@@ -142,6 +144,14 @@ def _mapping() -> list[bytes]:
     return [b"# compiler: R8\ncom.example.Fib -> a.b:\n    int calls -> a\n    1:3:int fib(int):7:9 -> c\n"]
 
 
+def _model() -> list[bytes]:
+    return [(Path(__file__).resolve().parent.parent / "fixtures" / "nn" / "edges.onnx").read_bytes()]
+
+
+def _check_model(data: bytes) -> None:
+    require_self_contained_model(data, 1000)
+
+
 def _texts() -> list[bytes]:
     return [encode_mutf8(text) for text in ("", "text", "\0", "\u20ac\U0001f600", "\ud800")]
 
@@ -154,4 +164,5 @@ TARGETS = {
     "signing": Target(_apk, _guarded(verify_apk)),
     "bundle": Target(_bundle, _guarded(read_bundle)),
     "mapping": Target(_mapping, _guarded(read_mapping)),
+    "onnx": Target(_model, _guarded(_check_model)),
 }

@@ -14,11 +14,13 @@ __all__ = [
     "COMPILE",
     "EDGE",
     "MODULE",
+    "NN",
     "ArchiveLimits",
     "CallLimits",
     "CompileLimits",
     "EdgeLimits",
     "ModuleLimits",
+    "NnLimits",
 ]
 
 KIB = 1 << 10
@@ -82,6 +84,22 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class NnLimits:
+    """What a guest that was granted ``nn`` may use for inference, beside its time (`CallLimits`)."""
+
+    model_bytes: int = 512 * MIB  # one model; and all that one instance brings along by itself, together
+    nodes: int = 100_000  # of a model, functions expanded: 18 functions of two calls each are 262,144
+    graphs: int = 16  # the interface has no call that gives one back
+    contexts: int = 64  # nor for these
+    dimensions: int = 16  # of one tensor; a video batch has 5
+    tensor_bytes: int = 128 * MIB  # that goes in; a 4K picture of three float channels is 95 MiB
+    held_bytes: int = 1 * GIB  # inputs and outputs that all contexts of an instance keep
+    memory_bytes: int = 2 * GIB  # weights and intermediate tensors of all models, on each device
+    threads: int = 4  # of one model; never more than the machine has processors
+    name_bytes: int = 256  # of a model
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeLimits:
     """What the edge gives one tenant and one request, unless the operator says otherwise."""
 
@@ -120,4 +138,5 @@ MODULE = ModuleLimits()
 CALL = CallLimits()
 COMPILE = CompileLimits()
 ARCHIVE = ArchiveLimits()
+NN = NnLimits()
 EDGE = EdgeLimits()

@@ -1,4 +1,6 @@
-"""``lawow engines``: the WebAssembly engines on this machine, their releases, abilities and known escapes."""
+"""``lawow engines``: the WebAssembly engines on this machine, their releases, abilities and known escapes,
+and what there is for inference.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import json
 import click
 
 from lawow.execution.engines import EngineFacts, describe_engines
+from lawow.execution.inference import describe_inference
 
 __all__ = ["command"]
 
@@ -14,10 +17,12 @@ __all__ = ["command"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """List the engines that `lawow exec --engine NAME` can use on this machine."""
+    """List the engines that `lawow exec --engine NAME` can use on this machine, and what --grant nn can."""
     found = describe_engines()
+    inference = describe_inference()
     if as_json:
-        click.echo(json.dumps({"engines": [_document(facts) for facts in found]}))
+        engines = [_document(facts) for facts in found]
+        click.echo(json.dumps({"engines": engines, "nn": inference.document()}))
         return
     for facts in found:
         click.echo(f"{facts.name}  {facts.version or 'not usable'}  {facts.place or facts.problem}")
@@ -27,6 +32,8 @@ def command(as_json: bool) -> None:
             click.echo(f"  {item.name}: {item.sentence}; take a later release")
         if facts.version and not facts.advisories:
             click.echo("  known escapes:        none in the list of this release of lawow")
+    for line in inference.lines():
+        click.echo(line)
 
 
 def _document(facts: EngineFacts) -> dict[str, object]:

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lawow.errors import GuestTrap, LawowError
+from lawow.errors import GuestTrap, LawowError, UsageError
 from lawow.execution.arguments import is_number, json_value
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
 from lawow.execution.engines import NAMES, make_engine
 from lawow.execution.extractor import Found, Package, find_component, open_package, split_member
-from lawow.execution.granting import read_grants
-from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice
+from lawow.execution.granting import DEVICES, read_grants, read_inference
+from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice, escape_controls
 from lawow.execution.preparation import Prepared, Preparer, Request
 from lawow.execution.reactor import RunReport, name_frames, run_export
 from lawow.formats.interface import FuncType, signature_letters, wit_of
 from lawow.limits import CALL
 
 if TYPE_CHECKING:
-    from lawow.execution.granting import Grants
+    from lawow.execution.granting import Grants, InferenceGrant
 
 __all__ = ["command", "parse_size"]
 
@@ -121,7 +121,19 @@ def parse_size(context: click.Context, parameter: click.Parameter, text: str) ->
     "function_grants",
     metavar="NAME",
     multiple=True,
-    help="Grant the host functions that an installed package offers under this name.",
+    help="Grant the host functions that an installed package offers under this name, or nn: inference.",
+)
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME=FILE",
+    multiple=True,
+    help="With --grant nn: let the guest load the ONNX model FILE by NAME.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    help="With --grant nn: where models run; default: where the guest asks.",
 )
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep compiled code.")
 @click.option("--interface", "shows_interface", is_flag=True, help="Print MODULE's interface as WIT.")
@@ -141,6 +153,8 @@ def command(
     variables: tuple[str, ...],
     grants_stdin: bool,
     function_grants: tuple[str, ...],
+    models: tuple[str, ...],
+    device: str | None,
     no_cache: bool,
     shows_interface: bool,
     as_json: bool,
@@ -149,7 +163,7 @@ def command(
 
     MODULE is a .wasm, a .wat, an offload bundle (EXPORT may then be Class.method) or an APK; a module in an
     archive is named FILE!MODULE. Nothing is granted to the guest but clocks, random numbers and its output;
-    --dir, --env, --stdin and --grant add to that.
+    --dir, --env, --stdin and --grant add to that (--model and --device to --grant nn).
 
     \b
     lawow exec fibonacci.wasm fib 10
@@ -162,6 +176,8 @@ def command(
     if component is not None:
         from lawow.cli.exec_component import ComponentOptions, exec_component
 
+        if read_inference(function_grants, models, device) is not None:
+            raise UsageError(f"{path}: is a component; --grant nn is for core modules")
         grants = read_grants(directories, variables, grants_stdin, function_grants)
         limits = (timeout_seconds, memory_bytes, fuel)
         options = ComponentOptions(
@@ -176,9 +192,10 @@ def command(
     if export is None:
         _list(open_package(path), member, as_json)
         return
-    grants = read_grants(directories, variables, grants_stdin, function_grants)
+    inference = read_inference(function_grants, models, device)
+    grants = read_grants(directories, variables, grants_stdin, function_grants, inference)
     engine = make_engine(engine_name, with_fuel=fuel is not None)
-    run = _Run(Request(path, member, export), as_json, grants, signature)
+    run = _Run(Request(path, member, export), as_json, grants, signature, inference)
     prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
     texts = [item.removeprefix(_NEGATIVE) for item in arguments]
     report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel, repeat)
@@ -186,6 +203,7 @@ def command(
     if not as_json:
         if show_time:
             click.echo(_times(report), err=True)
+            run.print_models()
         if repeat > 1:
             click.echo(_repetitions(report), err=True)
 
@@ -193,10 +211,18 @@ def command(
 class _Run:
     """One run, from the file to what is printed."""
 
-    def __init__(self, request: Request, as_json: bool, grants: Grants | None, signature: str) -> None:
+    def __init__(
+        self,
+        request: Request,
+        as_json: bool,
+        grants: Grants | None,
+        signature: str,
+        inference: InferenceGrant | None = None,
+    ) -> None:
         self._request = request
         self._signature = signature
         self._grants = grants
+        self._inference = inference
         # With --json, standard output belongs to the report; what the guest says becomes a field of it.
         self._captured = CapturedOutput() if as_json else None
         self._stdout = self._captured or GuestOutput(1)
@@ -242,6 +268,7 @@ class _Run:
         finally:
             deadline.cancel()
             prepared.remember()
+            self._print_refusals()
 
     def print(self, prepared: Prepared, report: RunReport) -> None:
         """Print the results."""
@@ -252,6 +279,16 @@ class _Run:
                 click.echo(line)
         if self._stdout.was_cut or self._stderr.was_cut:
             click.echo(f"lawow: {cut_notice()}", err=True)
+
+    def print_models(self) -> None:
+        """Print where models ran."""
+        for use in self._inference.report.models if self._inference is not None else ():
+            click.echo(escape_controls(use.line()), err=True)
+
+    def _print_refusals(self) -> None:
+        """Print what the guest was refused for inference: to it these are numbers."""
+        for sentence in self._inference.report.refusals if self._inference is not None else ():
+            click.echo(f"lawow: {escape_controls(sentence)}", err=True)
 
     def _find(self) -> Found:
         return open_package(self._request.path).find(self._request.name, self._request.member)
@@ -276,6 +313,8 @@ class _Run:
             document |= report.typed.document()
         if len(report.runs_seconds) > 1:
             document["repeated"] = _statistics(report.runs_seconds)
+        if self._inference is not None:
+            document["nn"] = self._inference.report.document()
         if self._captured is not None and prepared.module.imports:
             document["stdout"] = self._captured.text()
         return document

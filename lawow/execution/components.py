@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter
 
-from lawow.errors import FormatError, LawowError, LimitExceeded, Refused, UsageError
+from lawow.errors import FormatError, LawowError, Refused, UsageError
+from lawow.execution.argument_files import read_argument_file
 from lawow.execution.extractor import Found
 from lawow.execution.reactor import for_user
 from lawow.formats.component import require_sound_component
 from lawow.formats.wave import Value, parse_wave
 from lawow.formats.wit import Function, ListOf, Primitive, WitType, World
-from lawow.limits import ARCHIVE, COMPILE, MODULE
+from lawow.limits import COMPILE, MODULE
 from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.compile_worker import compile_in_child
 from lawow.runtime.grants import Grants
@@ -189,7 +190,7 @@ def parse_values(function: Function, texts: Sequence[str]) -> list[Value]:
 def _parse_value(text: str, kind: WitType) -> Value:
     is_text, is_bytes = kind == Primitive("string"), kind == ListOf(Primitive("u8"))
     if text.startswith("@") and len(text) > 1 and (is_text or is_bytes):
-        content = _read(text[1:])
+        content = read_argument_file(text[1:])
         return _decode(content, text[1:]) if is_text else content
     if is_text and not text.startswith('"'):
         return _decode(os.fsencode(text), "the argument")
@@ -201,11 +202,3 @@ def _decode(content: bytes, name: str) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise UsageError(f"{name}: a string must be UTF-8") from None
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as stream:
-        content = stream.read(ARCHIVE.entry_bytes + 1)
-    if len(content) > ARCHIVE.entry_bytes:
-        raise LimitExceeded("entry_bytes", "more", ARCHIVE.entry_bytes, subject=path)
-    return content

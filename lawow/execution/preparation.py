@@ -264,7 +264,12 @@ def require_known_imports(info: ModuleInfo, label: str, grants: Grants | None = 
         shown = ", ".join(missing[:_SHOWN]) + (
             f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
         )
-        raise Refused(f"{label}: imports what nobody provides here: {shown}; only WASI preview 1 and --grant")
+        allowed = "WASI preview 1 and --grant"
+        from lawow.runtime.nn.abi import MODULE_NAME as INFERENCE_MODULE
+
+        if any(item.module == INFERENCE_MODULE for item in info.imports):
+            allowed += " (wasi-nn: --grant nn)"
+        raise Refused(f"{label}: imports what nobody provides here: {shown}; only {allowed}")
 
 
 _SHOWN = 10

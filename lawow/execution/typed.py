@@ -2,8 +2,8 @@
 
 A string is written as it is. A list is written as JSON, ``[1, 2, 3]`` or ``[true, false]``, and printed in
 the same way; floats may be ``NaN`` and ``Infinity``, integers may be strings of digits. Numbers are written
-as in `lawow.execution.arguments`. A list that the export has changed is printed as ``p0 = [3, 2, 1]``. Two
-parameters cannot be made the same list here.
+as in `lawow.execution.arguments`. ``@FILE`` is a list of the file's bytes. A list that the export has changed
+is printed as ``p0 = [3, 2, 1]``. Two parameters cannot be made the same list here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
+from lawow.execution.argument_files import read_argument_file
 from lawow.execution.arguments import format_result, json_value, parse_number
 from lawow.execution.output import escape_controls
 from lawow.formats.elements import (
@@ -43,6 +44,8 @@ from lawow.runtime.lowering import TypedCaller
 __all__ = ["TypedCall"]
 
 CORE_TYPES = {letter: name for name, letter in LETTERS.items()}
+
+_BYTE = "b"
 
 JsonValue = int | float | str | list[int | float | str]
 
@@ -112,6 +115,9 @@ def _argument(index: int, kind: ValueType, text: str) -> Argument:
             return _slot(kind.letter, parse_number(index, CORE_TYPES[kind.letter], text))
         if isinstance(kind, StringType):
             return pack_text(text)
+        if kind.element.letter == _BYTE and text.startswith("@"):
+            content = read_argument_file(text[1:])
+            return Packed(len(content), content)
         return pack_elements(kind.element, _elements(kind.element, text))
     except FormatError as error:
         raise UsageError(f"argument {index + 1}, a {kind.wit.partition(' ')[0]}: {error}") from None

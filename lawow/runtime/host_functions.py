@@ -13,9 +13,18 @@ Nothing is found, imported or linked before it is granted by name. A host functi
 its arguments (integers signed), and returns a number, a tuple of numbers, or None. Pointers that a guest
 passes are numbers like any other: `GuestMemory` checks every one. A host function that raises ends the guest
 with the trap ``host-function-failed``; the exception goes no further, least of all to another guest.
+
+Functions that remember something between calls must not remember it for the next guest. They name what makes
+their state, which is made anew for each instance and ends with it; they get it before the memory::
+
+    def functions():
+        make = lambda: {"calls": 0}
+        return [HostFunction("counter", "next", ">i", next_number, state=make)]
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from lawow.errors import UsageError
 from lawow.formats.interface import parse_signature
@@ -30,9 +39,25 @@ if TYPE_CHECKING:
     Result = int | float | tuple[int | float, ...] | None
     HostCall = Callable[..., Result]
 
-__all__ = ["GROUP", "GuestMemory", "HostFunction", "find_host_functions", "granted_names"]
+__all__ = [
+    "GROUP",
+    "INFERENCE",
+    "GuestMemory",
+    "HostFunction",
+    "MissingMemory",
+    "bind",
+    "find_host_functions",
+    "granted_names",
+]
 
 GROUP = "lawow.host_functions"
+
+INFERENCE = "nn"
+"""The grant that LAWOW itself offers (`lawow.runtime.nn`); no distribution can offer it instead."""
+
+
+class MissingMemory(IndexError):
+    """The guest exports no memory through which pointers could mean anything."""
 
 
 class GuestMemory:
@@ -42,26 +67,55 @@ class GuestMemory:
 
     def __init__(self, read: Callable[[int, int], bytes], write: Callable[[int, bytes], object]) -> None:
         self.read = read
-        """``read(address, length_bytes)`` returns a copy; raises `IndexError` outside of the memory."""
+        """``read(address, length_bytes)`` returns a copy; raises `IndexError` outside of the memory,
+        `MissingMemory` if there is none.
+        """
         self.write = write
-        """``write(address, data)`` writes all or nothing; raises `IndexError` outside of the memory."""
+        """``write(address, data)`` writes all or nothing; raises as `read`."""
 
 
 class HostFunction:
-    """A function under the `module` and `name` by which it is imported; `signature` in letters (``iI>F``)."""
+    """A function under the `module` and `name` by which it is imported; `signature` in letters (``iI>F``).
 
-    __slots__ = ("call", "module", "name", "type")
+    `state` makes what the function remembers, once for each instance and together for all functions that name
+    the same maker; then `call` gets it as its first argument.
+    """
 
-    def __init__(self, module: str, name: str, signature: str, call: HostCall) -> None:
+    __slots__ = ("call", "module", "name", "state", "type")
+
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        signature: str,
+        call: HostCall,
+        *,
+        state: Callable[[], object] | None = None,
+    ) -> None:
         self.module = module
         self.name = name
         self.type: FuncType = parse_signature(signature)
         self.call = call
+        self.state = state
+
+
+def bind(functions: Iterable[HostFunction]) -> list[HostCall]:
+    """Return what one instance calls for each function, with state of its own."""
+    states: dict[Callable[[], object], object] = {}
+    calls: list[HostCall] = []
+    for item in functions:
+        if item.state is None:
+            calls.append(item.call)
+            continue
+        if item.state not in states:
+            states[item.state] = item.state()
+        calls.append(partial(item.call, states[item.state]))
+    return calls
 
 
 def granted_names() -> list[str]:
     """Return the names that can be granted on this machine, sorted."""
-    return sorted({entry.name for entry in _entries()})
+    return sorted({INFERENCE, *(entry.name for entry in _entries())})
 
 
 def find_host_functions(names: Iterable[str]) -> list[HostFunction]:
@@ -89,7 +143,7 @@ def _entries() -> Sequence[EntryPoint]:
 
 def _load(name: str, entries: Sequence[EntryPoint]) -> list[HostFunction]:
     if not entries:
-        offered = ", ".join(granted_names()) or "none is installed"
+        offered = ", ".join(granted_names())
         raise UsageError(f"no host functions are named {name!r}; offered here: {offered}")
     if len(entries) > 1:
         places = ", ".join(entry.value for entry in entries)

@@ -12,11 +12,13 @@ from ctypes import byref, memmove, string_at
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.binding import SLOT
 from lawow.runtime.failures import HOST_FUNCTION_FAILED, require_done
-from lawow.runtime.host_functions import GuestMemory, HostFunction
+from lawow.runtime.host_functions import GuestMemory, HostFunction, MissingMemory, bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
+
+    from lawow.runtime.host_functions import HostCall
 
 __all__ = ["define_functions"]
 
@@ -25,11 +27,11 @@ _MEMORY = 3  # WASMTIME_EXTERN_MEMORY
 _SENTENCE_BYTES = 500
 
 
-def define_functions(linker: int, functions: Iterable[HostFunction]) -> list[object]:
-    """Define `functions` in a linker; return what must live as long as any instance made with it."""
+def define_functions(linker: int, functions: Sequence[HostFunction]) -> list[object]:
+    """Define `functions` in the linker of one instance; return what must live as long as that instance."""
     kept: list[object] = []
-    for item in functions:
-        callback = lib.HostCallback(_Bridge(item))
+    for item, call in zip(functions, bind(functions), strict=True):
+        callback = lib.HostCallback(_Bridge(item, call))
         kept.append(callback)
         kind = lib.Handle(_function_type(item), lib.library().wasm_functype_delete)
         module, name = item.module.encode(), item.name.encode()
@@ -54,10 +56,11 @@ def _function_type(item: HostFunction) -> int:
 class _Bridge:
     """What the library calls for one host function."""
 
-    __slots__ = ("_arguments", "_function", "_results")
+    __slots__ = ("_arguments", "_call", "_function", "_results")
 
-    def __init__(self, function: HostFunction) -> None:
+    def __init__(self, function: HostFunction, call: HostCall) -> None:
         kinds = function.type
+        self._call = call
         self._function = function
         self._arguments = struct.Struct("<" + "".join(SLOT[kind] for kind in kinds.params))
         self._results = struct.Struct("<" + "".join(SLOT[kind] for kind in kinds.results))
@@ -66,7 +69,7 @@ class _Bridge:
         """Run the function; return a new trap if it failed."""
         try:
             arguments = self._arguments.unpack(string_at(slots, self._arguments.size))
-            answer = self._function.call(_memory(caller), *arguments)
+            answer = self._call(_memory(caller), *arguments)
             results = () if answer is None else answer if isinstance(answer, tuple) else (answer,)
             packed = self._results.pack(*results)
         except Exception as error:  # noqa: BLE001  # nothing may unwind into the library
@@ -89,7 +92,7 @@ def _memory(caller: int) -> GuestMemory:
             not functions.wasmtime_caller_export_get(caller, name, len(name), byref(item))
             or item.kind != _MEMORY
         ):
-            raise IndexError("the guest exports no memory named memory")
+            raise MissingMemory("the guest exports no memory named memory")
         context = functions.wasmtime_caller_context(caller)
         size = functions.wasmtime_memory_data_size(context, item.address)
         address &= 0xFFFFFFFF if size <= 1 << 32 else (1 << 64) - 1  # a pointer arrives as a signed integer

@@ -289,6 +289,7 @@ class _Store:
         self._context = None
         _watched.pop(self.token, None)
         self.handle.close()
+        self._linked = ()  # and with it the state of host functions
 
     def __del__(self) -> None:
         _watched.pop(self.token, None)

@@ -181,6 +181,60 @@ def test_what_a_host_function_raises_reaches_its_own_caller_alone(engine: Wasmti
             assert other.call("name", (0, 5)) == (5,)
 
 
+def test_what_functions_remember_is_shared_among_them_and_ends_with_the_instance(
+    engine: WasmtimeEngine,
+) -> None:
+    class Memory:
+        """Counts calls; `alive` counts the objects."""
+
+        alive = 0
+
+        def __init__(self) -> None:
+            self.calls = 0
+            Memory.alive += 1
+
+        def __del__(self) -> None:
+            Memory.alive -= 1
+
+        def count(self) -> int:
+            self.calls += 1
+            return self.calls
+
+    def read(state: Memory, memory: GuestMemory, sensor: int, scale: float) -> float:
+        return state.count()
+
+    def name(state: Memory, memory: GuestMemory, at: int, length: int) -> int:
+        return state.count()
+
+    grants = Grants(
+        functions=[
+            HostFunction("sensor", "read", "iF>F", read, state=Memory),
+            HostFunction("sensor", "name", "ii>i", name, state=Memory),
+        ]
+    )
+    module = engine.compile(wat(HOSTED))
+    first, second = module.instantiate(grants=grants), module.instantiate(grants=grants)
+    assert [first.call("read", (0, 0.0)), first.call("name", (0, 0))] == [(1.0,), (2,)]
+    assert second.call("name", (0, 0)) == (1,)
+    assert Memory.alive == 2
+    first.close()
+    assert Memory.alive == 1
+    assert second.call("read", (0, 0.0)) == (2.0,)
+    second.close()
+    assert Memory.alive == 0
+
+
+def test_state_that_cannot_be_made_is_the_error_of_the_instance(engine: WasmtimeEngine) -> None:
+    def fail() -> object:
+        raise LawowError("not installed")
+
+    grants = Grants(
+        functions=[HostFunction("sensor", name, ">", print, state=fail) for name in ("read", "name")]
+    )
+    with pytest.raises(LawowError, match="not installed"):
+        engine.compile(wat(HOSTED)).instantiate(grants=grants)
+
+
 class Offers:
     """Stands for the distributions that are installed."""
 
@@ -201,15 +255,15 @@ def offer(name: str, what: str = "FUNCTIONS") -> EntryPoint:
 
 def test_host_functions_are_found_by_the_name_of_their_grant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_functions, "_entries", Offers(offer("sensor"), offer("other")))
-    assert host_functions.granted_names() == ["other", "sensor"]
+    assert host_functions.granted_names() == ["nn", "other", "sensor"]
     assert [item.name for item in host_functions.find_host_functions(["sensor", "sensor"])] == ["read"]
 
 
 @pytest.mark.parametrize(
     ("entries", "sentence"),
     [
-        ([], "none is installed"),
-        ([offer("other")], "offered here: other"),
+        ([], "offered here: nn"),
+        ([offer("other")], "offered here: nn, other"),
         ([offer("sensor"), offer("sensor")], "more than once"),
         ([offer("sensor", "NOTHING")], "cannot be loaded"),
         ([offer("sensor", "BROKEN")], "something else"),
