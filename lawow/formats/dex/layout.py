@@ -79,7 +79,9 @@ def shift(dex: Dex, reach: Reach, cuts: Cuts, source: bytes | bytearray | None =
 
     `source` replaces the file's bytes and has its layout: the same file with some numbers overwritten.
     """
-    return _Shift(dex, reach, cuts, dex.data if source is None else source).run()
+    work = _Shift(dex, reach, cuts, dex.data if source is None else source)
+    del source  # a copy of the whole file, of which the last part of the work has no more need
+    return work.run()
 
 
 def proto_type_lists(dex: Dex) -> set[int]:
@@ -106,6 +108,7 @@ class _Shift:
         require_inside(self.dex, ItemType.TYPE_LIST, proto_type_lists(self.dex))
         require_inside(self.dex, ItemType.ENCODED_ARRAY_ITEM, self.dex.call_site_offsets)
         self._copy_sections()
+        self.source = memoryview(b"")
         self._write_header_and_map()
         self._move_id_offsets()
         self._move_class_defs()

@@ -18,7 +18,7 @@ from lawow.formats.dex.names import class_descriptor, member_name
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.spec import ALIGNMENT, ItemType
 from lawow.formats.dex.symbols import is_type_descriptor
-from lawow.formats.dex.tables import field_columns, method_columns, proto_columns
+from lawow.formats.dex.tables import Columns, field_columns, method_columns, proto_columns
 
 __all__ = ["Doubt", "Tables", "check_tables", "require", "require_ascending", "require_gapless"]
 
@@ -175,7 +175,7 @@ def _check_protos(tables: Tables) -> None:
     require_ascending(list(zip(returned, lists, strict=True)))
 
 
-def _check_members(tables: Tables, columns: tuple[list[int], list[int], list[int]], kinds: str) -> None:
+def _check_members(tables: Tables, columns: Columns, kinds: str) -> None:
     owners, types, names = columns
     require({tables.types[index][0] for index in set(owners)} <= set(kinds))
     is_name = member_name(tables.dex.version).fullmatch

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lawow.formats.dex.bulk import u16_view, u32_view
 from lawow.formats.dex.spec import ID_BYTES, ItemType
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
 
 __all__ = [
+    "Columns",
     "FieldId",
     "MethodHandle",
     "MethodId",
@@ -25,6 +27,8 @@ __all__ = [
     "proto_columns",
     "proto_rows",
 ]
+
+Columns: TypeAlias = "tuple[array[int], array[int], array[int]]"
 
 _FIRST_INVOKE = 4
 
@@ -95,26 +99,26 @@ def handle_rows(dex: Dex) -> list[MethodHandle]:
     return list(map(MethodHandle._make, _rows(dex, ItemType.METHOD_HANDLE_ITEM, "<HHHH")))
 
 
-def proto_columns(dex: Dex) -> tuple[list[int], list[int], list[int]]:
+def proto_columns(dex: Dex) -> Columns:
     """Return the columns of proto_ids: shorty_idx, return_type_idx, parameters_off."""
-    words = list(u32_view(dex.data, *_extent(dex, ItemType.PROTO_ID_ITEM)))
-    return words[0::3], words[1::3], words[2::3]
+    words = u32_view(dex.data, *_extent(dex, ItemType.PROTO_ID_ITEM))
+    return array("I", words[0::3]), array("I", words[1::3]), array("I", words[2::3])
 
 
-def field_columns(dex: Dex) -> tuple[list[int], list[int], list[int]]:
+def field_columns(dex: Dex) -> Columns:
     """Return the columns of field_ids: class_idx, type_idx, name_idx."""
     return _member_columns(dex, ItemType.FIELD_ID_ITEM)
 
 
-def method_columns(dex: Dex) -> tuple[list[int], list[int], list[int]]:
+def method_columns(dex: Dex) -> Columns:
     """Return the columns of method_ids: class_idx, proto_idx, name_idx."""
     return _member_columns(dex, ItemType.METHOD_ID_ITEM)
 
 
-def _member_columns(dex: Dex, item: ItemType) -> tuple[list[int], list[int], list[int]]:
+def _member_columns(dex: Dex, item: ItemType) -> Columns:
     start, end = _extent(dex, item)
     halves, words = u16_view(dex.data, start, end), u32_view(dex.data, start, end)
-    return list(halves[0::4]), list(halves[1::4]), list(words[1::2])
+    return array("H", halves[0::4]), array("H", halves[1::4]), array("I", words[1::2])
 
 
 def _extent(dex: Dex, item: ItemType) -> tuple[int, int]:

@@ -40,8 +40,8 @@ def drop_classes(
     """Return the dex file without these classes (all definitions of each, should a faulty file have several).
 
     Without `keep_orphan_ids` the ids that nobody uses any more go in the same pass; `beside` may do a part of
-    that work meanwhile (`lawow.formats.dex.mark`). Raises `UsageError` for a
-    class that the file doesn't define, `FormatError` if the file's items overlap.
+    that work meanwhile (`lawow.formats.dex.mark`). Raises `UsageError` for a class that the file doesn't
+    define, `FormatError` if the file's items overlap.
     """
     dropped: set[int] = set()
     for descriptor in descriptors:
@@ -51,16 +51,13 @@ def drop_classes(
         dropped.update(indexes)
     kept = [index for index in range(len(dex.class_defs)) if index not in dropped]
     live = find_reach(dex, kept)
-    orphans: Cuts = {}
-    source: bytes | bytearray = dex.data
-    if not keep_orphan_ids:
-        marks = mark_ids(dex, live, kept, beside)
-        orphans = orphan_cuts(marks)
-        source = renumber(marks) if orphans else source
+    marks = None if keep_orphan_ids else mark_ids(dex, live, kept, beside)
+    orphans = orphan_cuts(marks) if marks else {}
     dead = find_reach(dex, dropped)
     # Lists of parameters belong to protos, of which some may go.
     (dead if orphans else live).of(ItemType.TYPE_LIST).update(proto_type_lists(dex))
-    return shift(dex, live, {**orphans, **_class_cuts(dex, live, dead, dropped)}, source)
+    cuts = {**orphans, **_class_cuts(dex, live, dead, dropped)}
+    return shift(dex, live, cuts, renumber(marks) if marks and orphans else None)
 
 
 def _class_cuts(dex: Dex, live: Reach, dead: Reach, dropped: Iterable[int]) -> Cuts:
