@@ -38,6 +38,9 @@ _MAX_MEMORY_BYTES = 1 << 34
 reservation.
 """
 
+_MARGIN_SECONDS = 60.0
+"""An engine that can interrupt its guest does so that much after this process would have ended itself."""
+
 _NEGATIVE = "\0"
 """Marks a negative number while click sorts options from arguments; cannot occur in a real argument."""
 
@@ -178,7 +181,7 @@ def command(
         return
     grants = read_grants(directories, variables, grants_stdin, function_grants)
     engine = make_engine(engine_name, with_fuel=fuel is not None)
-    run = _Run(Request(path, member, export), as_json, grants, signature)
+    run = _Run(Request(path, member, export), as_json, grants, signature, engine.profile.has_epochs)
     prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
     texts = [item.removeprefix(_NEGATIVE) for item in arguments]
     report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel, repeat)
@@ -193,8 +196,11 @@ def command(
 class _Run:
     """One run, from the file to what is printed."""
 
-    def __init__(self, request: Request, as_json: bool, grants: Grants | None, signature: str) -> None:
+    def __init__(
+        self, request: Request, as_json: bool, grants: Grants | None, signature: str, can_interrupt: bool
+    ) -> None:
         self._request = request
+        self._can_interrupt = can_interrupt
         self._signature = signature
         self._grants = grants
         # With --json, standard output belongs to the report; what the guest says becomes a field of it.
@@ -234,6 +240,7 @@ class _Run:
                 stdout=self._stdout,
                 stderr=self._stderr,
                 grants=self._grants,
+                deadline_seconds=timeout_seconds + _MARGIN_SECONDS if self._can_interrupt else None,
                 repeat=repeat,
                 signature=self._signature,
             )

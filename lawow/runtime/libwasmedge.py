@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import sys
 import threading
 from contextlib import contextmanager
@@ -59,7 +58,6 @@ __all__ = [
     "pack_values",
     "stack_of_new_threads",
     "text_pointers",
-    "trap_handlers_kept",
     "unpack_values",
     "value_types",
 ]
@@ -248,38 +246,7 @@ def compile_file(arguments: Sequence[str]) -> int:
     return library().Driver_Compiler(len(argv), argv)
 
 
-_TRAP_SIGNALS = (signal.SIGFPE, signal.SIGBUS, signal.SIGSEGV)
-_ACTION_BYTES = 256  # struct sigaction: 152 on x86_64 and aarch64
-_handlers_lock = threading.Lock()
-_calls_running = [0]
-_handlers = [create_string_buffer(_ACTION_BYTES) for _ in _TRAP_SIGNALS]
-"""The process's own handlers, while a call runs."""
-
-
-@contextmanager
-def trap_handlers_kept() -> Iterator[None]:
-    """Put the process's handlers of trap signals back when the last call has ended.
-
-    Compiled code traps by signals, and WasmEdge leaves the default action behind: the next trap of another
-    engine in this process would end it. While a call runs the handlers are WasmEdge's, so another engine
-    must not run at the same time.
-    """
-    sigaction = CDLL(None).sigaction
-    with _handlers_lock:
-        if not _calls_running[0]:
-            for number, kept in zip(_TRAP_SIGNALS, _handlers, strict=True):
-                sigaction(int(number), None, kept)
-        _calls_running[0] += 1
-    try:
-        yield
-    finally:
-        with _handlers_lock:
-            _calls_running[0] -= 1
-            if not _calls_running[0]:
-                for number, kept in zip(_TRAP_SIGNALS, _handlers, strict=True):
-                    sigaction(int(number), kept, None)
-
-
+_C = CDLL(None)
 _ATTRIBUTE_BYTES = 64  # sizeof(pthread_attr_t): 56 on x86_64, 64 on aarch64
 _attributes_lock = threading.Lock()
 
@@ -290,22 +257,21 @@ def stack_of_new_threads(stack_bytes: int) -> Iterator[None]:
 
     Raises `LawowError` where the C library cannot do that.
     """
-    c_library = CDLL(None)
     attributes, size = create_string_buffer(_ATTRIBUTE_BYTES), c_size_t()
     with _attributes_lock:
         try:
-            c_library.pthread_getattr_default_np(attributes)
-            c_library.pthread_attr_getstacksize(attributes, byref(size))
-            _set_stack(c_library, attributes, stack_bytes)
+            _C.pthread_getattr_default_np(attributes)
+            _C.pthread_attr_getstacksize(attributes, byref(size))
+            _set_stack(attributes, stack_bytes)
         except AttributeError as error:
             raise LawowError(f"threads cannot be given a larger stack: {error}") from None
         try:
             yield
         finally:
-            _set_stack(c_library, attributes, size.value)
+            _set_stack(attributes, size.value)
 
 
-def _set_stack(c_library: CDLL, attributes: Array[c_char], stack_bytes: int) -> None:
-    c_library.pthread_attr_setstacksize(attributes, c_size_t(stack_bytes))
-    if c_library.pthread_setattr_default_np(attributes):
+def _set_stack(attributes: Array[c_char], stack_bytes: int) -> None:
+    _C.pthread_attr_setstacksize(attributes, c_size_t(stack_bytes))
+    if _C.pthread_setattr_default_np(attributes):
         raise LawowError(f"threads cannot be given a stack of {stack_bytes} bytes")

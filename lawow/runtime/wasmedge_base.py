@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from lawow.runtime.host_functions import HostFunction
     from lawow.runtime.profiles import EngineProfile
 
-__all__ = ["PAGE_BYTES", "PatternInstance", "ScannedModule", "preopened", "scan"]
+__all__ = ["PAGE_BYTES", "PatternInstance", "ScannedModule", "page_limit", "preopened", "scan"]
 
 PAGE_BYTES = 1 << 16
+
+_MOST_PAGES = (1 << 16) - 1
+"""A page below 4 GiB: WasmEdge 0.14.1 checks bounds wrongly in a memory of exactly 4 GiB (CVE-2025-69261)."""
 
 _WASI = "wasi_snapshot_preview1"
 
@@ -38,6 +41,11 @@ def scan(wasm: bytes) -> ModuleInfo:
     if info.is_component:
         raise FormatError("is a WebAssembly component, not a core module; LAWOW runs core modules")
     return info
+
+
+def page_limit(memory_bytes: int) -> int:
+    """Return the limit of a memory as WasmEdge takes it; 0 would mean none."""
+    return min(max(memory_bytes // PAGE_BYTES, 1), _MOST_PAGES)
 
 
 def preopened(directory: Directory) -> str:

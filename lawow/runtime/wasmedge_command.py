@@ -31,7 +31,14 @@ from lawow.runtime.additions import PREFIX
 from lawow.runtime.base import Engine
 from lawow.runtime.profiles import EngineProfile
 from lawow.runtime.trampolines import MARKER, add_trampolines
-from lawow.runtime.wasmedge_base import PAGE_BYTES, PatternInstance, ScannedModule, preopened, scan
+from lawow.runtime.wasmedge_base import (
+    PAGE_BYTES,
+    PatternInstance,
+    ScannedModule,
+    page_limit,
+    preopened,
+    scan,
+)
 from lawow.runtime.wasmedge_compiler import (
     FAILED,
     OWN_ENVIRONMENT,
@@ -105,6 +112,7 @@ class CommandEngine(Engine):
         self.command = found
         self.version = version_of(found)
         self.is_compiled = is_compiled
+        self.problem_of_library = ""  # why the library is not used in its place, if it was looked for
         way = "aot" if is_compiled else "interpreter"
         self.profile = EngineProfile(f"wasmedge-{way}-1 {self.version}", has_fuel=has_fuel, has_epochs=True)
 
@@ -223,7 +231,7 @@ class CommandInstance(PatternInstance):
         argv = [self._module.engine.command, "--reactor"]
         if not self._module.engine.is_compiled:
             argv.append("--force-interpreter")
-        argv += ["--memory-page-limit", str(max(self._memory_limit // PAGE_BYTES, 1))]
+        argv += ["--memory-page-limit", str(page_limit(self._memory_limit))]
         if self._fuel is not None:
             argv += ["--gas-limit", str(self._fuel)]
         if self._grants is not None:

@@ -32,7 +32,7 @@ from lawow.runtime.base import Engine
 from lawow.runtime.fences import STACK_LEFT, START_EXPORT, add_fences
 from lawow.runtime.libwasmtime import wat_to_wasm
 from lawow.runtime.profiles import EngineProfile
-from lawow.runtime.wasmedge_base import PAGE_BYTES, PatternInstance, ScannedModule, scan
+from lawow.runtime.wasmedge_base import PAGE_BYTES, PatternInstance, ScannedModule, page_limit, scan
 from lawow.runtime.wasmedge_compiler import with_machine_code, write_new
 from lawow.runtime.wasmedge_failures import (
     COST_EXCEEDED,
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LibraryEngine", "LibraryInstance", "LibraryModule"]
 
-_MOST_PAGES = (1 << 16) - 1
 _UNREACHABLE = 0x40A
 _ALL_FUEL = (1 << 64) - 1
 _NOTHING = FuncType((), ())
@@ -173,7 +172,7 @@ class LibraryInstance(PatternInstance):
         self._lock = allocate_lock()
         self._dead = ""
         self._store = program.new_store(
-            page_limit=min(memory_bytes // PAGE_BYTES, _MOST_PAGES),
+            page_limit=page_limit(memory_bytes),
             fuel=self._fuel if self._has_fuel else None,
         )
 

@@ -15,6 +15,7 @@ from time import monotonic
 from lawow.errors import LawowError
 from lawow.limits import CALL
 from lawow.runtime import libwasmedge as lib
+from lawow.runtime.trap_handlers import TRAP_HANDLERS
 from lawow.runtime.wasmedge_failures import INTERRUPTED, deadline_passed, failure
 
 TYPE_CHECKING = False
@@ -155,7 +156,7 @@ class Store:
         functions = lib.library()
         sent, taken = lib.Values(parameters), lib.Values(results)
         sent.write(given)
-        with lib.trap_handlers_kept():
+        with TRAP_HANDLERS:
             with lib.stack_of_new_threads(_STACK_BYTES):
                 call = functions.ExecutorAsyncInvoke(
                     self._executor.pointer, function, sent.pointer, parameters
@@ -208,6 +209,7 @@ class Store:
         functions.AsyncCancel(pending.pointer)
         if functions.AsyncWaitFor(pending.pointer, int(_GRACE_SECONDS * 1000)):
             return True
+        TRAP_HANDLERS.keep_engine_handlers()
         for handle in (pending, *self._handles()):
             handle.give_away()
         _abandoned.append(self)

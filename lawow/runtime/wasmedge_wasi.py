@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lawow.runtime.wasmedge_store import Program, Store
+    from lawow.runtime.wasmedge_store import Program
 
     Output = Callable[[bytes], object]
 
@@ -37,19 +37,25 @@ HELPER = b"""
   (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
   (memory 1)
   (data (i32.const 0) "012")
-  ;; Open the file named by one digit in a folder, with these rights, as that descriptor.
-  (func (export "open") (param $folder i32) (param $descriptor i32) (param $rights i64) (result i32)
+  ;; Put the files of a folder named "0" (or "1"), "1" and "2" in place of these descriptors, with the right
+  ;; to read the first and to write the others; then take the folder away, and close the gap among folders.
+  (func (export "move_in") (param $folder i32) (param $last i32) (param $next i32) (result i32)
     (local $error i32)
-    (local.set $error (call $open (local.get $folder) (i32.const 0) (local.get $descriptor) (i32.const 1)
-      (i32.const 0) (local.get $rights) (i64.const 0) (i32.const 0) (i32.const 16)))
-    (if (local.get $error) (then (return (local.get $error))))
-    (call $renumber (i32.load (i32.const 16)) (local.get $descriptor)))
-  (func (export "renumber") (param i32 i32) (result i32) (call $renumber (local.get 0) (local.get 1)))
-  (func (export "close") (param i32) (result i32) (call $close (local.get 0))))
+    (loop $again
+      (local.set $error (call $open (local.get $folder) (i32.const 0) (local.get $next) (i32.const 1)
+        (i32.const 0) (select (i64.const 2) (i64.const 64) (i32.eqz (local.get $next))) (i64.const 0)
+        (i32.const 0) (i32.const 16)))
+      (if (local.get $error) (then (return (local.get $error))))
+      (local.set $error (call $renumber (i32.load (i32.const 16)) (local.get $next)))
+      (if (local.get $error) (then (return (local.get $error))))
+      (local.set $next (i32.add (local.get $next) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $next) (i32.const 3))))
+    (if (result i32) (i32.eq (local.get $folder) (local.get $last))
+      (then (call $close (local.get $folder)))
+      (else (call $renumber (local.get $last) (local.get $folder))))))
 """
 
-_READ, _WRITE = 1 << 1, 1 << 6  # rights: fd_read, fd_write
-_INPUT = 0
+_INPUT, _OUTPUT = 0, 1
 _FIRST_FOLDER = 3
 _CHUNK_BYTES = 1 << 16
 _HELPER_SECONDS = 10.0
@@ -135,17 +141,14 @@ class GuestStreams:
         """Let the helper put the files in place of the process's streams, and remove the folder."""
         native = self._native_descriptors()
         place = next(guest for guest, own in native.items() if _is_folder(own, folder))
+        first = _OUTPUT if keeps_input else _INPUT
         with helper.new_store(page_limit=1) as store:
             store.register(self.pointer)
             store.instantiate(helper)
-            for descriptor in range(1 if keeps_input else 0, 3):
-                rights = _READ if descriptor == _INPUT else _WRITE
-                _ask(store, "open", ("i32", "i32", "i64"), (place, descriptor, rights))
-            last = max(native)
-            if place == last:
-                _ask(store, "close", ("i32",), (place,))
-            else:  # a guest looks for its folders until a number is missing
-                _ask(store, "renumber", ("i32", "i32"), (last, place))
+            arguments = (place, max(native), first)
+            (error,) = store.invoke("move_in", ("i32",) * 3, arguments, ("i32",), _HELPER_SECONDS)
+        if error:
+            raise LawowError(f"the guest's streams cannot be set up: WASI error {error}")
 
     def _native_descriptors(self) -> dict[int, int]:
         """Return the guest's folders: its descriptor -> the process's."""
@@ -177,12 +180,6 @@ def _new_module(grants: Grants, folders: Sequence[str]) -> lib.Handle:
         arguments += [lib.text_pointers(texts), len(texts)]
     pointer = functions.ModuleInstanceCreateWASI(*arguments)
     return lib.Handle(pointer or 0, functions.ModuleInstanceDelete)
-
-
-def _ask(store: Store, name: str, kinds: Sequence[str], values: Sequence[int]) -> None:
-    (error,) = store.invoke(name, kinds, values, ("i32",), _HELPER_SECONDS)
-    if error:
-        raise LawowError(f"the guest's streams cannot be set up: WASI error {error} of {name}")
 
 
 def _is_folder(descriptor: int, folder: str) -> bool:
