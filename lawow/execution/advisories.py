@@ -35,12 +35,6 @@ class Advisory:
 
 ADVISORIES = (
     Advisory(
-        "GHSA-f2pq-268w-886c",
-        "wasmtime",
-        (("0", "36.0.22"), ("37", "48.0.10"), ("49", "49.0.7"), ("50", "50.0.3")),
-        "on Windows a guest could leave the folders that it was granted",
-    ),
-    Advisory(
         "GHSA-43j2-gcp4-m22g",
         "wasmtime",
         (("48", "48.0.9"), ("49", "49.0.6"), ("50", "50.0.2")),

@@ -15,6 +15,7 @@ from lawow.limits import CALL, MODULE
 from lawow.runtime.additions import CODE_SECTION, PREFIX
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.binding import fit_arguments
+from lawow.runtime.wasi import MODULE_NAME, PREVIEW1_FUNCTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ PAGE_BYTES = 1 << 16
 
 _MOST_PAGES = (1 << 16) - 1
 """A page below 4 GiB: WasmEdge 0.14.1 checks bounds wrongly in a memory of exactly 4 GiB (CVE-2025-69261)."""
-
-_WASI = "wasi_snapshot_preview1"
 
 
 def scan(wasm: bytes) -> ModuleInfo:
@@ -100,7 +99,9 @@ class ScannedModule(CompiledModule):
         """
         granted = {(item.module, item.name) for item in functions}
         others = [pair for pair in self.imports if pair not in granted]
-        missing = [f"{module}.{name}" for module, name in others if not (wasi and module == _WASI)]
+        # WasmEdge would give more under that name: sockets above all.
+        offered = {(MODULE_NAME, name) for name in PREVIEW1_FUNCTIONS} if wasi else set()
+        missing = [f"{module}.{name}" for module, name in others if (module, name) not in offered]
         if missing:
             raise Refused(f"the module imports what nobody provides here: {', '.join(missing[:8])}")
         memory = CALL.memory_bytes if memory_bytes is None else memory_bytes

@@ -261,7 +261,7 @@ class LibraryInstance(PatternInstance):
                 self._abandon()
         while self._attend():  # what the guest wrote last
             continue
-        if outcome.number:
+        if outcome.number or outcome.is_late:
             error = self._failure(outcome, export, seconds)
             if isinstance(error, GuestTrap) and error.status == 0 and not function.results:
                 return []  # a good end, as a ``_start`` may choose instead of returning

@@ -66,7 +66,11 @@ class Program:
 
 
 class Outcome:
-    """How a call ended: WasmEdge's number (0: well), the results, and whether the caller had it stopped."""
+    """How a call ended: WasmEdge's number (0: well), the results, and whether it had to be stopped.
+
+    A call that was told to stop counts as late even if it ended by itself at that moment: the next one would
+    be stopped in its place.
+    """
 
     __slots__ = ("is_late", "number", "values")
 
@@ -165,13 +169,14 @@ class Store:
             try:
                 is_late = not _wait(pending.pointer, seconds, attend)
             except BaseException:
-                self._stop(pending)
+                if self._stop(pending):
+                    pending.close()
                 raise
             if is_late and not self._stop(pending):
                 return Outcome(INTERRUPTED, b"", is_late)
         number = functions.AsyncGet(pending.pointer, taken.pointer, results)
         pending.close()
-        return Outcome(number, taken.read(), is_late and number == INTERRUPTED)
+        return Outcome(number, taken.read(), is_late)
 
     def close(self) -> None:
         """Free everything; a second call does nothing."""

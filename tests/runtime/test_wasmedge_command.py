@@ -145,6 +145,11 @@ def test_what_is_not_granted_is_not_there_and_imports_of_others_are_refused(engi
     assert module.instantiate().call("f") == (0,)
     granted = module.instantiate(grants=Grants(environment=[("A", "1"), ("B", "2")]))
     assert granted.call("f") == (2,)
+    sockets = wat(
+        '(module (import "wasi_snapshot_preview1" "sock_open" (func (param i32 i32 i32) (result i32))))'
+    )
+    with pytest.raises(Refused, match="sock_open"):  # WasmEdge has it
+        engine.compile(sockets).instantiate()
     with pytest.raises(Refused, match=r"env\.host"):
         engine.compile(wat('(module (import "env" "host" (func)))')).instantiate()
 

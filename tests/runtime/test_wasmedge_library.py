@@ -1,4 +1,4 @@
-"""WasmEdge's library, in a process that can load it: every case of `wasmedge_library_cases`, by name."""
+"""WasmEdge's library, in a process that can load it: every case of `with_wasmedge`, by name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from tests.runtime.wasmedge import ROOT, environment, python_with_library
 
-CASES = Path(__file__).parent / "wasmedge_library_cases.py"
+CASES = sorted((Path(__file__).parent / "with_wasmedge").glob("cases_*.py"))
 
 
 def names() -> list[str]:
     """Return the names of the cases, in their order."""
-    found = ast.parse(CASES.read_text()).body
+    found = [item for path in CASES for item in ast.parse(path.read_text()).body]
     return [
         item.name for item in found if isinstance(item, ast.FunctionDef) and item.name.startswith("test_")
     ]
@@ -28,7 +28,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     report = tmp_path_factory.mktemp("wasmedge") / "report.xml"
     argv = [python_with_library(), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
     done = subprocess.run(
-        [*argv, str(CASES)],
+        [*argv, *map(str, CASES)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
