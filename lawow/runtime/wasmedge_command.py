@@ -114,7 +114,7 @@ class CommandEngine(Engine):
         self.is_compiled = is_compiled
         self.problem_of_library = ""  # why the library is not used in its place, if it was looked for
         way = "aot" if is_compiled else "interpreter"
-        self.profile = EngineProfile(f"wasmedge-{way}-1 {self.version}", has_fuel=has_fuel, has_epochs=True)
+        self.profile = EngineProfile(f"wasmedge-{way}-2 {self.version}", has_fuel=has_fuel, has_epochs=True)
 
     def compile(self, wasm: bytes) -> CommandModule:
         info = scan(wasm)
