@@ -58,6 +58,7 @@ class CallLimits:
     tables: int = 4
     memories: int = 1
     wasm_stack_bytes: int = 512 * KIB  # wasmtime's own default; below every thread's native stack
+    native_stack_bytes: int = 64 * MIB  # WasmEdge's library: the sum of its frames, estimated from above
     output_bytes: int = 16 * MIB
     arguments: int = 1_000  # the web's limit for parameters
 

@@ -1,4 +1,4 @@
-"""``lawow engines``: the WebAssembly engines on this machine, their releases, abilities and known escapes,
+"""``lawow engines``: the WebAssembly engines on this machine, their releases, abilities and known weaknesses,
 and what there is for inference.
 """
 
@@ -28,10 +28,10 @@ def command(as_json: bool) -> None:
         click.echo(f"{facts.name}  {facts.version or 'not usable'}  {facts.place or facts.problem}")
         for name, word in facts.capabilities.items():
             click.echo(f"  {name + ':':<22}{word}")
-        for item in facts.advisories:
-            click.echo(f"  {item.name}: {item.sentence}; take a later release")
+        for item, fixed in facts.advisories:
+            click.echo(f"  {item.name}: {item.sentence}; ended by {fixed}")
         if facts.version and not facts.advisories:
-            click.echo("  known escapes:        none in the list of this release of lawow")
+            click.echo("  known weaknesses:     none in the list of this release of lawow")
     for line in inference.lines():
         click.echo(line)
 
@@ -43,5 +43,8 @@ def _document(facts: EngineFacts) -> dict[str, object]:
         "path": facts.place or None,
         "problem": facts.problem or None,
         "capabilities": facts.capabilities,
-        "advisories": [{"name": item.name, "sentence": item.sentence} for item in facts.advisories],
+        "advisories": [
+            {"name": item.name, "sentence": item.sentence, "fixed_in": fixed}
+            for item, fixed in facts.advisories
+        ],
     }

@@ -38,6 +38,9 @@ _MAX_MEMORY_BYTES = 1 << 34
 reservation.
 """
 
+_MARGIN_SECONDS = 60.0
+"""An engine that can interrupt its guest does so that much after this process would have ended itself."""
+
 _NEGATIVE = "\0"
 """Marks a negative number while click sorts options from arguments; cannot occur in a real argument."""
 
@@ -195,7 +198,14 @@ def command(
     inference = read_inference(function_grants, models, device)
     grants = read_grants(directories, variables, grants_stdin, function_grants, inference)
     engine = make_engine(engine_name, with_fuel=fuel is not None)
-    run = _Run(Request(path, member, export), as_json, grants, signature, inference)
+    run = _Run(
+        Request(path, member, export),
+        as_json,
+        grants,
+        signature,
+        can_interrupt=engine.profile.has_epochs,
+        inference=inference,
+    )
     prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
     texts = [item.removeprefix(_NEGATIVE) for item in arguments]
     report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel, repeat)
@@ -217,9 +227,12 @@ class _Run:
         as_json: bool,
         grants: Grants | None,
         signature: str,
+        *,
+        can_interrupt: bool,
         inference: InferenceGrant | None = None,
     ) -> None:
         self._request = request
+        self._can_interrupt = can_interrupt
         self._signature = signature
         self._grants = grants
         self._inference = inference
@@ -260,6 +273,7 @@ class _Run:
                 stdout=self._stdout,
                 stderr=self._stderr,
                 grants=self._grants,
+                deadline_seconds=timeout_seconds + _MARGIN_SECONDS if self._can_interrupt else None,
                 repeat=repeat,
                 signature=self._signature,
             )

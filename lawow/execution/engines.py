@@ -3,50 +3,13 @@
 from __future__ import annotations
 
 from lawow.errors import LawowError, UsageError
+from lawow.execution.advisories import ADVISORIES, Advisory
 from lawow.runtime.base import Engine
 
-__all__ = ["ADVISORIES", "NAMES", "Advisory", "EngineFacts", "describe_engines", "make_engine"]
+__all__ = ["NAMES", "EngineFacts", "describe_engines", "make_engine"]
 
 NAMES = ("wasmtime", "wasmedge", "wasmedge-interpreter")
 """What ``lawow exec --engine`` takes. The first is the default."""
-
-
-class Advisory:
-    """A published weakness: its name, the ranges of releases (first, fixed) that have it, and what it is."""
-
-    __slots__ = ("engine", "name", "ranges", "sentence")
-
-    def __init__(self, name: str, engine: str, ranges: tuple[tuple[str, str], ...], sentence: str) -> None:
-        self.name = name
-        self.engine = engine
-        self.ranges = ranges
-        self.sentence = sentence
-
-    def affects(self, engine: str, version: str) -> bool:
-        """Return whether this release of this engine has it."""
-        found = _numbers(version)
-        return engine == self.engine and any(
-            _numbers(first) <= found < _numbers(fixed) for first, fixed in self.ranges
-        )
-
-
-ADVISORIES = (
-    Advisory(
-        "CVE-2026-34971",
-        "wasmtime",
-        (("0", "36.0.7"), ("37", "42.0.2"), ("43", "43.0.1")),
-        "on aarch64 a guest could leave its memory through wrongly compiled code",
-    ),
-    Advisory(
-        "CVE-2023-26489",
-        "wasmtime",
-        (("0.84", "4.0.1"), ("5", "5.0.1"), ("6", "6.0.1")),
-        "on x86_64 a guest could leave its memory through wrongly compiled addresses",
-    ),
-)
-"""Escapes from the sandbox. The list travels with LAWOW and is as old as it; an engine without an entry
-is not proved to be sound.
-"""
 
 
 class EngineFacts:
@@ -60,12 +23,14 @@ class EngineFacts:
         self.version = self.place = self.problem = ""
 
     @property
-    def advisories(self) -> list[Advisory]:
-        """The known weaknesses of this release."""
-        return [item for item in ADVISORIES if self.version and item.affects(self.name, self.version)]
+    def advisories(self) -> list[tuple[Advisory, str]]:
+        """The known weaknesses of this release, and the release that ends each."""
+        pairs = ((item, item.fixed_in(self.name, self.version)) for item in ADVISORIES if self.version)
+        return [(item, fixed) for item, fixed in pairs if fixed]
 
 
 _WASMTIME = {
+    "driven by": "its library, in this process",
     "compiler": "Cranelift, in this process or a limited child",
     "deadline": "yes",
     "memory limit": "yes",
@@ -77,18 +42,24 @@ _WASMTIME = {
     "host functions": "yes",
     "WASI grants": "folders, variables, standard input",
 }
-_WASMEDGE = {
+_WASMEDGE_LIBRARY = {
     **_WASMTIME,
     "compiler": "LLVM, ahead of time in a limited child",
+    "deadline": "yes; a guest that waits for its host is left behind",
+    "table limit": "yes, written into the module",
+    "stack limit": "yes, written into the module",
+    "fuel": "yes, by its own table of costs",
+}
+_WASMEDGE_COMMAND = {
+    **_WASMEDGE_LIBRARY,
+    "driven by": "its command, a process for each call",
     "deadline": "yes, by ending its process",
     "table limit": "no: its process is limited as a whole",
     "stack limit": "no: its process is limited as a whole",
-    "fuel": "no: only the interpreter counts it",
     "state between calls": "no: each call is a process",
     "strings and lists": "no",
     "host functions": "no",
 }
-_INTERPRETER = {**_WASMEDGE, "compiler": "none", "fuel": "yes, by its own table of costs"}
 
 
 def make_engine(name: str, *, with_fuel: bool = False) -> Engine:
@@ -104,9 +75,9 @@ def make_engine(name: str, *, with_fuel: bool = False) -> Engine:
         return WasmtimeEngine(EXEC_FUEL_PROFILE if with_fuel else EXEC_PROFILE)
     if name not in NAMES:
         raise UsageError(f"no engine is named {name!r}; there are {', '.join(NAMES)}")
-    from lawow.runtime.wasmedge_engine import WasmEdgeEngine
+    from lawow.runtime.wasmedge import find_wasmedge
 
-    return WasmEdgeEngine(is_compiled=name == "wasmedge", has_fuel=with_fuel)
+    return find_wasmedge(is_compiled=name == "wasmedge", has_fuel=with_fuel)
 
 
 def describe_engines() -> list[EngineFacts]:
@@ -119,24 +90,29 @@ def describe_engines() -> list[EngineFacts]:
         wasmtime.version = libwasmtime.VERSION
     except LawowError as error:
         wasmtime.problem = str(error)
-    return [wasmtime, *_describe_wasmedge()]
+    return [wasmtime, *(_describe_wasmedge(name) for name in NAMES[1:])]
 
 
-def _describe_wasmedge() -> list[EngineFacts]:
-    from lawow.runtime.wasmedge_engine import WasmEdgeEngine
+def _describe_wasmedge(name: str) -> EngineFacts:
+    from lawow.runtime.wasmedge import find_wasmedge
+    from lawow.runtime.wasmedge_library import LibraryEngine
 
-    found = [EngineFacts("wasmedge", _WASMEDGE), EngineFacts("wasmedge-interpreter", _INTERPRETER)]
+    facts = EngineFacts(name, dict(_WASMEDGE_COMMAND))
     try:
-        engine = WasmEdgeEngine()
-        for facts in found:
-            facts.place, facts.version = engine.command, engine.version
+        engine = find_wasmedge()
     except LawowError as error:
-        for facts in found:
-            facts.problem = str(error)
-    return found
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return a release as numbers that compare; what is no number counts as 0."""
-    parts = [int(part) if part.isdecimal() else 0 for part in version.split(".")]
-    return tuple([*parts, 0, 0, 0][:3])
+        facts.problem = str(error)
+        return facts
+    facts.version = engine.version
+    if isinstance(engine, LibraryEngine):
+        facts.place = engine.path
+        facts.capabilities = dict(_WASMEDGE_LIBRARY)
+    else:
+        facts.place = engine.command
+        if engine.problem_of_library:
+            facts.capabilities["driven by"] += f"; {engine.problem_of_library}"
+        if name == "wasmedge":
+            facts.capabilities["fuel"] = "no: only the interpreter counts it"
+    if name == "wasmedge-interpreter":
+        facts.capabilities["compiler"] = "none"
+    return facts

@@ -108,7 +108,12 @@ def run_export(
 
     def make() -> Instance:
         return module.instantiate(
-            memory_bytes=memory_bytes, fuel=fuel, stdout=stdout, stderr=stderr, grants=grants
+            memory_bytes=memory_bytes,
+            deadline_seconds=deadline_seconds,
+            fuel=fuel,
+            stdout=stdout,
+            stderr=stderr,
+            grants=grants,
         )
 
     try:

@@ -43,7 +43,7 @@ TRAP_CODES = (
 
 _OUT_OF_FUEL = TRAP_CODES.index("out-of-fuel")
 HOST_FUNCTION_FAILED = "a host function failed:"
-"""How `lawow.runtime.linking` begins the message of a trap that stands for a Python exception."""
+"""How the message of a trap begins that stands for a Python exception (`lawow.runtime.host_functions`)."""
 
 _UNCAUGHT_EXCEPTION = "thrown Wasm exception"  # has no code, but a message that ends so
 

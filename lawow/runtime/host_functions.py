@@ -24,14 +24,16 @@ their state, which is made anew for each instance and ends with it; they get it 
 
 from __future__ import annotations
 
+import struct
 from functools import partial
 
 from lawow.errors import UsageError
 from lawow.formats.interface import parse_signature
+from lawow.runtime.failures import HOST_FUNCTION_FAILED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from importlib.metadata import EntryPoint
 
     from lawow.formats.interface import FuncType
@@ -45,12 +47,16 @@ __all__ = [
     "GuestMemory",
     "HostFunction",
     "MissingMemory",
+    "PackedCall",
     "bind",
     "find_host_functions",
     "granted_names",
+    "place_in_memory",
 ]
 
 GROUP = "lawow.host_functions"
+
+_SENTENCE_BYTES = 500
 
 INFERENCE = "nn"
 """The grant that LAWOW itself offers (`lawow.runtime.nn`); no distribution can offer it instead."""
@@ -111,6 +117,48 @@ def bind(functions: Iterable[HostFunction]) -> list[HostCall]:
             states[item.state] = item.state()
         calls.append(partial(item.call, states[item.state]))
     return calls
+
+
+class PackedCall:
+    """A host function as an engine calls it: arguments and results as bytes.
+
+    `call` is what `bind` made of the function for one instance; `layouts` says for each number type how
+    `struct` packs it in the engine's slots.
+    """
+
+    __slots__ = ("_arguments", "_call", "_function", "_results", "argument_bytes")
+
+    def __init__(self, function: HostFunction, call: HostCall, layouts: Mapping[str, str]) -> None:
+        self._call = call
+        self._function = function
+        self._arguments = struct.Struct("<" + "".join(layouts[kind] for kind in function.type.params))
+        self._results = struct.Struct("<" + "".join(layouts[kind] for kind in function.type.results))
+        self.argument_bytes = self._arguments.size
+
+    def run(self, memory: GuestMemory, arguments: bytes) -> bytes:
+        """Call the function. Raises whatever it raises, and `struct.error` for results of other types."""
+        answer = self._call(memory, *self._arguments.unpack(arguments))
+        results = () if answer is None else answer if isinstance(answer, tuple) else (answer,)
+        return self._results.pack(*results)
+
+    def sentence(self, error: BaseException) -> str:
+        """Return what is said of an error that `run` raised, in at most 500 bytes of UTF-8."""
+        name = f"{self._function.module}.{self._function.name}"
+        text = f"{HOST_FUNCTION_FAILED} {name}: {error or type(error).__name__}"
+        return text.encode("utf-8", "replace")[:_SENTENCE_BYTES].decode("utf-8", "ignore")
+
+
+def place_in_memory(address: int, length_bytes: int, memory_bytes: int) -> int:
+    """Return an address, which may have arrived as a signed integer, if all of the range is in the memory.
+
+    Raises `IndexError` if not.
+    """
+    address &= 0xFFFFFFFF if memory_bytes <= 1 << 32 else (1 << 64) - 1
+    if length_bytes < 0 or address + length_bytes > memory_bytes:
+        raise IndexError(
+            f"{length_bytes} bytes at {address:#x} do not lie in the guest's {memory_bytes} bytes"
+        )
+    return address
 
 
 def granted_names() -> list[str]:

@@ -35,6 +35,7 @@ else:
         tables = 4
         memories = 1
         wasm_stack_bytes = 512 << 10
+        native_stack_bytes = 64 << 20
         output_bytes = 16 << 20
         arguments = 1_000
 

@@ -41,7 +41,7 @@ from lawow.runtime.places import VERSION, find_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from ctypes import Array
     from typing import TypeVar
 
@@ -236,16 +236,18 @@ class Library:
     """The functions of the C API as attributes, bound at first use.
 
     Pointers are integers; a null pointer comes back as None. Who calls one passes what the header says:
-    nothing is checked here.
+    nothing is checked here. Another library's binding brings its own tables.
     """
+
+    codes: Mapping[str, type | None] = _CODES
+    prototypes: Mapping[str, str] = _PROTOTYPES
 
     def __init__(self, path: str) -> None:
         self._dll = CDLL(path)
         self.path = path
 
     def __getattr__(self, name: str) -> Callable[..., int]:
-        codes = _PROTOTYPES[name]
-        function: Callable[..., int] = self._bind(name, codes)
+        function: Callable[..., int] = self._bind(name, self.prototypes[name])
         setattr(self, name, function)
         return function
 
@@ -259,8 +261,8 @@ class Library:
 
     def _bind(self, name: str, codes: str) -> Callable[..., int]:
         function = getattr(self._dll, name)
-        function.restype = _CODES[codes[0]]
-        function.argtypes = [_CODES[code] for code in codes[1:]]
+        function.restype = self.codes[codes[0]]
+        function.argtypes = [self.codes[code] for code in codes[1:]]
         bound: Callable[..., int] = function
         return bound
 

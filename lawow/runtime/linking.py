@@ -6,13 +6,19 @@ function's name and the error's sentence. Values travel as in `lawow.runtime.bin
 
 from __future__ import annotations
 
-import struct
 from ctypes import byref, memmove, string_at
 
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.binding import SLOT
-from lawow.runtime.failures import HOST_FUNCTION_FAILED, require_done
-from lawow.runtime.host_functions import GuestMemory, HostFunction, MissingMemory, bind
+from lawow.runtime.failures import require_done
+from lawow.runtime.host_functions import (
+    GuestMemory,
+    HostFunction,
+    MissingMemory,
+    PackedCall,
+    bind,
+    place_in_memory,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +30,6 @@ __all__ = ["define_functions"]
 
 _KINDS = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}  # wasm_valkind_enum
 _MEMORY = 3  # WASMTIME_EXTERN_MEMORY
-_SENTENCE_BYTES = 500
 
 
 def define_functions(linker: int, functions: Sequence[HostFunction]) -> list[object]:
@@ -56,27 +61,17 @@ def _function_type(item: HostFunction) -> int:
 class _Bridge:
     """What the library calls for one host function."""
 
-    __slots__ = ("_arguments", "_call", "_function", "_results")
+    __slots__ = ("_call",)
 
     def __init__(self, function: HostFunction, call: HostCall) -> None:
-        kinds = function.type
-        self._call = call
-        self._function = function
-        self._arguments = struct.Struct("<" + "".join(SLOT[kind] for kind in kinds.params))
-        self._results = struct.Struct("<" + "".join(SLOT[kind] for kind in kinds.results))
+        self._call = PackedCall(function, call, SLOT)
 
     def __call__(self, data: int, caller: int, slots: int, count: int) -> int | None:
         """Run the function; return a new trap if it failed."""
         try:
-            arguments = self._arguments.unpack(string_at(slots, self._arguments.size))
-            answer = self._call(_memory(caller), *arguments)
-            results = () if answer is None else answer if isinstance(answer, tuple) else (answer,)
-            packed = self._results.pack(*results)
+            packed = self._call.run(_memory(caller), string_at(slots, self._call.argument_bytes))
         except Exception as error:  # noqa: BLE001  # nothing may unwind into the library
-            name = f"{self._function.module}.{self._function.name}"
-            text = f"{HOST_FUNCTION_FAILED} {name}: {error or type(error).__name__}".encode()[
-                :_SENTENCE_BYTES
-            ]
+            text = self._call.sentence(error).encode()
             return lib.library().wasmtime_trap_new(text, len(text))
         memmove(slots, packed, len(packed))
         return None
@@ -95,9 +90,7 @@ def _memory(caller: int) -> GuestMemory:
             raise MissingMemory("the guest exports no memory named memory")
         context = functions.wasmtime_caller_context(caller)
         size = functions.wasmtime_memory_data_size(context, item.address)
-        address &= 0xFFFFFFFF if size <= 1 << 32 else (1 << 64) - 1  # a pointer arrives as a signed integer
-        if length_bytes < 0 or address + length_bytes > size:
-            raise IndexError(f"{length_bytes} bytes at {address:#x} do not lie in the guest's {size} bytes")
+        address = place_in_memory(address, length_bytes, size)
         return (functions.wasmtime_memory_data(context, item.address) or 0) + address
 
     def read(address: int, length_bytes: int) -> bytes:

@@ -10,20 +10,19 @@ Definition of the format: WebAssembly core specification, 5 (binary format).
 
 from __future__ import annotations
 
-from lawow.errors import FormatError
-from lawow.formats.bytes import ByteReader, encode_sleb128, encode_uleb128
+from functools import partial
+
+from lawow.formats.bytes import encode_sleb128, encode_uleb128
 from lawow.formats.interface import FuncType
 from lawow.formats.wasm import ModuleInfo
+from lawow.formats.wasm_edit import CODE, EXPORT, FUNCTION, TYPE, appended, edit_sections, sized, vector
+from lawow.runtime.additions import PREFIX, require_no_additions
 
-__all__ = ["MARKER", "PREFIX", "add_trampolines", "custom_section"]
-
-PREFIX = "lawow:"
-"""Before the name of every added export; no such name is listed as an export of the module."""
+__all__ = ["MARKER", "add_trampolines"]
 
 MARKER = 0x4C41574F57000001
 """The first result of every added export."""
 
-_TYPE, _FUNCTION, _EXPORT, _CODE = 1, 3, 7, 10
 _CARRIER = {"i32": "i32", "i64": "i64", "f32": "i32", "f64": "i64"}
 _TYPE_BYTE = {"i32": b"\x7f", "i64": b"\x7e", "f32": b"\x7d", "f64": b"\x7c"}
 _FROM_BITS = {"f32": b"\xbe", "f64": b"\xbf"}  # f32.reinterpret_i32, f64.reinterpret_i64
@@ -35,41 +34,35 @@ _MEMORY_SIZE, _I64_CONST, _EXTEND_U32 = b"\x3f\0", b"\x42", b"\xad"
 def add_trampolines(wasm: bytes, info: ModuleInfo) -> bytes:
     """Return the module `wasm`, of which `info` was read, with a companion for each callable export.
 
-    Raises `FormatError` if the module already exports such a name.
+    Raises `FormatError` if the module already has such a name.
     """
+    require_no_additions(info)
     exports = [(item.name, item.index, item.type) for item in info.callable_exports if item.type is not None]
-    if any(item.name.startswith(PREFIX) for item in info.exports):
-        raise FormatError(f"exports a name that begins with {PREFIX}", structure="export")
     if not exports:
         return wasm
     first_function = sum(item.kind == "func" for item in info.imports) + info.functions
-    added: dict[int, list[bytes]] = {_TYPE: [], _FUNCTION: [], _EXPORT: [], _CODE: []}
+    added: dict[int, list[bytes]] = {TYPE: [], FUNCTION: [], EXPORT: [], CODE: []}
     for position, (name, index, function) in enumerate(exports):
-        added[_TYPE].append(_type(function))
-        added[_FUNCTION].append(encode_uleb128(len(info.types) + position))
-        added[_EXPORT].append(
-            _sized(f"{PREFIX}{name}".encode()) + b"\0" + encode_uleb128(first_function + position)
+        added[TYPE].append(_type(function))
+        added[FUNCTION].append(encode_uleb128(len(info.types) + position))
+        added[EXPORT].append(
+            sized(f"{PREFIX}{name}".encode()) + b"\0" + encode_uleb128(first_function + position)
         )
-        added[_CODE].append(_sized(_body(index, function, _memory_size(info))))
-    return _with_elements(wasm, added)
-
-
-def custom_section(name: str, content: bytes) -> bytes:
-    """Return a custom section, to be appended to a module."""
-    return _section(0, _sized(name.encode()) + content)
+        added[CODE].append(sized(_body(index, function, _memory_size(info))))
+    return edit_sections(wasm, {id_: partial(appended, elements=items) for id_, items in added.items()})
 
 
 def _type(function: FuncType) -> bytes:
     """Return the function type of a companion."""
     params = [_TYPE_BYTE[_CARRIER[item]] for item in function.params]
     results = [_TYPE_BYTE["i64"]] * 2 + [_TYPE_BYTE[_CARRIER[item]] for item in function.results]
-    return b"\x60" + _vector(params) + _vector(results)
+    return b"\x60" + vector(params) + vector(results)
 
 
 def _body(index: int, function: FuncType, memory_size: bytes) -> bytes:
     """Return the code of a companion: results go to locals first, since the marker must come before them."""
     params, results = function.params, function.results
-    parts = [_vector([b"\x01" + _TYPE_BYTE[item] for item in results])]
+    parts = [vector([b"\x01" + _TYPE_BYTE[item] for item in results])]
     for position, kind in enumerate(params):
         parts += [_LOCAL_GET, encode_uleb128(position), _FROM_BITS.get(kind, b"")]
     parts += [_CALL, encode_uleb128(index)]
@@ -87,48 +80,3 @@ def _memory_size(info: ModuleInfo) -> bytes:
     if not info.memories:
         return _I64_CONST + b"\0"
     return _MEMORY_SIZE if info.memories[0].is_64 else _MEMORY_SIZE + _EXTEND_U32
-
-
-def _with_elements(wasm: bytes, added: dict[int, list[bytes]]) -> bytes:
-    """Return the module with elements appended to its sections, all of which it has, for it has an export.
-
-    The function and code sections can be missing, where all exports are imports; then they are made.
-    """
-    missing = {_FUNCTION, _CODE}
-    reader = ByteReader(wasm, structure="module")
-    parts = [reader.read_bytes(8)]
-    while reader.remaining:
-        id_ = reader.read_u8()
-        content = reader.read_bytes(reader.read_uleb128())
-        for section in sorted(missing):
-            if id_ and _ORDER.index(id_) > _ORDER.index(section):
-                parts.append(_section(section, _vector(added[section])))
-                missing.discard(section)
-        if id_ in added:
-            missing.discard(id_)
-            content = _appended(content, added[id_])
-        parts.append(_section(id_, content))
-    parts += [_section(section, _vector(added[section])) for section in sorted(missing)]
-    return b"".join(parts)
-
-
-_ORDER = (1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11)
-"""Sections in the order in which a module has them."""
-
-
-def _appended(content: bytes, elements: list[bytes]) -> bytes:
-    reader = ByteReader(content, structure="section")
-    count = reader.read_uleb128()
-    return encode_uleb128(count + len(elements)) + reader.read_bytes(reader.remaining) + b"".join(elements)
-
-
-def _section(id_: int, content: bytes) -> bytes:
-    return bytes((id_,)) + _sized(content)
-
-
-def _sized(content: bytes) -> bytes:
-    return encode_uleb128(len(content)) + content
-
-
-def _vector(elements: list[bytes]) -> bytes:
-    return encode_uleb128(len(elements)) + b"".join(elements)

@@ -19,6 +19,31 @@ from tests.runtime.builders import wat
 RESULT_BYTES = 1 << 20
 
 
+TypedCase = tuple[str, str, list[Value], tuple[Value, ...], dict[int, list[int | float]]]
+
+CASES: list[TypedCase] = [
+    ("sum", "&[i>i", [[1, 2, 3]], (6,), {0: [1, 2, 3]}),
+    ("sum", "[i>i", [[1, 2, 3]], (6,), {}),
+    ("sum", "&[i>i", [[]], (0,), {0: []}),
+    ("reverse", "&[i>", [[1, 2, 3]], (), {0: [3, 2, 1]}),
+    ("scale", "&[FF>", [[1.5, -2.0], 2.0], (), {0: [3.0, -4.0]}),
+    ("fill", "&[bi>", [[1, 2, 3], -7], (), {0: [-7, -7, -7]}),
+    ("invert", "&[z>", [[True, False]], (), {0: [False, True]}),
+    ("next_chars", "&[c>", [[0, 65535]], (), {0: [1, 0]}),
+    ("largest_short", "&[s>i", [[-5, -32768, -4]], (-4,), {0: [-5, -32768, -4]}),
+    ("xor_longs", "&[I>I", [[2**62, 1]], (2**62 + 1,), {0: [2**62, 1]}),
+    ("sum_floats", "&[f>f", [[0.5, 0.25]], (0.75,), {0: [0.5, 0.25]}),
+    ("both", "&[i&[i>i", [[0], [0]], (0,), {0: [1], 1: [2]}),
+    ("squares", "i>[i", [4], ([0, 1, 4, 9],), {}),
+    ("squares", "i>[i", [0], ([],), {}),
+    ("upper", "S>S", ["grüße \U0001f30d"], ("GRüßE \U0001f30d",), {}),
+    ("upper", "S>S", [""], ("",), {}),
+    ("concat", "SS>S", ["a\0", "b"], ("a\0b",), {}),
+    ("accumulate", "i>i", [5], (5,), {}),
+]
+"""Calls of fixtures/wasm/arrays.wasm: export, signature, arguments, results, changed in-out lists."""
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[WasmtimeEngine]:
     engine = WasmtimeEngine(EDGE_PROFILE)
@@ -56,29 +81,7 @@ def guest(engine: WasmtimeEngine, text: str) -> TypedCaller:
     return TypedCaller(instance, result_bytes=RESULT_BYTES)
 
 
-@pytest.mark.parametrize(
-    ("export", "signature", "arguments", "results", "changed"),
-    [
-        ("sum", "&[i>i", [[1, 2, 3]], (6,), {0: [1, 2, 3]}),
-        ("sum", "[i>i", [[1, 2, 3]], (6,), {}),
-        ("sum", "&[i>i", [[]], (0,), {0: []}),
-        ("reverse", "&[i>", [[1, 2, 3]], (), {0: [3, 2, 1]}),
-        ("scale", "&[FF>", [[1.5, -2.0], 2.0], (), {0: [3.0, -4.0]}),
-        ("fill", "&[bi>", [[1, 2, 3], -7], (), {0: [-7, -7, -7]}),
-        ("invert", "&[z>", [[True, False]], (), {0: [False, True]}),
-        ("next_chars", "&[c>", [[0, 65535]], (), {0: [1, 0]}),
-        ("largest_short", "&[s>i", [[-5, -32768, -4]], (-4,), {0: [-5, -32768, -4]}),
-        ("xor_longs", "&[I>I", [[2**62, 1]], (2**62 + 1,), {0: [2**62, 1]}),
-        ("sum_floats", "&[f>f", [[0.5, 0.25]], (0.75,), {0: [0.5, 0.25]}),
-        ("both", "&[i&[i>i", [[0], [0]], (0,), {0: [1], 1: [2]}),
-        ("squares", "i>[i", [4], ([0, 1, 4, 9],), {}),
-        ("squares", "i>[i", [0], ([],), {}),
-        ("upper", "S>S", ["grüße \U0001f30d"], ("GRüßE \U0001f30d",), {}),
-        ("upper", "S>S", [""], ("",), {}),
-        ("concat", "SS>S", ["a\0", "b"], ("a\0b",), {}),
-        ("accumulate", "i>i", [5], (5,), {}),
-    ],
-)
+@pytest.mark.parametrize(("export", "signature", "arguments", "results", "changed"), CASES)
 def test_values_go_in_and_come_out(
     caller: TypedCaller,
     export: str,
