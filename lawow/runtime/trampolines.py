@@ -15,7 +15,11 @@ from lawow.formats.bytes import ByteReader, encode_sleb128, encode_uleb128
 from lawow.formats.interface import FuncType
 from lawow.formats.wasm import ModuleInfo
 
-__all__ = ["MARKER", "PREFIX", "add_trampolines", "custom_section"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MARKER", "PREFIX", "add_functions", "add_trampolines", "custom_section"]
 
 PREFIX = "lawow:"
 """Before the name of every added export; no such name is listed as an export of the module."""
@@ -40,17 +44,31 @@ def add_trampolines(wasm: bytes, info: ModuleInfo) -> bytes:
     exports = [(item.name, item.index, item.type) for item in info.callable_exports if item.type is not None]
     if any(item.name.startswith(PREFIX) for item in info.exports):
         raise FormatError(f"exports a name that begins with {PREFIX}", structure="export")
-    if not exports:
+    return add_functions(
+        wasm,
+        info,
+        [
+            (f"{PREFIX}{name}", _type(item), _body(index, item, _memory_size(info)))
+            for name, index, item in exports
+        ],
+    )
+
+
+def add_functions(wasm: bytes, info: ModuleInfo, functions: Sequence[tuple[str, bytes, bytes]]) -> bytes:
+    """Return the module `wasm`, of which `info` was read, with more functions.
+
+    Each is the name of its export, its type, and its locals and code. The module must export something
+    already. Indices of its own functions and types stay as they are.
+    """
+    if not functions:
         return wasm
     first_function = sum(item.kind == "func" for item in info.imports) + info.functions
     added: dict[int, list[bytes]] = {_TYPE: [], _FUNCTION: [], _EXPORT: [], _CODE: []}
-    for position, (name, index, function) in enumerate(exports):
-        added[_TYPE].append(_type(function))
+    for position, (name, type_, code) in enumerate(functions):
+        added[_TYPE].append(type_)
         added[_FUNCTION].append(encode_uleb128(len(info.types) + position))
-        added[_EXPORT].append(
-            _sized(f"{PREFIX}{name}".encode()) + b"\0" + encode_uleb128(first_function + position)
-        )
-        added[_CODE].append(_sized(_body(index, function, _memory_size(info))))
+        added[_EXPORT].append(_sized(name.encode()) + b"\0" + encode_uleb128(first_function + position))
+        added[_CODE].append(_sized(code))
     return _with_elements(wasm, added)
 
 
