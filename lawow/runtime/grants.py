@@ -28,8 +28,9 @@ class Directory:
 
 
 class Grants:
-    """All that is granted to one guest. `stdin`: whether it reads this process's standard input.
+    """All that is granted to one guest.
 
+    `stdin`: whether it reads this process's standard input, or the bytes that it reads instead.
     `arguments` is a command's own command line, its name first.
     """
 
@@ -39,7 +40,7 @@ class Grants:
         self,
         directories: Sequence[Directory] = (),
         environment: Sequence[tuple[str, str]] = (),
-        stdin: bool = False,
+        stdin: bool | bytes = False,
         functions: Sequence[HostFunction] = (),
         arguments: Sequence[str] = (),
     ) -> None:

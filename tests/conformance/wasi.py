@@ -5,12 +5,12 @@ A suite is a folder with a ``manifest.json`` and modules. Each ``NAME.wasm`` is 
 
     {"args": [], "env": {}, "dirs": [], "exit_code": 0, "stdout": "...", "stderr": "..."}
 
-All keys may be missing; output is compared only where it is given. A folder of ``dirs`` lies beside the module
-and is granted under its own name, in a copy: nothing of the suite is changed. Beyond that layout, our own tests
-use ``stdin`` (text) and ``read_only_dirs``.
+All keys may be missing; output is compared only where it is given. A folder of ``dirs`` lies beside the
+module and is granted under its own name, in a copy: nothing of the suite is changed. Beyond that layout, our
+own tests use ``stdin`` (text) and ``read_only_dirs``.
 
-Each test goes the way of ``lawow exec``: the same reading of options, scan, compilation, grants and run, in this
-process for wasmtime, in one of its own for WasmEdge.
+Each test goes the way of ``lawow exec``: the same reading of options, scan, compilation, grants and run, in
+this process for wasmtime, in one of its own for WasmEdge.
 
 Source of the layout: doc/specification.md of the testsuite.
 """
@@ -18,7 +18,6 @@ Source of the layout: doc/specification.md of the testsuite.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,7 @@ from lawow.execution.granting import read_grants
 from lawow.execution.preparation import Preparer, Request
 from lawow.execution.reactor import run_export
 from lawow.runtime.base import Engine
+from lawow.runtime.grants import NOTHING, Grants
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.conformance.report import Report, Unsupported
@@ -42,8 +42,14 @@ __all__ = ["Case", "find_suites", "read_case", "run_case", "run_suite"]
 MANIFEST = "manifest.json"
 DEADLINE_SECONDS = 30.0  # of one test; those of the public suite sleep for some milliseconds
 _KINDS: dict[str, type] = {
-    "args": list, "env": dict, "dirs": list, "exit_code": int, "stdout": str, "stderr": str,
-    "stdin": str, "read_only_dirs": list,
+    "args": list,
+    "env": dict,
+    "dirs": list,
+    "exit_code": int,
+    "stdout": str,
+    "stderr": str,
+    "stdin": str,
+    "read_only_dirs": list,
 }
 _OTHER_TARGETS = ("wasm32-wasip2", "wasm32-wasip3")
 
@@ -70,7 +76,7 @@ def find_suites(folder: Path) -> list[Path]:
 
 
 def read_case(module: Path) -> Case:
-    """Read what is expected of a module. Raises `FormatError` for a file that does not say it in this form."""
+    """Read what is expected of a module. Raises `FormatError` if its file says it in another form."""
     path = module.with_suffix(".json")
     if not path.exists():
         return Case(module)
@@ -111,10 +117,18 @@ def run_suite(folder: Path, engine_name: str = NAMES[0]) -> Report:
             except Unsupported as reason:
                 report.unsupported[str(reason)] += 1
             except (AssertionError, LawowError) as error:
-                report.failures.append(f"{folder.parent.parent.name}/{module.name}: {error}")
+                report.failures.append(f"{_name(folder)}: {module.stem}: {error}")
             else:
                 report.passed += 1
     return report
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a suite, or of its folder if the manifest has none."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text())["name"])
+    except (ValueError, KeyError, TypeError):
+        return folder.name
 
 
 @contextmanager
@@ -149,43 +163,30 @@ def _copy_folders(case: Case, target: Path) -> None:
         shutil.copytree(case.module.parent / folder, target / folder, symlinks=True)
 
 
-def _run(case: Case, engine: Engine, options: Sequence[str]) -> tuple[int, bytes, bytes]:
-    """Run the command; return its status, and what it said on both streams."""
+def _run(case: Case, engine: Engine, options: Sequence[str]) -> tuple[int | str, bytes, bytes]:
+    """Run the command; return its status or the code of its trap, and what it said on both streams."""
     out, err = bytearray(), bytearray()
-    grants = read_grants(options, [f"{name}={value}" for name, value in case.environment], True, ())
+    granted = (
+        read_grants(options, [f"{name}={value}" for name, value in case.environment], False, ()) or NOTHING
+    )
+    grants = Grants(granted.directories, granted.environment, case.stdin)
     request = Request(str(case.module), "", "_start")
     preparer = Preparer(engine=engine, grants=grants, use_cache=False)
     try:
         prepared = preparer.prepare(open_package(request.path).find(request.name), request)
-        with _standard_input(case.stdin):
-            run_export(
-                prepared,
-                case.arguments,
-                label=case.module.name,
-                stdout=out.extend,
-                stderr=err.extend,
-                grants=grants,
-                deadline_seconds=DEADLINE_SECONDS,
-            )
+        run_export(
+            prepared,
+            case.arguments,
+            label=case.module.name,
+            stdout=out.extend,
+            stderr=err.extend,
+            grants=grants,
+            deadline_seconds=DEADLINE_SECONDS,
+        )
     except GuestTrap as trap:
-        if trap.status is None:
-            raise
-        return trap.status, bytes(out), bytes(err)
+        return trap.code if trap.status is None else trap.status, bytes(out), bytes(err)
     except (Refused, LimitExceeded) as error:
+        if isinstance(error, LimitExceeded) and error.limit == "deadline_seconds":
+            raise
         raise Unsupported(f"module that is refused: {error}") from None
     return 0, bytes(out), bytes(err)
-
-
-@contextmanager
-def _standard_input(data: bytes) -> Iterator[None]:
-    """Make `data` the standard input of this process, which a guest inherits."""
-    with tempfile.TemporaryFile() as stream:
-        stream.write(data)
-        stream.seek(0)
-        kept = os.dup(0)
-        try:
-            os.dup2(stream.fileno(), 0)
-            yield
-        finally:
-            os.dup2(kept, 0)
-            os.close(kept)
