@@ -160,7 +160,7 @@ class Script:
             grants = Grants(functions=self._granted(module)) if module.imports else None
             instance = module.instantiate(memory_bytes=1 << 30, table_elements=10_000_000, grants=grants)
         except Refused as error:
-            if "another type" in str(error) and not self._registered:
+            if "another type" in str(error) and not self._imports_guests(module):
                 raise
             for guest in (*self._named.values(), *self._registered.values()):  # it could share their state
                 guest.is_behind = True
@@ -168,6 +168,10 @@ class Script:
         except LimitExceeded as error:
             raise Unsupported(f"module above our limit {error.limit}") from None
         return Guest(instance, module.exports, vectors)
+
+    def _imports_guests(self, module: WasmtimeModule) -> bool:
+        """Tell whether a module imports from a registered instance: it gets functions, with plain types."""
+        return any(name in self._registered for name, _ in module.imports)
 
     def _granted(self, module: WasmtimeModule) -> list[HostFunction]:
         wanted = set(module.imports)
@@ -230,8 +234,7 @@ class Script:
 
     def _assert_unlinkable(self, command: dict[str, object]) -> None:
         try:
-            imports = self._compile(self._bytes(command)).imports
-            if any(name in self._registered for name, _ in imports):
+            if self._imports_guests(self._compile(self._bytes(command))):
                 raise Unsupported("types of imports from another instance")
             self._instance(command)
         except Unsupported:
