@@ -24,8 +24,17 @@ def engine() -> Iterator[WasmtimeEngine]:
 
 
 COMMANDS = {
-    **{"binary": 27, "calls": 22, "control": 43, "conversions": 577, "floats": 455, "integers": 440},
-    **{"memory": 28, "memory64": 33, "numbers": 26, "tables": 72, "vectors": 475},
+    "binary": 27,
+    "calls": 22,
+    "control": 43,
+    "conversions": 577,
+    "floats": 455,
+    "integers": 440,
+    "memory": 28,
+    "memory64": 33,
+    "numbers": 26,
+    "tables": 72,
+    "vectors": 475,
 }
 """Our own files: modules and assertions in each."""
 
