@@ -1,4 +1,4 @@
-"""Work counted in calls of functions: what a parser does can be compared between sizes, whatever the load is."""
+"""Work counted in calls of functions: it can be compared between sizes, whatever the load is."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ STEPS: dict[str, tuple[Callable[[int], object], Callable[..., object]]] = {
         lambda count: COMPONENT_HEADER + section(1, module()) * (count // 8) + section(0, b"") * count,
         core_modules,
     ),
-    "WIT": (world, print_again),
+    "WIT": (lambda count: world(count // 4), print_again),
     "WAVE": (points, print_values),
     "signature": (lambda count: "i" * (count // 2) + ">", parse_typed_signature),
     "image layout": (layout, find_layer),

