@@ -30,7 +30,8 @@ class Directory:
 class Grants:
     """All that is granted to one guest.
 
-    `stdin`: whether it reads this process's standard input, or the bytes that it reads instead.
+    `stdin`: whether it reads this process's standard input, or the bytes that it reads instead (not for
+    components). The process's own is one stream: what one guest has read is gone for the next.
     `arguments` is a command's own command line, its name first.
     """
 

@@ -9,7 +9,6 @@ one is listed and not called.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -152,22 +151,14 @@ class LoadedComponent:
             raise _failure(error, fuel, memory_bytes) from None
 
 
-def _give_input(wasi: wasmtime.WasiConfig, data: bytes) -> None:
-    """Make `data` what the guest reads: the package takes a file, opens it at once, and no bytes."""
-    with tempfile.NamedTemporaryFile(prefix="lawow-") as stream:
-        stream.write(data)
-        stream.flush()
-        wasi.stdin_file = stream.name
-
-
 def _grant(wasi: wasmtime.WasiConfig, grants: Grants) -> None:
-    """Give a guest what is granted to it. Raises `Refused` for host functions: components have none."""
+    """Give a guest what is granted to it. Raises `Refused` for what components cannot be granted."""
     if grants.functions:
         raise Refused("host functions are for core modules; a component cannot be granted any")
     wasi.env = list(grants.environment)
     if isinstance(grants.stdin, bytes):
-        _give_input(wasi, grants.stdin)
-    elif grants.stdin:
+        raise Refused("bytes as standard input are for core modules; a component reads this process's own")
+    if grants.stdin:
         wasi.inherit_stdin()
     for item in grants.directories:
         wasi.preopen_dir(item.host, item.guest, item.is_writable)

@@ -25,6 +25,11 @@ __all__ = ["main", "run_suites"]
 
 SPECIFICATION = "WebAssembly specification"
 WASI = "WASI preview 1"
+NOT_THE_STANDARD = {
+    "proposals": "file of a proposal, which is not the standard",
+    "legacy": "file of what the standard has dropped",
+}
+"""Folders of the public suite, and why they are not run."""
 
 
 def run_suites(folder: Path, engine: str = NAMES[0]) -> list[Report]:
@@ -43,9 +48,10 @@ def run_suites(folder: Path, engine: str = NAMES[0]) -> list[Report]:
 
 
 def _run_specification(path: Path, name: Path, engine: WasmtimeEngine) -> Report:
-    """Run a test file. Those of proposals contradict the standard here and there, so they are not asked."""
-    if "proposals" in name.parts:
-        return Report(files=1, unsupported=Counter(["file of a proposal, which is not the standard"]))
+    """Run a test file. Proposals and what was dropped contradict the standard, so they are not asked."""
+    for folder, reason in NOT_THE_STANDARD.items():
+        if folder in name.parts:
+            return Report(files=1, unsupported=Counter([reason]))
     return run_file(path, engine)
 
 
