@@ -19,15 +19,16 @@ test: setup                 ## all tests
 test-apk: setup             ## random classes of real apps, before every judge; SEEDS=5 on all apps
 	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
 
-SUITES ?= fixtures/wast
+SUITES ?= fixtures
+ENGINE ?= wasmtime
 
 TIME ?= 60
 
 fuzz: setup                 ## every parser under damaged files for TIME seconds each; guided with pip install atheris
 	$(PY) -m fuzz --seconds $(TIME)
 
-conformance: setup          ## WebAssembly specification tests below SUITES through our binding: passed, failed, unsupported
-	$(PY) -m tests.conformance.suite $(SUITES)
+conformance: setup          ## tests of WebAssembly and of WASI preview 1 below SUITES: passed, failed, unsupported
+	$(PY) -m tests.conformance.suite $(SUITES) --engine $(ENGINE)
 
 check: setup                ## style and types
 	.venv/bin/ruff check .

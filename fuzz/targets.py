@@ -11,6 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuzz.wasm_targets import (
+    components,
+    inspect,
+    layouts,
+    modules,
+    open_components,
+    open_layout,
+    read_signature,
+    read_value,
+    read_wit,
+    signatures,
+    values,
+    worlds,
+)
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.axml import read_manifest
 from lawow.formats.bundle import Origin, build_bundle, read_bundle
@@ -165,4 +179,10 @@ TARGETS = {
     "bundle": Target(_bundle, _guarded(read_bundle)),
     "mapping": Target(_mapping, _guarded(read_mapping)),
     "onnx": Target(_model, _guarded(_check_model)),
+    "wasm": Target(modules, _guarded(inspect)),
+    "component": Target(components, _guarded(open_components)),
+    "wit": Target(worlds, _guarded(read_wit)),
+    "wave": Target(values, _guarded(read_value)),
+    "signature": Target(signatures, _guarded(read_signature)),
+    "oci": Target(layouts, _guarded(open_layout)),
 }

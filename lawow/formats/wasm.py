@@ -231,7 +231,11 @@ def inspect_module(data: bytes | memoryview, *, limits: ModuleLimits | None = No
     reader = ByteReader(data, structure="module")
     if bytes(data[:4]) != _MAGIC:
         raise FormatError(
-            "is not a WebAssembly module", structure="magic", found=bytes(data[:4]), allowed=_MAGIC
+            "is not a WebAssembly module",
+            structure="magic",
+            offset=0,
+            found=bytes(data[:4]),
+            allowed=_MAGIC,
         )
     reader.skip(4)
     version = reader.read_u32()

@@ -259,6 +259,11 @@ def _parts(item: WitType | None) -> tuple[WitType | None, ...]:
     return ()
 
 
+def _depth(item: WitType | None) -> int:
+    """Return how many types there are from the outside to the innermost one."""
+    return 1 + max(map(_depth, _parts(item)), default=0)
+
+
 def _identifier(name: str) -> str:
     """Return a name as WIT writes it: a keyword needs a ``%``."""
     return f"%{name}" if name in _RESERVED else name
@@ -362,7 +367,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = [*_tokens(text), ("", len(text))]
         self._position = 0
-        self._types: dict[str, tuple[WitType, int]] = {}
+        self._types: dict[str, tuple[WitType, int, int]] = {}  # with its nodes and its depth
         self._nodes = 0
         self._interfaces: dict[str, tuple[Function, ...]] = {}
 
@@ -370,6 +375,10 @@ class _Parser:
 
     def _peek(self) -> str:
         return self._tokens[self._position][0]
+
+    def _peek_next(self) -> str:
+        """Return the token after the next one; behind the end there are only ends."""
+        return self._tokens[min(self._position + 1, len(self._tokens) - 1)][0]
 
     def _fail(self, message: str, allowed: str | None = None) -> FormatError:
         token, offset = self._tokens[self._position]
@@ -444,7 +453,7 @@ class _Parser:
         while not self._take("}"):
             if not interface and self._take("export"):
                 functions += self._export()
-            elif interface and self._tokens[self._position + 1][0] == ":":
+            elif interface and self._peek_next() == ":":
                 functions.append(self._function(self._name(), interface))
                 self._need(";")
             else:
@@ -458,7 +467,7 @@ class _Parser:
             if name not in self._interfaces:
                 raise self._fail(f"no interface {name} is defined before")
             return self._interfaces[name]
-        if self._tokens[self._position + 1][0] == "interface":
+        if self._peek_next() == "interface":
             self._need(":")
             self._need("interface")
             return self._block(name)
@@ -506,7 +515,7 @@ class _Parser:
             raise self._fail("is not supported here", "package, world, interface, export, type, a definition")
         if name in self._types:
             raise self._fail(f"the type {name} is defined twice")
-        self._types[name] = (item, self._nodes - before + 1)
+        self._types[name] = (item, self._nodes - before + 1, _depth(item))
 
     def _record(self, name: str) -> WitType:
         fields: list[Field] = []
@@ -556,7 +565,9 @@ class _Parser:
         if name not in self._types:
             self._position -= 1
             raise self._fail("no type of this name is defined before")
-        item, nodes = self._types[name]
+        item, nodes, inner = self._types[name]
+        if depth + inner > _DEEPEST:
+            raise self._fail("types are nested too deeply, through their names", str(_DEEPEST))
         self._count(nodes)
         return item
 

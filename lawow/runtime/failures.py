@@ -6,7 +6,7 @@ provoke each of them.
 
 from __future__ import annotations
 
-from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded
+from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, Refused
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.hot import CALL
 
@@ -45,6 +45,8 @@ _OUT_OF_FUEL = TRAP_CODES.index("out-of-fuel")
 HOST_FUNCTION_FAILED = "a host function failed:"
 """How the message of a trap begins that stands for a Python exception (`lawow.runtime.host_functions`)."""
 
+_WRONG_TYPE = "incompatible import type for "
+_SHARED_MEMORY = "shared memory support is disabled"
 _UNCAUGHT_EXCEPTION = "thrown Wasm exception"  # has no code, but a message that ends so
 
 
@@ -70,7 +72,18 @@ def guest_failure(error: int | None, trap: int | None, bounds: Bounds) -> LawowE
         told = message[message.index(HOST_FUNCTION_FAILED) :]
         return GuestTrap("host-function-failed", told, frames=_names(frames))
     sentence = f"the guest misused a function of its host: {message}"
-    return _limit_error(message, bounds) or GuestTrap("host-error", sentence, frames=_names(frames))
+    refusal = _limit_error(message, bounds) or _refusal(message)
+    return refusal or GuestTrap("host-error", sentence, frames=_names(frames))
+
+
+def _refusal(message: str) -> Refused | None:
+    """Return what an instantiation says if it failed for something that is never provided."""
+    if _SHARED_MEMORY in message:
+        return Refused("the module needs a shared memory; LAWOW runs each instance in one thread")
+    if _WRONG_TYPE in message:
+        what = message.partition(_WRONG_TYPE)[2].replace("`", "").replace("::", ".", 1)
+        return Refused(f"the module imports with another type than is provided: {what}")
+    return None
 
 
 def _trap_error(message: str, code: int | None, frames: list[lib.FrameFacts], bounds: Bounds) -> LawowError:

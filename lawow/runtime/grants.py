@@ -28,8 +28,10 @@ class Directory:
 
 
 class Grants:
-    """All that is granted to one guest. `stdin`: whether it reads this process's standard input.
+    """All that is granted to one guest.
 
+    `stdin`: whether it reads this process's standard input, or the bytes that it reads instead (not for
+    components). The process's own is one stream: what one guest has read is gone for the next.
     `arguments` is a command's own command line, its name first.
     """
 
@@ -39,7 +41,7 @@ class Grants:
         self,
         directories: Sequence[Directory] = (),
         environment: Sequence[tuple[str, str]] = (),
-        stdin: bool = False,
+        stdin: bool | bytes = False,
         functions: Sequence[HostFunction] = (),
         arguments: Sequence[str] = (),
     ) -> None:

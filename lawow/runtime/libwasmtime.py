@@ -62,6 +62,7 @@ __all__ = [
     "borrowed_name",
     "byte_string",
     "library",
+    "owned_bytes",
     "read_elements",
     "take_error",
     "take_trap",
@@ -148,6 +149,7 @@ _CODES = {
 _PROTOTYPES = {
     # result, then parameters, in the letters of _CODES. Configurations: see _PREFIXES.
     "wasm_byte_vec_delete": "vp",
+    "wasm_byte_vec_new": "vpzs",
     "wasm_config_delete": "vp",
     "wasm_config_new": "p",
     "wasm_engine_delete": "vp",
@@ -334,6 +336,13 @@ def byte_string(write: Callable[..., object], *arguments: int) -> bytes:
         return string_at(vector.data, vector.size) if vector.data else b""
     finally:
         library().wasm_byte_vec_delete(byref(vector))
+
+
+def owned_bytes(data: bytes) -> _Vector:
+    """Return a ``wasm_byte_vec_t`` with a copy of `data`, for a function that takes it over."""
+    vector = _Vector()
+    library().wasm_byte_vec_new(byref(vector), len(data), data)
+    return vector
 
 
 def borrowed_name(pointer: int) -> str:

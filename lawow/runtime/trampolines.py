@@ -18,7 +18,11 @@ from lawow.formats.wasm import ModuleInfo
 from lawow.formats.wasm_edit import CODE, EXPORT, FUNCTION, TYPE, appended, edit_sections, sized, vector
 from lawow.runtime.additions import PREFIX, require_no_additions
 
-__all__ = ["MARKER", "add_trampolines"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MARKER", "add_functions", "add_trampolines"]
 
 MARKER = 0x4C41574F57000001
 """The first result of every added export."""
@@ -38,17 +42,28 @@ def add_trampolines(wasm: bytes, info: ModuleInfo) -> bytes:
     """
     require_no_additions(info)
     exports = [(item.name, item.index, item.type) for item in info.callable_exports if item.type is not None]
-    if not exports:
+    functions = [
+        (f"{PREFIX}{name}", _type(item), _body(index, item, _memory_size(info)))
+        for name, index, item in exports
+    ]
+    return add_functions(wasm, info, functions)
+
+
+def add_functions(wasm: bytes, info: ModuleInfo, functions: Sequence[tuple[str, bytes, bytes]]) -> bytes:
+    """Return the module `wasm`, of which `info` was read, with more functions.
+
+    Each is the name of its export, its type, and its locals and code. The module must export something
+    already. Indices of its own functions and types stay as they are.
+    """
+    if not functions:
         return wasm
     first_function = sum(item.kind == "func" for item in info.imports) + info.functions
     added: dict[int, list[bytes]] = {TYPE: [], FUNCTION: [], EXPORT: [], CODE: []}
-    for position, (name, index, function) in enumerate(exports):
-        added[TYPE].append(_type(function))
+    for position, (name, type_, code) in enumerate(functions):
+        added[TYPE].append(type_)
         added[FUNCTION].append(encode_uleb128(len(info.types) + position))
-        added[EXPORT].append(
-            sized(f"{PREFIX}{name}".encode()) + b"\0" + encode_uleb128(first_function + position)
-        )
-        added[CODE].append(sized(_body(index, function, _memory_size(info))))
+        added[EXPORT].append(sized(name.encode()) + b"\0" + encode_uleb128(first_function + position))
+        added[CODE].append(sized(code))
     return edit_sections(wasm, {id_: partial(appended, elements=items) for id_, items in added.items()})
 
 

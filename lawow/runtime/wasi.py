@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from ctypes import string_at
+from ctypes import byref, string_at
 from itertools import count
 
 from lawow.errors import LawowError, UsageError
@@ -82,7 +82,9 @@ def _add(config: int, grants: Grants) -> None:
         argv = lib.text_array(grants.arguments)
         if not functions.wasi_config_set_argv(config, len(argv), argv):
             raise UsageError("the arguments cannot be passed on: they must be UTF-8")
-    if grants.stdin:
+    if isinstance(grants.stdin, bytes):
+        functions.wasi_config_set_stdin_bytes(config, byref(lib.owned_bytes(grants.stdin)))
+    elif grants.stdin:
         functions.wasi_config_inherit_stdin(config)
 
 

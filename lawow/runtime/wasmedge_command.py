@@ -11,7 +11,8 @@ deadline_seconds          the process is killed; nothing of it goes on
 memory_bytes              ``--memory-page-limit``, and what a module declares is checked first
 fuel                      ``--gas-limit``, interpreter only; counted by WasmEdge's own table of costs
 table_elements, stack     not bounded by WasmEdge: the process is, by RLIMIT_DATA and RLIMIT_STACK
-exit status               not reported in reactor mode: an exit of the guest is a trap without status
+exit status               reported for a WASI command (``_start``); an exit of the guest in a call of another
+                          export is a trap without status
 ========================  =================================================================================
 """
 
@@ -24,6 +25,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 
 from lawow.errors import GuestTrap, LawowError, LocalProtocolError, Refused
 from lawow.formats.wasm import inspect_module
@@ -225,10 +227,15 @@ class CommandInstance(PatternInstance):
             status, tail, is_late = self._process(argv, limit)
         if is_late and limit is not None:
             raise deadline_passed(limit, export)
+        if _is_command(export, function):
+            self._end(export, status, tail)
+            return []
         return self._results(export, function, status, tail)
 
     def _command(self, path: str, export: str, patterns: Sequence[int], function: FuncType) -> list[str]:
-        argv = [self._module.engine.command, "--reactor"]
+        argv = [self._module.engine.command]
+        if not _is_command(export, function):
+            argv.append("--reactor")
         if not self._module.engine.is_compiled:
             argv.append("--force-interpreter")
         argv += ["--memory-page-limit", str(page_limit(self._memory_limit))]
@@ -239,16 +246,19 @@ class CommandInstance(PatternInstance):
                 argv += ["--dir", preopened(folder)]
             for name, value in self._grants.environment:
                 argv += ["--env", f"{name}={value}"]
+        if _is_command(export, function):
+            return [*argv, "--", path, *(self._grants.arguments[1:] if self._grants is not None else ())]
         words = [_decimal(kind, value) for kind, value in zip(function.params, patterns, strict=True)]
         return [*argv, path, f"{PREFIX}{export}", *words]
 
     def _process(self, argv: list[str], seconds: float | None) -> tuple[int, bytes, bool]:
         """Run a command; return its status, the end of its output, and whether it was killed for its time."""
-        reads_input = self._grants is not None and self._grants.stdin
+        given = self._grants.stdin if self._grants is not None else False
+        source = subprocess.PIPE if isinstance(given, bytes) else None if given else subprocess.DEVNULL
         bytes_most = self._memory_limit + _OWN_BYTES
         with subprocess.Popen(
             argv,
-            stdin=None if reads_input else subprocess.DEVNULL,
+            stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=OWN_ENVIRONMENT,
@@ -259,6 +269,8 @@ class CommandInstance(PatternInstance):
             timer.daemon = True
             if seconds is not None:
                 timer.start()
+            if isinstance(given, bytes):
+                threading.Thread(target=_feed, args=(child.stdin, given), daemon=True).start()
             said = threading.Thread(target=_pump, args=(child.stderr, self._stderr, 0), daemon=True)
             said.start()
             try:
@@ -283,6 +295,14 @@ class CommandInstance(PatternInstance):
         self._say(tail)
         raise self._failure(export, status, tail)
 
+    def _end(self, export: str, status: int, tail: bytes) -> None:
+        """Judge how a WASI command ended: its status is that of the process."""
+        self._say(tail)
+        if status < 0 or FAILED.search(tail) or _OUT_OF_GAS in tail:
+            raise self._failure(export, status, tail)
+        if status:
+            raise GuestTrap("exit", f"the guest ended itself with status {status}", status=status)
+
     def _say(self, rest: bytes) -> None:
         """Pass on what the guest printed, without the lines of WasmEdge's own log."""
         text = _LOG_LINE.sub(b"", rest)
@@ -304,6 +324,11 @@ class CommandInstance(PatternInstance):
 _NO_MEMORY = "strings and lists cannot pass to WasmEdge's command, which has no way into the guest's memory"
 
 
+def _is_command(export: str, function: FuncType) -> bool:
+    """Tell whether an export is the main program of a WASI command, which has arguments and a status."""
+    return export == "_start" and not function.params and not function.results
+
+
 def _decimal(kind: str, pattern: int) -> str:
     """Return a bit pattern as WasmEdge's command reads it: 64 bits must be signed."""
     if kind in ("i64", "f64") and pattern >> 63:
@@ -320,6 +345,14 @@ def _pump(source: IO[bytes] | None, output: Output | None, kept_bytes: int) -> b
             _give(output, bytes(rest[: len(rest) - kept_bytes]))
             del rest[: len(rest) - kept_bytes]
     return bytes(rest)
+
+
+def _feed(target: IO[bytes] | None, data: bytes) -> None:
+    """Write all that a guest may read; one that ends before it has read all is content."""
+    with suppress(BrokenPipeError):
+        if target is not None:
+            with target:
+                target.write(data)
 
 
 def _give(output: Output | None, data: bytes) -> None:

@@ -14,7 +14,7 @@ import os
 import tempfile
 from ctypes import byref, c_uint64
 
-from lawow.errors import LawowError, UsageError
+from lawow.errors import LawowError, Refused, UsageError
 from lawow.runtime import libwasmedge as lib
 from lawow.runtime.grants import NOTHING, Directory, Grants
 from lawow.runtime.wasmedge_base import preopened
@@ -73,6 +73,8 @@ class GuestStreams:
         self._pipes: list[int] = []
         self._handle: lib.Handle | None = None
         granted = grants or NOTHING
+        if isinstance(granted.stdin, bytes):
+            raise Refused("WasmEdge's library takes no bytes as standard input; grant this process's")
         try:
             with tempfile.TemporaryDirectory(prefix="lawow-") as folder:
                 self._make_files(folder)

@@ -152,10 +152,12 @@ class LoadedComponent:
 
 
 def _grant(wasi: wasmtime.WasiConfig, grants: Grants) -> None:
-    """Give a guest what is granted to it. Raises `Refused` for host functions: components have none."""
+    """Give a guest what is granted to it. Raises `Refused` for what components cannot be granted."""
     if grants.functions:
         raise Refused("host functions are for core modules; a component cannot be granted any")
     wasi.env = list(grants.environment)
+    if isinstance(grants.stdin, bytes):
+        raise Refused("bytes as standard input are for core modules; a component reads this process's own")
     if grants.stdin:
         wasi.inherit_stdin()
     for item in grants.directories:

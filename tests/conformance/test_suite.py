@@ -1,52 +1,51 @@
-"""The specification's assertions hold through our binding; what the runner counts is what it ran."""
+"""The command that runs suites: what it finds, what is absent, and how it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shutil
+import sys
 from pathlib import Path
 
-import pytest
+from tests.conftest import ROOT
+from tests.tools import run
 
-from lawow.runtime.profiles import EXEC_PROFILE
-from lawow.runtime.wasmtime_engine import WasmtimeEngine
-from tests.conformance.suite import run_file
-
-WAST = Path(__file__).resolve().parent.parent.parent / "fixtures" / "wast"
+SPECIFICATION, WASI = "WebAssembly specification", "WASI preview 1"
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[WasmtimeEngine]:
-    made = WasmtimeEngine(EXEC_PROFILE)
-    yield made
-    made.close()
+def suite(*options: str | Path, status: int = 0) -> str:
+    done = run(sys.executable, "-m", "tests.conformance.suite", *options, cwd=ROOT, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
 
 
-@pytest.mark.parametrize(("name", "assertions"), [("numbers", 26), ("memory", 28), ("calls", 22)])
-def test_own_files_pass_whole(engine: WasmtimeEngine, name: str, assertions: int) -> None:
-    report = run_file(WAST / f"{name}.wast", engine)
-    assert (report.failures, dict(report.unsupported), report.passed) == ([], {}, assertions)
+def test_both_kinds_are_found_below_one_folder(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "fixtures" / "wast" / "calls.wast", tmp_path)
+    nested = tmp_path / "c" / "testsuite" / "wasm32-wasip1"
+    nested.mkdir(parents=True)
+    for name in ("manifest.json", "arguments.wasm", "arguments.json"):
+        shutil.copy(ROOT / "fixtures" / "wasi" / name, nested)
+    report = json.loads(suite(tmp_path, "--json"))
+    assert report["absent"] == []
+    assert [(item["kind"], item["files"], item["failed"]) for item in report["suites"]] == [
+        (SPECIFICATION, 1, []),
+        (WASI, 1, []),
+    ]
+    assert f"{WASI}: 1 files: 1 passed, 0 failed, 0 unsupported" in suite(tmp_path)
 
 
-def test_a_wrong_expectation_is_a_failure_with_its_line(engine: WasmtimeEngine, tmp_path: Path) -> None:
-    path = tmp_path / "wrong.wast"
-    path.write_text(
-        """(module (func (export "f") (result i32) (i32.const 1)) (func (export "t") unreachable))
-           (assert_return (invoke "f") (i32.const 2))
-           (assert_trap (invoke "f") "unreachable")
-           (assert_trap (invoke "t") "integer overflow")
-           (assert_invalid (module (func)) "anything")"""
-    )
-    report = run_file(path, engine)
-    assert [line.split(":")[1] for line in report.failures] == ["2", "3", "4", "5"]
+def test_an_absent_suite_is_named_and_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "one.wast").write_text('(module (func (export "f"))) (assert_return (invoke "f"))')
+    assert f"{WASI}: no tests below {tmp_path}" in suite(tmp_path)
+    (tmp_path / "one.wast").unlink()
+    assert json.loads(suite(tmp_path, "--json", status=2))["absent"] == [SPECIFICATION, WASI]
 
 
-def test_what_cannot_be_asked_is_unsupported_and_not_passed(engine: WasmtimeEngine, tmp_path: Path) -> None:
-    path = tmp_path / "more.wast"
-    path.write_text(
-        """(module $m (global (export "g") i32 (i32.const 1)) (func (export "f") (param externref)))
-           (register "m" $m)
-           (assert_return (get "g") (i32.const 1))
-           (assert_return (invoke "f" (ref.null extern)))"""
-    )
-    report = run_file(path, engine)
-    assert (report.passed, report.failures, report.unsupported.total()) == (1, [], 3)
+def test_a_failure_ends_with_1_and_a_proposal_is_not_asked(tmp_path: Path) -> None:
+    wrong = '(module (func (export "f") unreachable)) (assert_return (invoke "f"))'
+    (tmp_path / "proposals").mkdir()
+    (tmp_path / "proposals" / "new.wast").write_text(wrong)
+    assert "unsupported 1: file of a proposal" in suite(tmp_path)
+    (tmp_path / "one.wast").write_text(wrong)
+    assert "FAILED one.wast:1: assert_return" in suite(tmp_path, status=1)
+    assert "2 files: 1 passed, 1 failed, 1 unsupported" in suite(tmp_path, status=1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
+from fuzz import wasm_targets
 from fuzz.run import MAX_SECONDS, damage
 from fuzz.targets import TARGETS
 from lawow.formats.axml import read_manifest
@@ -25,6 +27,24 @@ def test_the_seeds_are_sound() -> None:
     assert [module.file for module in read_bundle(seeds["bundle"]).modules] == ["f.wasm"]
     assert read_mapping(seeds["mapping"])
     assert verify_apk(seeds["signing"]).certificates_sha256
+
+
+@pytest.mark.parametrize(
+    ("make", "step"),
+    [
+        (wasm_targets.modules, wasm_targets.inspect),
+        (wasm_targets.components, wasm_targets.open_components),
+        (wasm_targets.worlds, wasm_targets.read_wit),
+        (wasm_targets.values, wasm_targets.read_value),
+        (wasm_targets.signatures, wasm_targets.read_signature),
+        (wasm_targets.layouts, wasm_targets.open_layout),
+    ],
+)
+def test_the_seeds_of_webassembly_are_sound(
+    make: Callable[[], list[bytes]], step: Callable[[bytes], None]
+) -> None:
+    for seed in make():
+        step(seed)
 
 
 @pytest.mark.parametrize("name", TARGETS)

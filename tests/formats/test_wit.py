@@ -82,6 +82,9 @@ def test_what_is_printed_reads_back_the_same() -> None:
         ("world w { export f: func() -> ; }", "no name"),
         ("world w { /* no end", "is no WIT"),
         ("world w { € }", "is no WIT"),
+        ("interface i {", "is not supported here"),  # found by the fuzzer: it looked behind the end
+        ("interface", "is no name"),
+        ("world w { export f", "is not what must stand here"),
     ],
 )
 def test_what_is_not_wit_or_not_supported_is_refused(text: str, sentence: str) -> None:
@@ -93,6 +96,21 @@ def test_types_that_double_at_each_step_are_refused() -> None:
     steps = "".join(f"type t{i} = tuple<t{i - 1}, t{i - 1}>;" for i in range(1, 64))
     with pytest.raises(FormatError, match="too large"):
         parse_wit(f"world w {{ type t0 = u8; {steps} }}")
+
+
+def nested(levels: int, wrap: str) -> str:
+    """Return a document whose last type has 30 times `levels` types in it, none of them deep by itself."""
+    steps = [f"type t{i} = {wrap * 30}t{i - 1}{'>' * 30};" for i in range(1, levels)]
+    return f"world w {{ type t0 = u8; {' '.join(steps)} export f: func(a: t{levels - 1}); }}"
+
+
+@pytest.mark.parametrize("wrap", ["list<", "option<", "result<"])
+def test_types_that_are_deep_through_their_names_are_refused(wrap: str) -> None:
+    """Found by the fuzzer's seeds: they were read, and printing them ended in a recursion error."""
+    assert parse_wit(print_wit(parse_wit(nested(2, wrap)))) == parse_wit(nested(2, wrap))
+    for levels in (3, 24):
+        with pytest.raises(FormatError, match="nested too deeply"):
+            parse_wit(nested(levels, wrap))
 
 
 @pytest.mark.parametrize("text", ["/*" * 500_000, "world w {" + "a" * 10**6, "<" * 10**6, "/ " * 500_000])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import FrameType
+from functools import partial
 
 import pytest
 
@@ -25,10 +24,10 @@ from lawow.formats.dex import (
 from lawow.formats.dex.sound import is_sound
 from tests.formats.dex.builders import reseal
 from tests.formats.dex.mutations import mutations
+from tests.work import MOST_GROWTH, calls_in
 
 ELSEWHERE = {"checksum", "data", "link", "signature"}  # what verify_dex looks at in any case
 SIZES = (50, 100, 200, 400)
-MOST_GROWTH = 1.2
 
 
 @pytest.fixture
@@ -113,22 +112,6 @@ def many_classes(count: int) -> bytes:
     return builder.build()
 
 
-def calls_in(step: Callable[[bytes], object], data: bytes) -> int:
-    """Count the calls of functions, Python's own included: a measure of time that no load disturbs."""
-    count = 0
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += 1
-
-    sys.setprofile(note)
-    try:
-        step(data)
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 def drop_some(data: bytes) -> bytes:
     dex = read_dex(data)
     return drop_classes(dex, dex.class_names()[-3:], keep_orphan_ids=False)
@@ -138,7 +121,7 @@ def drop_some(data: bytes) -> bytes:
 def test_work_grows_as_the_file_does(step: Callable[[bytes], object]) -> None:
     """Between sizes that double, work may at most grow with the power 1.2 of the size."""
     files = [many_classes(size) for size in SIZES]
-    counts = [calls_in(step, data) for data in files]
+    counts = [calls_in(partial(step, data)) for data in files]
     assert counts[-1] < counts[0] * (len(files[-1]) / len(files[0])) ** MOST_GROWTH
 
 
@@ -153,5 +136,5 @@ def test_a_file_full_of_faults_is_told_in_linear_work() -> None:
         dex = read_dex(bytes(data))
         for offset in dex.string_offsets:
             data[offset] ^= 1
-    counts = [calls_in(verify_dex, reseal(data)) for data in files]
+    counts = [calls_in(partial(verify_dex, reseal(data))) for data in files]
     assert counts[-1] < counts[0] * (len(files[-1]) / len(files[0])) ** MOST_GROWTH
