@@ -14,7 +14,7 @@ import stat
 from time import perf_counter
 
 from lawow.errors import FormatError, LimitExceeded, Refused
-from lawow.formats.interface import is_typed, signature_letters
+from lawow.formats.interface import FuncType, is_typed, signature_letters
 from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.hot import COMPILE, MODULE
 from lawow.runtime.places import Entry, digest_of, file_key
@@ -23,7 +23,7 @@ from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import IO
 
     from lawow.execution.extractor import Found
@@ -31,27 +31,37 @@ if TYPE_CHECKING:
     from lawow.runtime.base import CompiledModule, Engine
     from lawow.runtime.grants import Grants
 
-__all__ = ["Prepared", "Preparer", "Request", "require_known_imports"]
+__all__ = ["Prepared", "Preparer", "Request", "is_plain_reactor", "require_known_imports"]
 
 _CHEAP = {"functions": 5_000, "locals_in_all": 200_000, "local_bytes_most": 20_000_000}
 """A small module below all of these compiles in half a second and 40 MB, whatever it is made for."""
 
+_INITIALIZE, _NOTHING = "_initialize", FuncType((), ())
+
 
 class Request:
-    """What the user named: a file, a member of it (or ""), and an export or method."""
+    """What the user named: a file, a member of it (or ""), and an export or method. For one run."""
 
-    __slots__ = ("member", "name", "path")
+    __slots__ = ("_key", "member", "name", "path")
 
     def __init__(self, path: str, member: str, name: str) -> None:
         self.path = path
         self.member = member
         self.name = name
+        self._key: list[str | None] = []
 
     def key(self) -> str | None:
-        """Return the cache key, from the file's present state. Raises `OSError` if there is no such file.
+        """Return the cache key. Raises `OSError` if there is no such file.
 
-        None for standard input and for a folder, whose times tell nothing of the files in it.
+        It tells the file's state at the first call, which must come before the file is read: a file that is
+        replaced while its guest runs must not be taken for what ran. None for standard input and for a
+        folder, whose times tell nothing of the files in it.
         """
+        if not self._key:
+            self._key.append(self._present_key())
+        return self._key[0]
+
+    def _present_key(self) -> str | None:
         if self.path == "-":
             return None
         facts = os.stat(self.path)
@@ -230,7 +240,16 @@ class Preparer:
         if function is None:  # an error that a later run shall explain again
             return
         signature = prepared.signature or (signature_letters(function) if function.is_callable else "")
-        self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=not module.imports)
+        is_pure = not module.imports and is_plain_reactor(module.exports)
+        self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=is_pure)
+
+
+def is_plain_reactor(exports: Mapping[str, FuncType]) -> bool:
+    """Return whether ``_initialize``, if it is exported, takes and returns nothing.
+
+    The shortcut calls it without asking: into a buffer too small for results that it is not to have.
+    """
+    return exports.get(_INITIALIZE, _NOTHING) == _NOTHING
 
 
 def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:

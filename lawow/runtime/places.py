@@ -47,7 +47,7 @@ _SETTLED_SECONDS = 0.1
 _LIBRARY_NAMES = {"linux": "_libwasmtime.so", "darwin": "_libwasmtime.dylib"}
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
-_HEAD = "lawow-code-2"
+_HEAD = "lawow-code-3"
 _LINES = 7
 
 
@@ -55,7 +55,8 @@ class Entry:
     """Where the code for a key lies and how to recognise it.
 
     A file's key stands for one `export`; then `signature` is its type in letters ("" if it cannot be
-    called) and `is_pure` says that the module imports nothing. The key of a content stands for code alone.
+    called) and `is_pure` says that the module imports nothing and that its ``_initialize``, if it has one,
+    takes and returns nothing. The key of a content stands for code alone.
     """
 
     __slots__ = ("code", "digest", "export", "is_pure", "mtime_ns", "signature", "size_bytes")

@@ -343,6 +343,16 @@ def test_errors_of_the_guest_are_the_same_from_the_cache(lawow: Run, tmp_path: P
         assert sentence in first[2]
 
 
+def test_an_initialize_with_results_is_refused_also_from_the_cache(lawow: Run, tmp_path: Path) -> None:
+    """Its 900 results would be written over whatever lies behind a buffer that is made for none."""
+    results, values = " ".join(["i64"] * 900), "(i64.const -1)" * 900
+    text = f'(module (func (export "_initialize") (result {results}) {values}) (func (export "f")))'
+    path = settle(tmp_path / "m.wasm", wat(text))
+    for _ in range(3):
+        done = lawow("exec", path, "f")
+        assert outputs(done) == (3, "", "lawow: export: _initialize must take and return nothing\n")
+
+
 def test_fuel_that_runs_out_is_named(lawow: Run, tmp_path: Path) -> None:
     path = settle(tmp_path / "fib.wasm", wat(FIBONACCI))
     assert lawow("exec", path, "fib", "10", "--fuel", "10000").stdout == "55\n"
