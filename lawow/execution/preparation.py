@@ -13,8 +13,9 @@ import os
 import stat
 from time import perf_counter
 
-from lawow.errors import FormatError, LimitExceeded, Refused
-from lawow.formats.interface import FuncType, is_typed, signature_letters
+from lawow.errors import FormatError, LimitExceeded
+from lawow.execution.harmless import is_cheap, is_plain_reactor, require_known_imports
+from lawow.formats.interface import is_typed, signature_letters
 from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.hot import COMPILE, MODULE
 from lawow.runtime.places import Entry, digest_of, file_key
@@ -23,20 +24,14 @@ from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import IO
 
     from lawow.execution.extractor import Found
-    from lawow.formats.wasm import ModuleInfo
     from lawow.runtime.base import CompiledModule, Engine
     from lawow.runtime.grants import Grants
 
-__all__ = ["Prepared", "Preparer", "Request", "is_plain_reactor", "require_known_imports"]
-
-_CHEAP = {"functions": 5_000, "locals_in_all": 200_000, "local_bytes_most": 20_000_000}
-"""A small module below all of these compiles in half a second and 40 MB, whatever it is made for."""
-
-_INITIALIZE, _NOTHING = "_initialize", FuncType((), ())
+__all__ = ["Prepared", "Preparer", "Request"]
 
 
 class Request:
@@ -137,7 +132,7 @@ class Preparer:
         transferred = perf_counter()
         info = inspect_module(wasm, limits=MODULE)
         require_known_imports(info, request.path)
-        if info.is_component or info.interface is not None or not _is_cheap(info):
+        if info.is_component or info.interface is not None or not is_cheap(info):
             return None
         prepared = self._compile_here(wasm, request, "")
         prepared.transfer_seconds = transferred - started
@@ -153,7 +148,7 @@ class Preparer:
         data = found.data
         transferred = perf_counter()
         require_known_imports(found.info, found.label, self._grants)
-        is_small = len(data) <= COMPILE.in_process_bytes and _is_cheap(found.info)
+        is_small = len(data) <= COMPILE.in_process_bytes and is_cheap(found.info)
         try:
             if is_small or self._engine.compiles_apart:
                 prepared = self._compile_here(bytes(data), request, found.export, found.signature)
@@ -244,14 +239,6 @@ class Preparer:
         self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=is_pure)
 
 
-def is_plain_reactor(exports: Mapping[str, FuncType]) -> bool:
-    """Return whether ``_initialize``, if it is exported, takes and returns nothing.
-
-    The shortcut calls it without asking: into a buffer too small for results that it is not to have.
-    """
-    return exports.get(_INITIALIZE, _NOTHING) == _NOTHING
-
-
 def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:
     """Make `copy` a file with the module's bytes: the module's own file if it is one, else a copy."""
     if isinstance(data, memoryview):  # the mapped file itself
@@ -260,30 +247,3 @@ def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:
         return
     copy.write(data)
     copy.flush()
-
-
-def _is_cheap(info: ModuleInfo) -> bool:
-    return all(getattr(info, fact) <= most for fact, most in _CHEAP.items())
-
-
-def require_known_imports(info: ModuleInfo, label: str, grants: Grants | None = None) -> None:
-    """Refuse a module that imports what `lawow exec` does not provide. Raises `Refused` listing all of it."""
-    if not info.imports:
-        return
-    from lawow.runtime.wasi import MODULE_NAME, PREVIEW1_FUNCTIONS
-
-    granted = {(item.module, item.name) for item in grants.functions} if grants is not None else set()
-    missing = [
-        f"{item.module}.{item.name} ({item.kind})"
-        for item in info.imports
-        if (item.module, item.name) not in granted
-        and (item.module != MODULE_NAME or item.kind != "func" or item.name not in PREVIEW1_FUNCTIONS)
-    ]
-    if missing:
-        shown = ", ".join(missing[:_SHOWN]) + (
-            f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
-        )
-        raise Refused(f"{label}: imports what nobody provides here: {shown}; only WASI preview 1 and --grant")
-
-
-_SHOWN = 10

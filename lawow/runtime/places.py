@@ -21,6 +21,7 @@ except ImportError:
 __all__ = [
     "VERIFIED_BYTES",
     "VERSION",
+    "VERSIONED_SYMBOL",
     "Entry",
     "default_folder",
     "digest_of",
@@ -36,6 +37,11 @@ __all__ = [
 
 VERSION = "50.0.1"
 """The only release of the `wasmtime` wheel that may be loaded; the same as in pyproject.toml."""
+
+VERSIONED_SYMBOL = "set_vmctx_memory_50_0_0"
+"""A symbol whose name carries the engine's release line, so that a wheel with a false version is caught
+too.
+"""
 
 VERIFIED_BYTES = 4 << 20
 """Code up to this size is hashed at every load: 1 ms per MiB. SQLite's is 3.5 MiB."""
