@@ -61,9 +61,6 @@ if native is not None:
     class _Double(native._SimpleCData):  # type: ignore[type-arg]
         _type_ = "d"
 
-    class _Byte(native._SimpleCData):  # type: ignore[type-arg]
-        _type_ = "B"
-
     class _Words(native.Array):  # type: ignore[type-arg]
         """Eight words that the library may write to."""
 
@@ -83,8 +80,11 @@ def _address(record: _Words | _Word) -> int:
 def _copy(address: int, length: int) -> bytes:
     """Return `length` bytes of the library's memory."""
 
+    class Byte(native._SimpleCData):  # type: ignore[type-arg]
+        _type_ = "B"
+
     class Bytes(native.Array):  # type: ignore[type-arg]
-        _type_ = _Byte
+        _type_ = Byte
         _length_ = length
 
     return bytes(Bytes.from_address(address))
