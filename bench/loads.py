@@ -60,7 +60,7 @@ def _ways(folder: Path) -> dict[str, Callable[[], object]]:
     return {
         BASE: lambda: wasmtime.Module.deserialize(package, code).close(),
         "lawow, mapped": lambda: engine.load(str(home / entry.code)).close(),
-        "lawow, found in the cache, digest checked, mapped": lambda: _found(cache, engine),
+        "lawow, found in the cache and mapped": lambda: _found(cache, engine),
     }
 
 
