@@ -1,6 +1,6 @@
 """``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
 
-Takes about six minutes, and some more with apktool installed, against which `refactor` is measured. What is
+Takes about ten minutes, and some more with apktool installed, against which `refactor` is measured. What is
 started is the wheel of this tree, installed into build/bench/env.
 """
 
