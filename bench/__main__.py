@@ -1,6 +1,7 @@
 """``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
 
-Takes about three minutes, and some more with apktool installed, against which `refactor` is measured.
+Takes about ten minutes, and some more with apktool installed, against which `refactor` is measured. What is
+started is the wheel of this tree, installed into build/bench/env.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import calls, hostile, kernels, refactor, starts
+from bench import calls, hostile, kernels, loads, programs, refactor, starts
 from bench.table import Table
 from lawow import __version__
 
@@ -23,8 +24,10 @@ __all__ = ["main"]
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "starts": starts.measure,
+    "programs": programs.measure,
     "kernels": kernels.measure,
     "calls": calls.measure,
+    "loads": loads.measure,
     "refactor": refactor.measure,
     "hostile": hostile.measure,
 }
@@ -44,10 +47,12 @@ def main() -> None:
     tables: list[Table] = []
     with tempfile.TemporaryDirectory(prefix="lawow-bench-") as folder:
         for section in options.only or SECTIONS:
-            table = SECTIONS[section](Path(folder), options.rounds)
-            tables.append(table)
-            if not options.json:
-                print(f"\n{table.to_text()}", flush=True)
+            place = Path(folder) / section
+            place.mkdir()
+            for table in SECTIONS[section](place, options.rounds):
+                tables.append(table)
+                if not options.json:
+                    print(f"\n{table.to_text()}", flush=True)
     if options.json:
         print(json.dumps({**facts, "tables": [table.to_document() for table in tables]}))
     else:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.starts import Command, Sample, run_in_turns
+from bench import installed
+from bench.processes import Command, Sample, run_in_turns
 from bench.table import Table
 from lawow.errors import LawowError
 from lawow.formats.dex import ClassView, MethodView
@@ -49,7 +50,7 @@ APPS = (
 )
 
 
-def measure(folder: Path, rounds: int) -> Table:
+def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
     """Measure each app in turns: LAWOW, then the round trip; at most three rounds, as these take minutes."""
     has_peer = shutil.which("apktool") is not None
     key = _make_key(folder)
@@ -74,9 +75,8 @@ def measure(folder: Path, rounds: int) -> Table:
         "memory",
     )
     notes = () if has_peer else (MISSING,)
-    return Table(
-        "Refactor: three classes moved, against a round trip of apktool", columns, tuple(rows), notes
-    )
+    title = "Refactor: three classes moved, against a round trip of apktool"
+    return (Table(title, columns, tuple(rows), notes),)
 
 
 def _figures(samples: list[list[Sample]]) -> tuple[str | float, ...]:
@@ -123,9 +123,7 @@ def _make_key(folder: Path) -> Path:
 
 
 def _refactor(folder: Path, apk: Path, key: Path) -> Command:
-    script = Path(sys.executable).with_name("lawow")
-    start = [str(script)] if script.exists() else [sys.executable, "-m", "lawow"]
-    argv = [*start, "refactor", str(apk), "--allow-old-android", "--keystore", str(key)]
+    argv = [installed.lawow(), "refactor", str(apk), "--allow-old-android", "--keystore", str(key)]
     argv += ["--out", str(folder / "lawow")]
     for choice in _choices(read_app(apk.read_bytes(), name=apk.name)):
         module = folder / choice.file

@@ -2,9 +2,9 @@
 
 Python's own start is most of the time that a short call takes, so nothing is imported here that the call does
 not need: no click, rich, re, json, typing, dataclasses. A file that ran before is answered by
-`lawow.execution.shortcut`; a small module that is new, or one that uses WASI, by the engine's usual modules.
-Everything else (options, archives seen for the first time, errors before the guest runs) is left to the click
-command, by returning.
+`lawow.execution.shortcut`, a small module that is new by `lawow.execution.first_run`, one that uses WASI by
+the engine's usual modules. Everything else (options, archives seen for the first time, errors before the
+guest runs) is left to the click command, by returning.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def quick_exec(argv: list[str]) -> None:
     outcome = run_again(path, name, arguments, lambda: _late(path, name))
     if outcome is not None:
         os._exit(_finish(outcome, path, name))
-    status = _run_usually(path, name, arguments)
+    status = _run_first(path, name, arguments)
+    if status is None:
+        status = _run_usually(path, name, arguments)
     if status is not None:
         os._exit(status)
 
@@ -49,6 +51,18 @@ def _finish(outcome: Outcome, path: str, name: str) -> int:
     from lawow.execution.reactor import for_user
 
     return _complain(_with_names(for_user(explain(outcome), path), path, name))
+
+
+def _run_first(path: str, name: str, arguments: list[str]) -> int | None:
+    """Run a small module that is new; return the exit status, or None if it needs the usual modules."""
+    from lawow.execution.first_run import run_first
+
+    first = run_first(path, name, arguments, lambda: _late(path, name))
+    if first is None:
+        return None
+    status = _finish(first.outcome, path, name)
+    first.remember()
+    return status
 
 
 def _run_usually(path: str, name: str, arguments: list[str]) -> int | None:

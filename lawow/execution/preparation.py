@@ -13,7 +13,8 @@ import os
 import stat
 from time import perf_counter
 
-from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.errors import FormatError, LimitExceeded
+from lawow.execution.harmless import is_cheap, is_plain_reactor, require_known_imports
 from lawow.formats.interface import is_typed, signature_letters
 from lawow.runtime.cache import CodeCache, content_key
 from lawow.runtime.hot import COMPILE, MODULE
@@ -27,31 +28,35 @@ if TYPE_CHECKING:
     from typing import IO
 
     from lawow.execution.extractor import Found
-    from lawow.formats.wasm import ModuleInfo
     from lawow.runtime.base import CompiledModule, Engine
     from lawow.runtime.grants import Grants
 
-__all__ = ["Prepared", "Preparer", "Request", "require_known_imports"]
-
-_CHEAP = {"functions": 5_000, "locals_in_all": 200_000, "local_bytes_most": 20_000_000}
-"""A small module below all of these compiles in half a second and 40 MB, whatever it is made for."""
+__all__ = ["Prepared", "Preparer", "Request"]
 
 
 class Request:
-    """What the user named: a file, a member of it (or ""), and an export or method."""
+    """What the user named: a file, a member of it (or ""), and an export or method. For one run."""
 
-    __slots__ = ("member", "name", "path")
+    __slots__ = ("_key", "member", "name", "path")
 
     def __init__(self, path: str, member: str, name: str) -> None:
         self.path = path
         self.member = member
         self.name = name
+        self._key: list[str | None] = []
 
     def key(self) -> str | None:
-        """Return the cache key, from the file's present state. Raises `OSError` if there is no such file.
+        """Return the cache key. Raises `OSError` if there is no such file.
 
-        None for standard input and for a folder, whose times tell nothing of the files in it.
+        It tells the file's state at the first call, which must come before the file is read: a file that is
+        replaced while its guest runs must not be taken for what ran. None for standard input and for a
+        folder, whose times tell nothing of the files in it.
         """
+        if not self._key:
+            self._key.append(self._present_key())
+        return self._key[0]
+
+    def _present_key(self) -> str | None:
         if self.path == "-":
             return None
         facts = os.stat(self.path)
@@ -127,7 +132,7 @@ class Preparer:
         transferred = perf_counter()
         info = inspect_module(wasm, limits=MODULE)
         require_known_imports(info, request.path)
-        if info.is_component or info.interface is not None or not _is_cheap(info):
+        if info.is_component or info.interface is not None or not is_cheap(info):
             return None
         prepared = self._compile_here(wasm, request, "")
         prepared.transfer_seconds = transferred - started
@@ -143,7 +148,7 @@ class Preparer:
         data = found.data
         transferred = perf_counter()
         require_known_imports(found.info, found.label, self._grants)
-        is_small = len(data) <= COMPILE.in_process_bytes and _is_cheap(found.info)
+        is_small = len(data) <= COMPILE.in_process_bytes and is_cheap(found.info)
         try:
             if is_small or self._engine.compiles_apart:
                 prepared = self._compile_here(bytes(data), request, found.export, found.signature)
@@ -230,7 +235,8 @@ class Preparer:
         if function is None:  # an error that a later run shall explain again
             return
         signature = prepared.signature or (signature_letters(function) if function.is_callable else "")
-        self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=not module.imports)
+        is_pure = not module.imports and is_plain_reactor(module.exports)
+        self._cache.put(request.key(), entry, export=export, signature=signature, is_pure=is_pure)
 
 
 def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:
@@ -241,35 +247,3 @@ def _give_content(data: bytes | memoryview, path: str, copy: IO[bytes]) -> None:
         return
     copy.write(data)
     copy.flush()
-
-
-def _is_cheap(info: ModuleInfo) -> bool:
-    return all(getattr(info, fact) <= most for fact, most in _CHEAP.items())
-
-
-def require_known_imports(info: ModuleInfo, label: str, grants: Grants | None = None) -> None:
-    """Refuse a module that imports what `lawow exec` does not provide. Raises `Refused` listing all of it."""
-    if not info.imports:
-        return
-    from lawow.runtime.wasi import MODULE_NAME, PREVIEW1_FUNCTIONS
-
-    granted = {(item.module, item.name) for item in grants.functions} if grants is not None else set()
-    missing = [
-        f"{item.module}.{item.name} ({item.kind})"
-        for item in info.imports
-        if (item.module, item.name) not in granted
-        and (item.module != MODULE_NAME or item.kind != "func" or item.name not in PREVIEW1_FUNCTIONS)
-    ]
-    if missing:
-        shown = ", ".join(missing[:_SHOWN]) + (
-            f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
-        )
-        allowed = "WASI preview 1 and --grant"
-        from lawow.runtime.nn.abi import MODULE_NAME as INFERENCE_MODULE
-
-        if any(item.module == INFERENCE_MODULE for item in info.imports):
-            allowed += " (wasi-nn: --grant nn)"
-        raise Refused(f"{label}: imports what nobody provides here: {shown}; only {allowed}")
-
-
-_SHOWN = 10

@@ -6,7 +6,7 @@ Values travel in ``wasmtime_val_raw_t`` slots of 16 bytes, little-endian; argume
 from __future__ import annotations
 
 import struct
-from ctypes import addressof, c_uint64
+from ctypes import addressof, c_size_t, c_uint64, c_void_p
 
 from lawow.errors import UsageError
 from lawow.formats.interface import FuncType
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lawow.runtime.libwasmtime import ExternRecord
 
-__all__ = ["SLOT", "BoundExport", "fit_arguments"]
+__all__ = ["NOT_PACKED", "SLOT", "BoundExport", "fit_arguments"]
 
 SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 """Layout of a value in ``wasmtime_val_raw_t`` (16 bytes, little-endian)."""
@@ -25,29 +25,35 @@ SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 _RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
 _RAW_VALUE = {"i32": "I4x", "i64": "Q", "f32": "I4x", "f64": "Q"}
 
+NOT_PACKED = (struct.error, OverflowError, TypeError)
+"""What `BoundExport.pack` raises for arguments that are to be fitted first."""
+
 
 class BoundExport:
-    """An export made ready: the function, its type, the buffer of its arguments and results."""
+    """An export made ready: the function, its type, the buffer of its arguments and results.
 
-    __slots__ = ("address", "arguments", "buffer", "function", "item", "name", "results", "slots", "target")
+    `take` reads the results from `buffer`. `target`, `address` and `slots` are what the library's call takes,
+    in the form that ctypes passes on as it is: it converts numbers anew at each call, which takes as long as
+    the call.
+    """
+
+    __slots__ = ("address", "buffer", "function", "item", "name", "pack", "slots", "take", "target")
 
     def __init__(self, name: str, item: ExternRecord, function: FuncType) -> None:
         self.name = name
         self.function = function
         self.item = item  # keeps the memory of the wasmtime_func_t, to which `target` points
-        self.target = item.address
-        self.slots = max(len(function.params), len(function.results))
-        self.buffer = (c_uint64 * (2 * self.slots + 2))()
-        self.address = addressof(self.buffer)
-        self.arguments = struct.Struct("<" + "".join(SLOT[item] for item in function.params))
-        self.results = struct.Struct("<" + "".join(SLOT[item] for item in function.results))
+        self.target = c_void_p(item.address)
+        slots = max(len(function.params), len(function.results))
+        self.slots = c_size_t(slots)
+        self.buffer = (c_uint64 * (2 * slots + 2))()
+        self.address = c_void_p(addressof(self.buffer))
+        self.pack = struct.Struct("<" + "".join(SLOT[item] for item in function.params)).pack_into
+        self.take = struct.Struct("<" + "".join(SLOT[item] for item in function.results)).unpack_from
 
-    def put(self, arguments: Sequence[int | float]) -> None:
-        """Write the arguments. Raises `UsageError` if they do not fit the parameters."""
-        try:
-            self.arguments.pack_into(self.buffer, 0, *arguments)
-        except (struct.error, OverflowError, TypeError):
-            self.arguments.pack_into(self.buffer, 0, *fit_arguments(self.name, self.function, arguments))
+    def put_fitted(self, arguments: Sequence[int | float]) -> None:
+        """Write arguments that `pack` did not take. Raises `UsageError` if they do not fit the parameters."""
+        self.pack(self.buffer, 0, *fit_arguments(self.name, self.function, arguments))
 
     def put_raw(self, values: bytes) -> None:
         """Write arguments given as bit patterns of 8 bytes."""

@@ -11,10 +11,11 @@ and then the module is compiled again.
 **Why an entry can be trusted.** Compiled code runs outside of any sandbox, and the engine accepts a file
 with flipped bytes. So the folder must belong to the user and be closed to everybody else, or it is not
 used; who can write there anyway can already run code as the user, which is why a secret key would add
-nothing. Against damage each entry holds the code's size, modification time and digest. The digest is
-checked at every load up to `VERIFIED_BYTES`; above it, where hashing would take longer than the rest of the
-start, size and time are. No lock is needed: files are written under another name and renamed, and equal
-names have equal meaning.
+nothing. Against damage each entry holds the code's size, change time and digest. The digest is checked at
+every load up to `VERIFIED_BYTES`. Larger code, which would take longer to hash than to start, is flushed to
+the disk when it is written, and hashed only if its change time, which no program can set, is another than
+then. No lock is needed: files are written under another name and renamed, and equal names have equal
+meaning.
 
 On the start path of ``lawow exec``.
 """
@@ -117,7 +118,7 @@ class CodeCache:
         """Remember that `key` has the code of `entry`, and what is known of the export that it stands for."""
         if self.folder is None or key is None:
             return
-        facts = (entry.code, entry.digest, entry.size_bytes, entry.mtime_ns)
+        facts = (entry.code, entry.digest, entry.size_bytes, entry.ctime_ns)
         text = Entry(*facts, export, signature, is_pure).to_text()
         try:
             data = text.encode()
@@ -182,7 +183,7 @@ class CodeCache:
     def _adopt(self, content: str, digest: str) -> Entry:
         name = f"{self._name(content)}.cwasm"
         facts = os.stat(f"{self.folder}/{name}")
-        entry = Entry(name, digest, facts.st_size, facts.st_mtime_ns)
+        entry = Entry(name, digest, facts.st_size, facts.st_ctime_ns)
         self.put(content, entry)
         self._prune()
         return entry

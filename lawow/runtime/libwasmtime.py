@@ -37,7 +37,7 @@ from ctypes import (
 )
 
 from lawow.errors import FormatError, LawowError, LocalProtocolError
-from lawow.runtime.places import VERSION, find_library
+from lawow.runtime.places import VERSION, VERSIONED_SYMBOL, find_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,11 +70,6 @@ __all__ = [
     "value_type_vector",
     "wat_to_wasm",
 ]
-
-_VERSIONED_SYMBOL = "set_vmctx_memory_50_0_0"
-"""A symbol whose name carries the engine's release line, so that a wheel with a false version is caught
-too.
-"""
 
 _FRAMES_KEPT = 32
 """Frames of a guest backtrace that are read: a stack overflow has thousands."""
@@ -286,7 +281,7 @@ def library() -> Library:
             loaded = Library(path)
         except OSError as error:
             raise LawowError(f"the WebAssembly engine cannot be loaded: {error}; {_REPAIR}") from None
-        if not loaded.has(_VERSIONED_SYMBOL):
+        if not loaded.has(VERSIONED_SYMBOL):
             raise LawowError(f"{path} is not wasmtime {VERSION}; {_REPAIR}")
         _loaded.append(loaded)
     return _loaded[0]

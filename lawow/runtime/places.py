@@ -21,6 +21,7 @@ except ImportError:
 __all__ = [
     "VERIFIED_BYTES",
     "VERSION",
+    "VERSIONED_SYMBOL",
     "Entry",
     "default_folder",
     "digest_of",
@@ -37,8 +38,13 @@ __all__ = [
 VERSION = "50.0.1"
 """The only release of the `wasmtime` wheel that may be loaded; the same as in pyproject.toml."""
 
-VERIFIED_BYTES = 4 << 20
-"""Code up to this size is hashed at every load: 1 ms per MiB. SQLite's is 3.5 MiB."""
+VERSIONED_SYMBOL = "set_vmctx_memory_50_0_0"
+"""A symbol whose name carries the engine's release line, so that a wheel with a false version is caught
+too.
+"""
+
+VERIFIED_BYTES = 1 << 20
+"""Code up to this size is hashed at every load: 1 ms per MiB. The demo's is 14 KiB, SQLite's 3.5 MiB."""
 
 _SETTLED_SECONDS = 0.1
 """A file changed more recently gets no file key: another write within the clock's step would look the same.
@@ -47,7 +53,7 @@ _SETTLED_SECONDS = 0.1
 _LIBRARY_NAMES = {"linux": "_libwasmtime.so", "darwin": "_libwasmtime.dylib"}
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
-_HEAD = "lawow-code-2"
+_HEAD = "lawow-code-3"
 _LINES = 7
 
 
@@ -55,17 +61,18 @@ class Entry:
     """Where the code for a key lies and how to recognise it.
 
     A file's key stands for one `export`; then `signature` is its type in letters ("" if it cannot be
-    called) and `is_pure` says that the module imports nothing. The key of a content stands for code alone.
+    called) and `is_pure` says that the module imports nothing and that its ``_initialize``, if it has one,
+    takes and returns nothing. The key of a content stands for code alone.
     """
 
-    __slots__ = ("code", "digest", "export", "is_pure", "mtime_ns", "signature", "size_bytes")
+    __slots__ = ("code", "ctime_ns", "digest", "export", "is_pure", "signature", "size_bytes")
 
     def __init__(
         self,
         code: str,
         digest: str,
         size_bytes: int,
-        mtime_ns: int,
+        ctime_ns: int,
         export: str = "",
         signature: str = "",
         is_pure: bool = False,
@@ -73,14 +80,14 @@ class Entry:
         self.code = code
         self.digest = digest
         self.size_bytes = size_bytes
-        self.mtime_ns = mtime_ns
+        self.ctime_ns = ctime_ns
         self.export = export
         self.signature = signature
         self.is_pure = is_pure
 
     def to_text(self) -> str:
         """Return the form in the file."""
-        facts = f"{self.size_bytes} {self.mtime_ns} {self.digest}"
+        facts = f"{self.size_bytes} {self.ctime_ns} {self.digest}"
         purity = "pure" if self.is_pure else ""
         return "\n".join((_HEAD, self.code, facts, self.export, self.signature, purity, ""))
 
@@ -185,8 +192,9 @@ def _is_sound(folder: str, entry: Entry) -> bool:
     try:
         with open(f"{folder}/{entry.code}", "rb", buffering=0) as stream:
             facts = os.fstat(stream.fileno())
-            if (facts.st_size, facts.st_mtime_ns) != (entry.size_bytes, entry.mtime_ns):
+            if facts.st_size != entry.size_bytes:
                 return False
-            return facts.st_size > VERIFIED_BYTES or digest_of(stream.read()) == entry.digest
+            is_as_written = facts.st_ctime_ns == entry.ctime_ns and facts.st_size > VERIFIED_BYTES
+            return is_as_written or digest_of(stream.read()) == entry.digest
     except OSError:
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from ctypes import byref, string_at
+from ctypes import byref, c_void_p, string_at
 from itertools import count
 
 from lawow.errors import LawowError, UsageError
@@ -47,7 +47,7 @@ PREVIEW1_FUNCTIONS = frozenset(
 
 
 def set_up(
-    context: int | None, stdout: Output | None, stderr: Output | None, grants: Grants | None = None
+    context: c_void_p, stdout: Output | None, stderr: Output | None, grants: Grants | None = None
 ) -> None:
     """Give the store of `context` a WASI state whose output goes to the two callables (None: is dropped).
 

@@ -21,7 +21,7 @@ from lawow.errors import (
 from lawow.formats.interface import FuncType
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.base import CompiledModule, Engine, Instance
-from lawow.runtime.binding import BoundExport
+from lawow.runtime.binding import NOT_PACKED, BoundExport
 from lawow.runtime.failures import (
     TRAP_CODES,
     Bounds,
@@ -54,6 +54,8 @@ _FUNCTION = 0  # WASMTIME_EXTERN_FUNC
 _MEMORY = 3  # WASMTIME_EXTERN_MEMORY
 
 _WASI = "wasi_snapshot_preview1"
+
+_BUSY = "an instance serves one call at a time, and another one runs in it"
 
 
 class WasmtimeEngine(Engine):
@@ -241,7 +243,10 @@ class WasmtimeModule(CompiledModule):
 class _Store:
     """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
 
-    __slots__ = ("_context", "_linked", "bounds", "deadline_seconds", "engine", "handle", "token")
+    __slots__ = ("_linked", "bounds", "deadline_seconds", "engine", "handle", "open_context", "token")
+
+    open_context: c_void_p | None
+    """The ``wasmtime_context_t`` (ctypes need not convert it at each call), or None when it is closed."""
 
     def __init__(self, engine: WasmtimeEngine, bounds: Bounds) -> None:
         functions = lib.library()
@@ -253,7 +258,7 @@ class _Store:
         self.handle = lib.Handle(
             functions.wasmtime_store_new(engine.pointer, None, None), functions.wasmtime_store_delete
         )
-        self._context: int | None = functions.wasmtime_store_context(self.handle.pointer)
+        self.open_context = c_void_p(functions.wasmtime_store_context(self.handle.pointer))
         self.limit()
         if engine.profile.has_fuel:
             bounds.fuel = _ALL_FUEL if bounds.fuel is None else bounds.fuel
@@ -264,11 +269,11 @@ class _Store:
             self.token = _watch_epochs(self.handle.pointer, engine.watchdog)
 
     @property
-    def context(self) -> int:
+    def context(self) -> c_void_p:
         """The ``wasmtime_context_t``. It is gone with the store; then this raises `LocalProtocolError`."""
-        if self._context is None:
+        if self.open_context is None:
             raise LocalProtocolError("this instance has been closed")
-        return self._context
+        return self.open_context
 
     def link(self, wasi: bool, functions: Sequence[HostFunction]) -> int:
         """Return a linker of this store's own, with host functions and, where it is needed, WASI."""
@@ -286,7 +291,7 @@ class _Store:
 
     def close(self) -> None:
         """Free the store."""
-        self._context = None
+        self.open_context = None
         _watched.pop(self.token, None)
         self.handle.close()
         self._linked = ()  # and with it the state of host functions
@@ -334,9 +339,10 @@ class WasmtimeInstance(Instance):
         self._bound: dict[str, BoundExport] = {}
         self._memory: lib.ExternRecord | None = None
         self._lock = allocate_lock()
+        self._acquire = self._lock.acquire
         self._dead = ""
         self._trap = c_void_p()
-        self._trap_address = addressof(self._trap)
+        self._trap_address = c_void_p(addressof(self._trap))
         self._call = functions.wasmtime_func_call_unchecked
         self._set_epoch_deadline = functions.wasmtime_context_set_epoch_deadline
 
@@ -365,9 +371,12 @@ class WasmtimeInstance(Instance):
         bound = self._bound.get(export) or self._ready(export)
         self._enter()
         try:
-            bound.put(arguments)
+            try:
+                bound.pack(bound.buffer, 0, *arguments)
+            except NOT_PACKED:
+                bound.put_fitted(arguments)
             self._run(bound, deadline_seconds)
-            return bound.results.unpack_from(bound.buffer)
+            return bound.take(bound.buffer)
         finally:
             self._lock.release()
 
@@ -457,7 +466,7 @@ class WasmtimeInstance(Instance):
         return left.value
 
     def close(self) -> None:
-        if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(False):
             raise LocalProtocolError("an instance cannot be closed while a call runs in it")
         self._dead = "it has been closed"
         self._bound.clear()
@@ -466,23 +475,29 @@ class WasmtimeInstance(Instance):
 
     def _take(self) -> None:
         """Take the store for this thread; who took it releases the lock."""
-        if not self._lock.acquire(blocking=False):
-            raise LocalProtocolError("an instance serves one call at a time, and another one runs in it")
+        if not self._lock.acquire(False):  # by position: a keyword takes four times as long
+            raise LocalProtocolError(_BUSY)
 
     def _enter(self) -> None:
         """Take the instance for a call, if it can still be called."""
-        self._take()
+        if not self._acquire(False):  # not by `_take`: every call comes through here
+            raise LocalProtocolError(_BUSY)
         if self._dead:
             self._lock.release()
             raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
 
     def _run(self, bound: BoundExport, deadline_seconds: float | None) -> None:
-        """Call the guest with what is in the buffer; results are in the buffer afterwards."""
+        """Call the guest with what is in the buffer; results are in the buffer afterwards.
+
+        `_enter` has seen that the store is open.
+        """
         store = self._store
         if store.token or deadline_seconds is not None:
             self._arm(deadline_seconds)
         try:
-            error = self._call(store.context, bound.target, bound.address, bound.slots, self._trap_address)
+            error = self._call(
+                store.open_context, bound.target, bound.address, bound.slots, self._trap_address
+            )
             if error or self._trap:
                 failure = self._failure(error, bound.name)
                 if not (_is_good_end(failure) and not bound.function.results):

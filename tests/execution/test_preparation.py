@@ -31,6 +31,11 @@ def settled(path: Path, data: bytes) -> Request:
     return Request(str(path), "", "fib")
 
 
+def again(request: Request) -> Request:
+    """Return the request of a later run, which looks at the file anew."""
+    return Request(request.path, request.member, request.name)
+
+
 def prepare(request: Request, **options: bool) -> Prepared:
     prepared = Preparer(**options).prepare(open_package(request.path).find(request.name), request)
     prepared.remember()
@@ -64,8 +69,20 @@ def test_a_changed_file_is_never_answered_by_old_code(tmp_path: Path, pad: bool)
     facts = path.stat()
     path.write_bytes(large(OTHER) if pad else wat(OTHER))
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert Preparer().from_cache(request) is None
-    assert answer(prepare(request)) == (77,)
+    assert Preparer().from_cache(again(request)) is None
+    assert answer(prepare(again(request))) == (77,)
+
+
+def test_a_file_replaced_while_its_guest_runs_is_not_taken_for_what_ran(tmp_path: Path) -> None:
+    path = tmp_path / "m.wasm"
+    request = settled(path, wat(FIBONACCI))
+    preparer = Preparer()
+    prepared = preparer.from_cache(request) or preparer.from_small_file(request)
+    assert prepared is not None
+    assert answer(prepared) == (55,)
+    replaced = settled(path, wat(OTHER))
+    prepared.remember()
+    assert Preparer().from_cache(replaced) is None
 
 
 def test_a_copy_of_a_known_module_is_not_compiled_again(

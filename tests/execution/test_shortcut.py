@@ -12,6 +12,7 @@ from lawow.execution import shortcut
 from lawow.execution.extractor import open_package
 from lawow.execution.preparation import Preparer, Request
 from lawow.execution.shortcut import Outcome, explain, run_again
+from lawow.runtime import bare
 from tests.runtime.builders import FIBONACCI, wat
 
 MORE = """
@@ -105,10 +106,17 @@ def test_a_library_that_cannot_be_loaded_is_left_to_the_usual_way(
     assert run(module, "half", "1") is None
 
 
+def test_a_library_of_another_release_is_left_to_the_usual_way(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bare, "VERSIONED_SYMBOL", "set_vmctx_memory_49_0_0")
+    assert run(module, "half", "1") is None
+
+
 def test_without_the_native_part_of_ctypes_the_usual_way_is_taken(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortcut, "native", None)
+    monkeypatch.setattr(bare, "native", None)
     assert run(module, "half", "1") is None
 
 
@@ -119,6 +127,7 @@ def test_every_function_that_the_shortcut_calls_exists(module: str) -> None:
     for name in (
         *("wasm_config_new", "wasm_engine_new_with_config", "wasmtime_module_deserialize_file"),
         *("wasmtime_store_new", "wasmtime_store_limiter", "wasmtime_store_context", "wasmtime_instance_new"),
-        *("wasmtime_instance_export_get", "wasmtime_func_call_unchecked"),
+        *("wasmtime_instance_export_get", "wasmtime_func_call_unchecked", "wasmtime_module_new"),
+        *("wasmtime_module_serialize", "wasmtime_config_parallel_compilation_set"),
     ):
         assert library().has(name)

@@ -74,7 +74,7 @@ def test_a_bit_flipped_anywhere_in_the_code_is_detected(folder: Path, cache: Cod
         damaged = bytearray(code)
         damaged[offset] ^= 1 << offset % 8
         path.write_bytes(damaged)
-        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # rot does not change times
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         assert cache.find(KEY) is None, offset
         cache.put(KEY, entry)
     path.write_bytes(code)
@@ -82,15 +82,36 @@ def test_a_bit_flipped_anywhere_in_the_code_is_detected(folder: Path, cache: Cod
     assert cache.find(KEY) is not None
 
 
-def test_large_code_is_recognised_by_size_and_time(
-    folder: Path, cache: CodeCache, code: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def large(cache: CodeCache, code: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stored code above the size that is hashed at every load."""
     monkeypatch.setattr(places, "VERIFIED_BYTES", 10)
     entry = cache.store(KEY, code)
     assert entry is not None
+    return folder / entry.code
+
+
+def test_large_code_is_not_hashed_while_it_is_as_it_was_written(
+    cache: CodeCache, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "digest_of", None)
     assert cache.find(KEY) is not None
-    (folder / entry.code).write_bytes(code[:-1] + b"x")
+
+
+def test_large_code_that_was_changed_is_detected_whatever_its_times_say(
+    cache: CodeCache, code: bytes, large: Path
+) -> None:
+    facts = large.stat()
+    time.sleep(0.02)  # more than a step of the file system's clock
+    large.write_bytes(code[:-1] + bytes((code[-1] ^ 1,)))
+    os.utime(large, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     assert cache.find(KEY) is None
+
+
+def test_large_code_that_was_only_touched_is_used(cache: CodeCache, large: Path) -> None:
+    time.sleep(0.02)
+    large.touch()
+    assert cache.find(KEY) is not None
 
 
 def test_a_damaged_or_truncated_entry_is_removed_and_means_nothing(
