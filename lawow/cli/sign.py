@@ -32,9 +32,9 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Sign APK: old signatures go, entries keep their compressed bytes, stored ones are aligned.
+    """Sign APK: old signatures go, all else stays as it is, and where it is unless Android could not map it.
 
-    Libraries are aligned to 16 KB, as Android 15 wants. The result is verified before it gets its name.
+    Stored libraries have to stand on 16 KB, as Android 15 wants, other stored entries on 4 bytes. The result is verified before it gets its name.
     Passwords come from LAWOW_KEYSTORE_PASSWORD and LAWOW_KEY_PASSWORD, or are asked for on a terminal.
     """
     from lawow.formats.signing import resign_apk, verify_apk

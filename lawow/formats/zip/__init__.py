@@ -14,12 +14,14 @@ from __future__ import annotations
 from lawow.formats.zip.alignment import Misaligned, find_misaligned, required_alignment
 from lawow.formats.zip.entry import DEFLATED, STORED, ZipEntry, make_entry
 from lawow.formats.zip.reader import SigningBlockRange, ZipArchive, read_zip
+from lawow.formats.zip.revision import Revision, revise_zip
 from lawow.formats.zip.writer import end_of_central_directory, layout_zip, write_zip
 
 __all__ = [
     "DEFLATED",
     "STORED",
     "Misaligned",
+    "Revision",
     "SigningBlockRange",
     "ZipArchive",
     "ZipEntry",
@@ -29,5 +31,6 @@ __all__ = [
     "make_entry",
     "read_zip",
     "required_alignment",
+    "revise_zip",
     "write_zip",
 ]
