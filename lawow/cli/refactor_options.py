@@ -86,7 +86,13 @@ class SelectionArguments:
     modules: tuple[str, ...] = ()
 
     def plan_options(
-        self, apk: Path, *, allow_unbound: bool, allow_old_android: bool, show_refused: bool
+        self,
+        apk: Path,
+        *,
+        allow_unbound: bool,
+        allow_empty: bool,
+        allow_old_android: bool,
+        show_refused: bool,
     ) -> PlanOptions:
         """Read the files and return the options. Raises `LawowError` naming the file."""
         from lawow.formats.mapping import read_mapping
@@ -108,6 +114,7 @@ class SelectionArguments:
             rules=self.rules if selects else DEFAULT_RULES,
             modules=tuple(map(_module_choice, self.modules)) + self._configured_modules(apk, corrections),
             allow_unbound=allow_unbound,
+            allow_empty=allow_empty,
             allow_old_android=allow_old_android,
             exclude=self.exclude,
             annotations=annotations if selects else (OFFLOAD,),

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lawow.errors import FormatError
-from lawow.formats.signing import SigningKey, sign_apk, verify_apk
-from lawow.refactor.app import read_app, read_companion
+from lawow.formats.signing import SigningKey, resign_apk, sign_apk, verify_apk
+from lawow.formats.zip import ZipEntry
+from lawow.refactor.app import AppPackage, read_app, read_companion
 from lawow.refactor.inputs import Companion
 from lawow.refactor.plan import PlanOptions, make_plan
 from lawow.refactor.proof import Evidence, require_proven
@@ -57,8 +58,8 @@ def refactor_app(
     split = _split(data, name, plan, options, companions)
     min_sdk = split.plan.app.manifest.min_sdk
     try:
-        apk = sign_apk(split.entries, key, min_sdk=min_sdk)
-        others = {item.app.name: sign_apk(item.entries, key, min_sdk=min_sdk) for item in split.companions}
+        apk = _signed(split.plan.app, split.entries, key, min_sdk)
+        others = {item.app.name: _signed(item.app, item.entries, key, min_sdk) for item in split.companions}
     except FormatError as error:
         raise error.within(name) from None
     evidence = require_proven(split, apk, others)
@@ -70,6 +71,13 @@ def refactor_app(
         apk_bytes=len(apk),
     )
     return Refactored(apk, split.bundle, report, evidence, others)
+
+
+def _signed(app: AppPackage, entries: Sequence[ZipEntry], key: SigningKey, min_sdk: int) -> bytes:
+    """Sign what came of an APK; of one that keeps all entries, whatever can stay where it is stays."""
+    if entries == app.archive.entries:
+        return resign_apk(app.data, key, min_sdk=min_sdk)
+    return sign_apk(entries, key, min_sdk=min_sdk)
 
 
 def _split(

@@ -105,8 +105,10 @@ class Split:
 def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     """Return the two halves of the app. `stub` is the dex file of the stub library.
 
-    Raises `Refused` and `FormatError` as `split_dexes` does.
+    Where nothing moves, nothing changes. Raises `Refused` and `FormatError` as `split_dexes` does.
     """
+    if not plan.moves:
+        return _unchanged(plan)
     app = plan.app
     dexes = split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids, is_elastic=options.is_elastic)
     try:
@@ -125,16 +127,11 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     if properties is not None:
         contents[EDGE_PROPERTIES] = properties
     replaced = _make_entries(app, contents)
-    bundle = build_bundle(
-        {module.file: module.data for module in plan.modules},
-        plan.methods,
-        Origin(app.manifest.package, app.sha256),
-    )
     companions = [_companion(item, needs_no_runtime=needs_no_runtime) for item in app.companions]
     return Split(
         plan=plan,
         entries=tuple(_assemble(app, replaced, removed)),
-        bundle=bundle,
+        bundle=_bundle(plan),
         changes=(*_changes(app, replaced, removed), *_companion_changes(companions)),
         kept=tuple(kept),
         dexes={**dexes.rewritten, dexes.added_name: dexes.added},
@@ -142,6 +139,26 @@ def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
         companions=tuple(companions),
         profile_removal=profile.reason,
     )
+
+
+def _unchanged(plan: SplitPlan) -> Split:
+    """Return the app as it is, and a bundle that holds nothing."""
+    companions = [CompanionSplit(item, item.archive.entries, frozenset()) for item in plan.app.companions]
+    return Split(
+        plan=plan,
+        entries=plan.app.archive.entries,
+        bundle=_bundle(plan),
+        changes=(),
+        kept=(),
+        dexes={},
+        permission_added=False,
+        companions=tuple(companions),
+    )
+
+
+def _bundle(plan: SplitPlan) -> bytes:
+    modules = {module.file: module.data for module in plan.modules}
+    return build_bundle(modules, plan.methods, Origin(plan.app.manifest.package, plan.app.sha256))
 
 
 def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry], bool]:
