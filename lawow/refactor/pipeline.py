@@ -84,5 +84,7 @@ def _split(
     data: bytes, name: str, plan: PlanOptions, options: SplitOptions, companions: Sequence[Companion]
 ) -> Split:
     stub = android_stub(*STUB_DEX).read_bytes()
-    others = [read_companion(item.data, name=item.path) for item in companions]
+    others: list[AppPackage] = []
+    for item in companions:
+        others.append(read_companion(item.data, name=item.path, others=others))
     return split_app(make_plan(read_app(data, name=name, companions=others), plan), stub, options)
