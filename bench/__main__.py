@@ -1,6 +1,6 @@
 """``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
 
-Takes about two minutes, and some more with apktool installed, against which `refactor` is measured.
+Takes about four minutes, and some more with apktool installed, against which `refactor` is measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import calls, kernels, refactor, starts
+from bench import calls, growth, kernels, refactor, starts
 from bench.table import Table
 from lawow import __version__
 
@@ -26,6 +26,7 @@ SECTIONS = {
     "kernels": kernels.measure,
     "calls": calls.measure,
     "refactor": refactor.measure,
+    "growth": growth.measure,
 }
 
 
