@@ -23,7 +23,7 @@ __all__ = ["has_v1", "verify_v1"]
 
 _BLOCK_SUFFIXES = (b".RSA", b".DSA", b".EC")
 _SCHEMES = {"2", "3"}
-_MAX_SIGNERS = 10  # as apksig allows since 2019; each costs a look at all sections
+_MAX_SIGNERS = 10  # as newer apksig allows; each costs a look at all sections
 _MAX_BLOCK_BYTES = 1 << 20  # of a PKCS#7 file; a chain of ten certificates has 20 KiB
 
 

@@ -412,7 +412,7 @@ def test_v2_allows_ten_signers(
 
 @pytest.mark.parametrize(("count", "accepted"), [(10, True), (11, False)])
 def test_v1_allows_ten_signers(count: int, accepted: bool, small_apk: bytes, rsa_key: SigningKey) -> None:
-    """Each costs a look at all sections; today's apksig allows as many, and that of 2021 does not count."""
+    """Each costs a look at all sections; newer apksig allows as many, that of 2021 does not count."""
     entries = list(read_zip(small_apk).entries)
     manifest, file, block = sign_v1(entries, rsa_key, min_sdk=21, further_schemes=())
     copies = [
