@@ -1,7 +1,7 @@
 """``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
 
-Takes about ten minutes, and some more with apktool installed, against which `refactor` is measured. What is
-started is the wheel of this tree, installed into build/bench/env.
+Takes about a quarter of an hour, and some more with apktool installed, against which `refactor` is measured. What
+is started is the wheel of this tree, installed into build/bench/env.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import calls, hostile, kernels, loads, programs, refactor, starts
+from bench import calls, growth, hostile, kernels, loads, programs, refactor, starts
 from bench.table import Table
 from lawow import __version__
 
@@ -29,6 +29,7 @@ SECTIONS = {
     "calls": calls.measure,
     "loads": loads.measure,
     "refactor": refactor.measure,
+    "growth": growth.measure,
     "hostile": hostile.measure,
 }
 

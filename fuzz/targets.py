@@ -9,8 +9,8 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from fuzz import seeds
 from fuzz.wasm_targets import (
     components,
     inspect,
@@ -26,27 +26,20 @@ from fuzz.wasm_targets import (
     worlds,
 )
 from lawow.errors import FormatError, LimitExceeded
-from lawow.formats.axml import read_manifest
-from lawow.formats.bundle import Origin, build_bundle, read_bundle
-from lawow.formats.dex import (
-    Assembly,
-    ClassSource,
-    DexBuilder,
-    MethodSource,
-    collect_garbage,
-    drop_classes,
-    read_dex,
-    verify_dex,
-)
+from lawow.formats.axml import Manifest, read_manifest
+from lawow.formats.bundle import read_bundle
+from lawow.formats.dex import collect_garbage, drop_classes, read_dex, verify_dex
 from lawow.formats.dex.header import seal
 from lawow.formats.dex.mutf8 import decode_mutf8, encode_mutf8
 from lawow.formats.dex.spec import HEADER_BYTES
 from lawow.formats.mapping import read_mapping
 from lawow.formats.onnx import require_self_contained_model
-from lawow.formats.signing import debug_key, sign_apk, verify_apk
-from lawow.formats.zip import make_entry, read_zip, write_zip
+from lawow.formats.signing import verify_apk
+from lawow.formats.zip import read_zip, revise_zip, write_zip
 
 __all__ = ["TARGETS", "Target"]
+
+INTERNET = "android.permission.INTERNET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +65,37 @@ def _read_all(data: bytes) -> None:
 
 
 def _edit_manifest(data: bytes) -> None:
+    """Ask everything, edit, and read the result: an edit that spoils the document is a find, too."""
     manifest = read_manifest(data)
-    manifest.add_permission("android.permission.INTERNET")
-    read_manifest(manifest.to_bytes())
+    for ask in (_package, _sdks, _permissions):
+        with suppress(FormatError):
+            ask(manifest)
+    manifest.add_permission(INTERNET)
+    manifest.set_application_attribute("debuggable", True)
+    again = read_manifest(manifest.to_bytes())
+    if INTERNET not in again.permissions or again.application_attribute("debuggable") is not True:
+        raise AssertionError("the edit does not come back")
+
+
+def _package(manifest: Manifest) -> object:
+    return manifest.package, manifest.split
+
+
+def _sdks(manifest: Manifest) -> object:
+    return manifest.min_sdk, manifest.target_sdk
+
+
+def _permissions(manifest: Manifest) -> object:
+    return manifest.permissions, manifest.application_attribute("name")
+
+
+def _sign_anew(data: bytes) -> None:
+    """Judge it, as Androids with and without v1 do, and lay out what it holds."""
+    for min_sdk in (21, 24):
+        verify_apk(data, min_sdk=min_sdk)
+    archive = read_zip(data)
+    revise_zip(data, archive, archive.entries[1:])
+    read_zip(write_zip(archive.entries, align=True))
 
 
 def _use_dex(data: bytes) -> None:
@@ -110,75 +131,19 @@ def _decode_text(data: bytes) -> None:
         raise AssertionError(f"MUTF-8 does not come back: {text!r}")
 
 
-def _dex_seed() -> list[bytes]:
-    builder = DexBuilder("039")
-    body = Assembly(2, [("const-string", 0, "text"), ("return-void",)])
-    method = MethodSource("run", "()V", 0x9, body)
-    builder.add(ClassSource("Lcom/example/A;", methods=(method,)))
-    builder.add(ClassSource("Lcom/example/B;", superclass="Lcom/example/A;", interfaces=("Lcom/example/I;",)))
-    return [builder.build()]
-
-
-def _archive() -> list[bytes]:
-    entries = [make_entry("a.txt", b"text" * 100), make_entry("b/c.bin", bytes(50), compress=False)]
-    return [write_zip(entries, align=True)]
-
-
-def _apk() -> list[bytes]:
-    entries = [make_entry("classes.dex", _dex_seed()[0])]
-    return [sign_apk(entries, debug_key(), min_sdk=21)]
-
-
-def _bundle() -> list[bytes]:
-    module = b"\0asm\1\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x04\x01\x02\0\x0b"
-    return [build_bundle({"f.wasm": module}, (), Origin("com.example", "0" * 64))]
-
-
-def _manifest() -> list[bytes]:
-    """Return one element with an attribute, as aapt writes it."""
-    texts = ("manifest", "package", "com.example")
-    data = b"".join(struct.pack("<H", len(text)) + text.encode("utf-16-le") + b"\0\0" for text in texts)
-    data += bytes(-len(data) % 4)
-    offsets, place = [], 0
-    for text in texts:
-        offsets.append(place)
-        place += 4 + 2 * len(text)
-    pool_bytes = 28 + 4 * len(texts)
-    pool = struct.pack("<HHIIIIII", 1, 28, pool_bytes + len(data), len(texts), 0, 0, pool_bytes, 0)
-    pool += struct.pack(f"<{len(texts)}I", *offsets) + data
-    none = 0xFFFFFFFF
-    start = struct.pack("<HHIIIIIHHHHHH", 0x102, 16, 56, 1, none, none, 0, 20, 20, 1, 0, 0, 0)
-    start += struct.pack("<IIIHBBI", none, 1, 2, 8, 0, 3, 2)
-    end = struct.pack("<HHIIIII", 0x103, 16, 24, 1, none, none, 0)
-    body = pool + start + end
-    return [struct.pack("<HHI", 3, 8, 8 + len(body)) + body]
-
-
-def _mapping() -> list[bytes]:
-    return [b"# compiler: R8\ncom.example.Fib -> a.b:\n    int calls -> a\n    1:3:int fib(int):7:9 -> c\n"]
-
-
-def _model() -> list[bytes]:
-    return [(Path(__file__).resolve().parent.parent / "fixtures" / "nn" / "edges.onnx").read_bytes()]
-
-
 def _check_model(data: bytes) -> None:
     require_self_contained_model(data, 1000)
 
 
-def _texts() -> list[bytes]:
-    return [encode_mutf8(text) for text in ("", "text", "\0", "\u20ac\U0001f600", "\ud800")]
-
-
 TARGETS = {
-    "zip": Target(_archive, _guarded(_read_all)),
-    "axml": Target(_manifest, _guarded(_edit_manifest)),
-    "dex": Target(_dex_seed, _guarded(_use_dex)),
-    "mutf8": Target(_texts, _guarded(_decode_text)),
-    "signing": Target(_apk, _guarded(verify_apk)),
-    "bundle": Target(_bundle, _guarded(read_bundle)),
-    "mapping": Target(_mapping, _guarded(read_mapping)),
-    "onnx": Target(_model, _guarded(_check_model)),
+    "zip": Target(seeds.archives, _guarded(_read_all)),
+    "axml": Target(seeds.manifests, _guarded(_edit_manifest)),
+    "dex": Target(seeds.dex_files, _guarded(_use_dex)),
+    "mutf8": Target(seeds.texts, _guarded(_decode_text)),
+    "signing": Target(seeds.apks, _guarded(_sign_anew)),
+    "bundle": Target(seeds.bundles, _guarded(read_bundle)),
+    "mapping": Target(seeds.mappings, _guarded(read_mapping)),
+    "onnx": Target(seeds.models, _guarded(_check_model)),
     "wasm": Target(modules, _guarded(inspect)),
     "component": Target(components, _guarded(open_components)),
     "wit": Target(worlds, _guarded(read_wit)),

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["made_folders", "remove_tree_of_files", "replace_all", "sync_directory", "write_file"]
+__all__ = [
+    "made_folders",
+    "remove_tree_of_files",
+    "removed_if_nobody_hears",
+    "replace_all",
+    "sync_directory",
+    "write_file",
+]
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644, overwrite: bool = True) -> None:
@@ -92,6 +99,21 @@ def remove_tree_of_files(files: Iterable[Path], stop_at: Path) -> None:
     for folder in sorted(folders, key=lambda item: len(item.parts), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+@contextmanager
+def removed_if_nobody_hears(files: Iterable[Path], folder: Path) -> Iterator[None]:
+    """Remove results below `folder` again if the block, which reports them, fails.
+
+    A failed run leaves nothing. A reader that went away (`BrokenPipeError`) has heard enough.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        remove_tree_of_files(files, folder)
+        raise
 
 
 def _keep(path: Path) -> list[tuple[Path, Path | None]]:

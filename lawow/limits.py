@@ -81,6 +81,10 @@ class ArchiveLimits:
     entry_bytes: int = 512 * MIB  # uncompressed, counted while inflating
     dex_bytes: int = 256 * MIB
     manifest_bytes: int = 16 * MIB
+    loaded_bytes: int = 512 * MIB  # what is in memory together: all dex files of a set, a bundle's modules
+    inflated_bytes: int = (
+        4 * GIB
+    )  # of all entries, where all are read in turn: v1; at 1,000:1 DEFLATE is slow
     bundle_modules: int = 256
 
 

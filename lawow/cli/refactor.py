@@ -35,6 +35,7 @@ TOKEN_BYTES = 64 << 10
 @selection_options
 @click.option("--module", "modules", multiple=True, metavar="CLASS=FILE", help="Bind a class to a module.")
 @click.option("--allow-unbound", is_flag=True, help="Leave classes without a module on the device.")
+@click.option("--allow-empty", is_flag=True, help="If nothing moves, sign the app as it is.")
 @click.option("--allow-old-android", is_flag=True, help="Accept a minSdkVersion below 21.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
 @click.option("--plan", is_flag=True, help="Show what would be done; write nothing.")
@@ -71,6 +72,7 @@ def command(
     config: Path | None,
     modules: tuple[str, ...],
     allow_unbound: bool,
+    allow_empty: bool,
     allow_old_android: bool,
     out: Path | None,
     plan: bool,
@@ -110,7 +112,11 @@ def command(
     view.require_plan(planning=plan)
     selection = SelectionArguments(rules, exclude, annotations, classes, mapping, config, modules)
     plan_options = selection.plan_options(
-        apk, allow_unbound=allow_unbound, allow_old_android=allow_old_android, show_refused=plan
+        apk,
+        allow_unbound=allow_unbound,
+        allow_empty=allow_empty,
+        allow_old_android=allow_old_android,
+        show_refused=plan,
     )
     properties = _edge_properties(edge, certificate_sha256, token_file, timeout)
     source = read_source(apk)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lawow.cli.keys import read_file
-from lawow.durable import made_folders, remove_tree_of_files, replace_all
+from lawow.durable import made_folders, removed_if_nobody_hears, replace_all
 from lawow.errors import LawowError, Refused
 from lawow.limits import ARCHIVE
 
@@ -141,21 +141,11 @@ class Results:
         with made_folders(self.paths.bundle.parent, *sorted({path.parent for path, _ in apks})):
             replace_all([*apks, (self.paths.bundle, self.done.bundle), *certificate])
 
-    @contextmanager
-    def removed_if_nobody_hears(self) -> Iterator[None]:
-        """Remove the results again if the block, which reports them, fails: a failed run leaves nothing.
-
-        A reader that went away (`BrokenPipeError`) has heard enough.
-        """
-        try:
-            yield
-        except BrokenPipeError:
-            raise
-        except OSError:
-            apks = [path for path, _ in self.slim_files()]
-            files = [*apks, self.paths.bundle, self.paths.record, self.paths.page]
-            remove_tree_of_files(files, self.paths.bundle.parent)
-            raise
+    def removed_if_nobody_hears(self) -> AbstractContextManager[None]:
+        """Return a context that reports the results, and removes them if that fails."""
+        apks = [path for path, _ in self.slim_files()]
+        files = [*apks, self.paths.bundle, self.paths.record, self.paths.page]
+        return removed_if_nobody_hears(files, self.paths.bundle.parent)
 
     def _input_files(self) -> dict[str, bytes]:
         from lawow.refactor.inputs import InputKind

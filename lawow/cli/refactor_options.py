@@ -86,7 +86,13 @@ class SelectionArguments:
     modules: tuple[str, ...] = ()
 
     def plan_options(
-        self, apk: Path, *, allow_unbound: bool, allow_old_android: bool, show_refused: bool
+        self,
+        apk: Path,
+        *,
+        allow_unbound: bool,
+        allow_empty: bool,
+        allow_old_android: bool,
+        show_refused: bool,
     ) -> PlanOptions:
         """Read the files and return the options. Raises `LawowError` naming the file."""
         from lawow.formats.mapping import read_mapping
@@ -108,6 +114,7 @@ class SelectionArguments:
             rules=self.rules if selects else DEFAULT_RULES,
             modules=tuple(map(_module_choice, self.modules)) + self._configured_modules(apk, corrections),
             allow_unbound=allow_unbound,
+            allow_empty=allow_empty,
             allow_old_android=allow_old_android,
             exclude=self.exclude,
             annotations=annotations if selects else (OFFLOAD,),
@@ -196,17 +203,25 @@ class PlanView:
 
 def show_plan(forecast: Forecast, view: PlanView, *, as_json: bool) -> None:
     """Print the plan, write its page, then raise `Refused` if it can't be carried out."""
-    from lawow.refactor.plan_report import plan_lines, plan_record
-
-    if view.html is not None:
-        from lawow.durable import replace_all
+    if view.html is None:
+        _print_plan(forecast, view, as_json=as_json)
+    else:
+        from lawow.durable import removed_if_nobody_hears, write_file
         from lawow.refactor.picture import plan_page
 
-        replace_all([(view.html, plan_page(forecast, view.timing).encode("utf-8", "replace"))])
+        write_file(view.html, plan_page(forecast, view.timing).encode("utf-8", "replace"))
+        with removed_if_nobody_hears([view.html], view.html.parent):
+            _print_plan(forecast, view, as_json=as_json)
+    if as_json and forecast.plan.refusals:
+        sys.exit(4)  # the JSON says what is refused
+    forecast.plan.require_allowed()
+
+
+def _print_plan(forecast: Forecast, view: PlanView, *, as_json: bool) -> None:
+    from lawow.refactor.plan_report import plan_lines, plan_record
+
     if as_json:
         click.echo(json.dumps(plan_record(forecast, view.timing), indent=2, ensure_ascii=False))
-        if forecast.plan.refusals:
-            sys.exit(4)
         return
     on_terminal = sys.stdout.isatty()
     if on_terminal:
@@ -215,7 +230,6 @@ def show_plan(forecast: Forecast, view: PlanView, *, as_json: bool) -> None:
         click.echo(line)
     if view.html is not None:
         click.echo(f"page      {view.html}")
-    forecast.plan.require_allowed()
 
 
 def _draw_classes(forecast: Forecast) -> None:

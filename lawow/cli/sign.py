@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
-from lawow.durable import write_file
+from lawow.durable import removed_if_nobody_hears, write_file
 from lawow.errors import FormatError, LawowError, Refused
 from lawow.limits import ARCHIVE
 
@@ -32,9 +32,10 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Sign APK: old signatures go, entries keep their compressed bytes, stored ones are aligned.
+    """Sign APK: old signatures go, all else stays as it is, and where it is unless Android could not map it.
 
-    Libraries are aligned to 16 KB, as Android 15 wants. The result is verified before it gets its name.
+    Stored libraries have to stand on 16 KB, as Android 15 wants, other stored entries on 4 bytes. The result
+    is verified before it gets its name.
     Passwords come from LAWOW_KEYSTORE_PASSWORD and LAWOW_KEY_PASSWORD, or are asked for on a terminal.
     """
     from lawow.formats.signing import resign_apk, verify_apk
@@ -61,8 +62,9 @@ def command(
         "schemes": list(verdict.required),
         "certificate_sha256": key.certificate_sha256,
     }
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
     schemes = " ".join(f"v{scheme}" for scheme in verdict.required)
-    click.echo(f"{target} ({len(signed):,} bytes), {schemes}, by {key.certificate_sha256}")
+    with removed_if_nobody_hears([target], target.parent):
+        if as_json:
+            click.echo(json.dumps(facts))
+        else:
+            click.echo(f"{target} ({len(signed):,} bytes), {schemes}, by {key.certificate_sha256}")

@@ -26,7 +26,7 @@ from lawow.errors import FormatError, LimitExceeded, UsageError
 from lawow.formats.interface import signature_letters, wit_of
 from lawow.formats.signature import ScalarType, parse_typed_signature
 from lawow.formats.wasm import inspect_module
-from lawow.formats.zip import ZipArchive, make_entry, read_zip, write_zip
+from lawow.formats.zip import ZipArchive, make_entry, read_zip, require_total, write_zip
 from lawow.limits import ARCHIVE, MODULE
 
 __all__ = [
@@ -207,6 +207,7 @@ def read_bundle(data: bytes) -> OffloadBundle:
     if len(records) > ARCHIVE.bundle_modules:
         raise LimitExceeded("bundle_modules", len(records), ARCHIVE.bundle_modules)
     _require_entries(archive, records)
+    require_total(archive.entries, "loaded_bytes", ARCHIVE.loaded_bytes, subject="the bundle's entries")
     modules = tuple(_read_module(archive, record) for record in records)
     methods = tuple(_read_methods(document))
     _require_bound(modules, methods)

@@ -91,19 +91,20 @@ class _Facts:
 
 
 def advise(
-    app: AppPackage, *, same_key: bool | None, edge: EdgeProperties | None = None
+    app: AppPackage, *, same_key: bool | None, edge: EdgeProperties | None = None, calls_edge: bool = True
 ) -> tuple[Advice, ...]:
     """Return what a developer should know before the slim APK goes to a phone.
 
-    `same_key` says whether it is signed with the original's key; None while that is open. Raises
-    `FormatError` for a damaged manifest or dex file.
+    `same_key` says whether it is signed with the original's key; None while that is open. `calls_edge` says
+    whether anything in it will. Raises `FormatError` for a damaged manifest or dex file.
     """
     facts = _read(app)
     advice: list[Advice] = []
     if same_key is not True:
         condition = "" if same_key is False else "unless you sign with the original's key: "
         advice += _new_key(facts, condition)
-    advice += _network(facts, edge)
+    if calls_edge:
+        advice += _network(facts, edge)
     advice += _libraries(app)
     return tuple(advice)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lawow.errors import FormatError, Refused
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.dex.reader import Dex, read_dex
-from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
+from lawow.formats.zip import ZipArchive, ZipEntry, read_zip, require_total
 from lawow.limits import ARCHIVE
 
 __all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_companion"]
@@ -71,19 +71,23 @@ def dex_name(number: int) -> str:
     return "classes.dex" if number == 1 else f"classes{number}.dex"
 
 
-def read_app(data: bytes, *, name: str, companions: Iterable[AppPackage] = ()) -> AppPackage:
+def read_app(data: bytes, *, name: str, companions: Sequence[AppPackage] = ()) -> AppPackage:
     """Parse an APK. Raises `FormatError`, `LimitExceeded` or `Refused`, all naming `name` and the entry."""
-    app = read_companion(data, name=name)
+    app = read_companion(data, name=name, others=companions)
     _require_loadable(app)
     return replace(app, companions=tuple(companions))
 
 
-def read_companion(data: bytes, *, name: str) -> AppPackage:
-    """Parse an APK that need not hold code, such as a split. Raises `FormatError`, `LimitExceeded`."""
+def read_companion(data: bytes, *, name: str, others: Iterable[AppPackage] = ()) -> AppPackage:
+    """Parse an APK that need not hold code, such as a split. `others` of its set count for the limits.
+
+    Raises `FormatError`, `LimitExceeded`.
+    """
+    held_bytes = sum(len(item.content) for other in others for item in other.dexes)
     try:
         archive = read_zip(data)
         manifest = _read_manifest(archive)
-        dexes = tuple(_read_dexes(archive))
+        dexes = tuple(_read_dexes(archive, held_bytes))
     except FormatError as error:
         raise error.within(name) from None
     return AppPackage(name, data, archive, manifest, dexes)
@@ -100,10 +104,17 @@ def _read_manifest(archive: ZipArchive) -> Manifest:
         raise error.within(MANIFEST.decode()) from None
 
 
-def _read_dexes(archive: ZipArchive) -> Iterator[AppDex]:
+def _read_dexes(archive: ZipArchive, held_bytes: int) -> Iterator[AppDex]:
     number = 1
     while entry := archive.by_name.get(dex_name(number).encode()):
         name = dex_name(number)
+        held_bytes = require_total(
+            [entry],
+            "loaded_bytes",
+            ARCHIVE.loaded_bytes,
+            subject="the dex files up to " + name,
+            held_bytes=held_bytes,
+        )
         content = entry.read(ARCHIVE.dex_bytes)
         try:
             yield AppDex(name, entry, content, read_dex(content))

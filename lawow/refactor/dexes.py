@@ -46,7 +46,7 @@ class Remainder:
 
 @dataclass(frozen=True, slots=True)
 class DexSplit:
-    """New contents by dex file; the new file; and what the code that stays uses."""
+    """New contents by dex file; the new file, empty if nothing moves; and what the code that stays uses."""
 
     rewritten: dict[str, bytes]
     added_name: str
@@ -57,7 +57,7 @@ class DexSplit:
     @property
     def contents(self) -> dict[str, bytes]:
         """All dex files that differ from the original's, the new one last, by name."""
-        return {**self.rewritten, self.added_name: self.added}
+        return {**self.rewritten, self.added_name: self.added} if self.added else {}
 
 
 def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elastic: bool = False) -> DexSplit:

@@ -52,11 +52,12 @@ def class_diagram(forecast: Forecast) -> str:
     for node in graph.nodes:
         columns[_ROLES[node.role]].append(node)
     shown = [sorted(nodes, key=lambda node: (-busy.get(node.descriptor, 0), node.name)) for nodes in columns]
-    left_out = [max(0, len(nodes) - _MOST_NODES) for nodes in shown]
     boxes = list(_place([nodes[:_MOST_NODES] for nodes in shown], forecast))
     by_name = {box.node.descriptor: box for box in boxes}
-    height = max([box.top + box.height for box in boxes], default=80) + (34 if any(left_out) else 8)
-    parts = [_captions(left_out, height), *_edges(graph.edges, by_name), *map(_box, boxes)]
+    height = max([box.top + box.height for box in boxes], default=80) + (
+        34 if any(map(_left_out, shown)) else 8
+    )
+    parts = [_captions(shown, height), *_edges(graph.edges, by_name), *map(_box, boxes)]
     label = f"Class graph: {len(columns[0])} callers, {len(columns[1])} classes that move"
     return (
         f'<svg class="graph" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{_MARKERS}'
@@ -123,13 +124,19 @@ def _method_line(bound: BoundMethod) -> str:
     return f"{bound.method}{bound.descriptor}" + ("" if same else f" → {bound.export}")
 
 
-def _captions(left_out: Sequence[int], height: int) -> str:
+def _left_out(nodes: Sequence[ClassNode]) -> int:
+    return max(0, len(nodes) - _MOST_NODES)
+
+
+def _captions(columns: Sequence[Sequence[ClassNode]], height: int) -> str:
+    """Return what stands above each column that has boxes, and below one that has not all of them."""
     parts = []
-    for column, caption in enumerate(_COLUMNS):
+    for column, (caption, nodes) in enumerate(zip(_COLUMNS, columns, strict=True)):
         x = _LEFT + column * (_NODE_WIDTH + _GAP)
-        parts.append(f'<text x="{x}" y="14" class="caption">{caption}</text>')
-        if left_out[column]:
-            more = f"and {number(left_out[column])} more classes"
+        if nodes:
+            parts.append(f'<text x="{x}" y="14" class="caption">{caption}</text>')
+        if _left_out(nodes):
+            more = f"and {number(_left_out(nodes))} more classes"
             parts.append(f'<text x="{x}" y="{height - 10}" class="more">{more}</text>')
     return "".join(parts)
 
@@ -167,24 +174,40 @@ def _edges(edges: Iterable[ClassEdge], boxes: dict[str, _Box]) -> Iterable[str]:
 
 def _edge(edge: ClassEdge, source: _Box, target: _Box, place: int) -> str:
     kind = _edge_kind(edge)
-    start_x, end_x = source.left + _NODE_WIDTH, target.left - 4
-    start_y = source.middle
-    end_y = min(target.top + 14 + 11 * place, target.top + target.height - 8)
-    if source.column >= target.column:  # back to the left, or within a column: around the right side
-        end_x, end_y = target.left + _NODE_WIDTH + 4, target.middle
-        bend = start_x + 60
-        path = f"M{start_x} {start_y}C{bend} {start_y} {bend} {end_y} {end_x} {end_y}"
-        label_x, label_y = bend - 12, (start_y + end_y) // 2
-    else:
-        half = (start_x + end_x) // 2
-        path = f"M{start_x} {start_y}C{half} {start_y} {half} {end_y} {end_x} {end_y}"
-        label_x, label_y = start_x + 24, start_y + (end_y - start_y) // 8 - 5
+    route = _across if source.column < target.column else _back if source.column > target.column else _around
+    path, label_x, label_y = route(source, target, place)
     hint = f"{edge.calls} calls: {', '.join(sorted(edge.methods)[:12])}{_why(edge)}"
     return (
         f'<g class="edge {kind}"><title>{text(hint)}</title>'
         f'<path d="{path}" marker-end="url(#tip-{kind})"/>'
         f'<text x="{label_x}" y="{label_y}">{number(edge.calls)}{"↻" if edge.in_loop else ""}</text></g>'
     )
+
+
+def _across(source: _Box, target: _Box, place: int) -> tuple[str, int, int]:
+    """Return the path of an edge to the right, the `place`-th that arrives, and where its label stands."""
+    start_x, end_x, start_y = source.left + _NODE_WIDTH, target.left - 4, source.middle
+    end_y = min(target.top + 14 + 11 * place, target.top + target.height - 8)
+    half = (start_x + end_x) // 2
+    path = f"M{start_x} {start_y}C{half} {start_y} {half} {end_y} {end_x} {end_y}"
+    return path, start_x + 24, start_y + (end_y - start_y) // 8 - 5
+
+
+def _back(source: _Box, target: _Box, place: int) -> tuple[str, int, int]:
+    """Return an edge to the left: from the foot of one box to the foot of the other, label at its end."""
+    start_x, end_x = source.left, target.left + _NODE_WIDTH + 4
+    start_y, end_y = source.top + source.height - 6, target.top + target.height - 6
+    half = (start_x + end_x) // 2
+    path = f"M{start_x} {start_y}C{half} {start_y} {half} {end_y} {end_x} {end_y}"
+    return path, end_x + 20, end_y + (start_y - end_y) // 8 + 12
+
+
+def _around(source: _Box, target: _Box, place: int) -> tuple[str, int, int]:
+    """Return an edge within a column, around its right side."""
+    start_x, end_x = source.left + _NODE_WIDTH, target.left + _NODE_WIDTH + 4
+    start_y, end_y, bend = source.middle, target.middle, start_x + 60
+    path = f"M{start_x} {start_y}C{bend} {start_y} {bend} {end_y} {end_x} {end_y}"
+    return path, bend - 12, (start_y + end_y) // 2
 
 
 def _edge_kind(edge: ClassEdge) -> str:

@@ -121,10 +121,10 @@ def make_forecast(
     return Forecast(
         plan=plan,
         graph=build_graph(plan),
-        entries=tuple(_entries(plan, stub, edge, is_elastic=is_elastic)),
+        entries=tuple(_entries(plan, stub, edge, is_elastic=is_elastic)) if plan.moves else (),
         ids=tuple(_ids(plan, stub_dex)),
         costs=call_costs(plan),
-        advice=advise(plan.app, same_key=None, edge=edge),
+        advice=advise(plan.app, same_key=None, edge=edge, calls_edge=bool(plan.moves)),
         bundle_bytes=len(bundle),
     )
 
@@ -236,7 +236,8 @@ def _ids(plan: SplitPlan, stub: Dex) -> Iterator[DexIds]:
     for item in plan.app.dexes:
         types, protos, fields, methods = _limited_sizes(item.dex)
         yield DexIds(item.name, len(item.dex.class_defs), types, protos, fields, methods)
-    yield _new_ids(plan, stub)
+    if plan.moves:
+        yield _new_ids(plan, stub)
 
 
 LIMITED = (

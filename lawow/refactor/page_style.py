@@ -75,7 +75,7 @@ svg .module{font-size:11.5px;fill:var(--edge)}
 .edge.remote path{stroke:var(--edge);stroke-width:2.2}
 .edge.slow path{stroke:var(--slow);stroke-width:2.2}
 .edge.gone path{stroke-dasharray:3 4}
-.edge text{font-size:11px;fill:var(--soft)}
+.edge text{font-size:11px;fill:var(--soft);paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .edge:hover path{stroke-width:3.4}
 .tip.plain,.tip.gone{fill:var(--quiet)}.tip.remote{fill:var(--edge)}.tip.slow{fill:var(--slow)}
 .grid{stroke:var(--line);fill:none}

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lawow.errors import FormatError
-from lawow.formats.signing import SigningKey, sign_apk, verify_apk
-from lawow.refactor.app import read_app, read_companion
+from lawow.formats.signing import SigningKey, resign_apk, sign_apk, verify_apk
+from lawow.formats.zip import ZipEntry
+from lawow.refactor.app import AppPackage, read_app, read_companion
 from lawow.refactor.aside import Aside
 from lawow.refactor.inputs import Companion
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan
@@ -74,7 +75,9 @@ def refactor_app(
 
 
 def _plan(data: bytes, name: str, options: PlanOptions, companions: Sequence[Companion]) -> SplitPlan:
-    others = [read_companion(item.data, name=item.path) for item in companions]
+    others: list[AppPackage] = []
+    for item in companions:
+        others.append(read_companion(item.data, name=item.path, others=others))
     return make_plan(read_app(data, name=name, companions=others), options)
 
 
@@ -86,8 +89,15 @@ def _signed(split: Split, name: str, key: SigningKey) -> tuple[bytes, dict[str, 
     """Return the signed APK, and those of its set by path."""
     min_sdk = split.plan.app.manifest.min_sdk
     try:
-        apk = sign_apk(split.entries, key, min_sdk=min_sdk)
-        others = {item.app.name: sign_apk(item.entries, key, min_sdk=min_sdk) for item in split.companions}
+        apk = _sign(split.plan.app, split.entries, key, min_sdk)
+        others = {item.app.name: _sign(item.app, item.entries, key, min_sdk) for item in split.companions}
     except FormatError as error:
         raise error.within(name) from None
     return apk, others
+
+
+def _sign(app: AppPackage, entries: Sequence[ZipEntry], key: SigningKey, min_sdk: int) -> bytes:
+    """Sign what came of an APK; of one that keeps all entries, whatever can stay where it is stays."""
+    if entries == app.archive.entries:
+        return resign_apk(app.data, key, min_sdk=min_sdk)
+    return sign_apk(entries, key, min_sdk=min_sdk)

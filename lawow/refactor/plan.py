@@ -38,6 +38,7 @@ from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.rules import OFFLOAD, Rule, did_you_mean, java_name, parse_rule, parse_rules
 
 __all__ = [
+    "NOTHING_MOVES",
     "ClassMove",
     "PlanOptions",
     "SplitPlan",
@@ -47,6 +48,11 @@ __all__ = [
     "residents_by_reason",
 ]
 
+NOTHING_MOVES = (
+    "nothing moves (--allow-empty): the slim APK is the app with another signature, the bundle is empty, and"
+    " options about edge and mode have no effect"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
@@ -54,13 +60,15 @@ class PlanOptions:
 
     `rules` and `exclude` are globs, or ``re:`` and a regular expression. `annotations` are descriptors,
     `classes` full names. With a `mapping` all names are original ones. An unbound class is refused unless
-    `allow_unbound`. With `show_refused`, methods that must not move are in the plan for a person to see.
+    `allow_unbound`, and a plan that moves nothing unless `allow_empty`. With
+    `show_refused`, methods that must not move are in the plan for a person to see.
     """
 
     rules: tuple[str, ...] = DEFAULT_RULES
     modules: tuple[ModuleChoice, ...] = ()
     allow_unbound: bool = False
     allow_old_android: bool = False
+    allow_empty: bool = False
     exclude: tuple[str, ...] = ()
     annotations: tuple[str, ...] = (OFFLOAD,)
     classes: tuple[str, ...] = ()
@@ -142,7 +150,6 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
     Raises `Refused` for whatever would not be sound or is not what the names promise, `UsageError` when
     an option names something that does not exist, `FormatError` for a malformed module.
     """
-    require_loads_several_dex_files(app, allow_old_android=options.allow_old_android)
     definitions = [(item.name, descriptor) for item in app.dexes for descriptor in _class_names(app, item)]
     descriptors = {descriptor for _, descriptor in definitions}
     selection = _selection(app, options, descriptors)
@@ -155,7 +162,10 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
         else:
             classes.append(moved)
     plan = SplitPlan(app, tuple(classes), tuple(moves), corrections=options.corrections, names=options.names)
+    if not moves and options.allow_empty:
+        return plan
     _require_something_moves(plan, options)
+    require_loads_several_dex_files(app, allow_old_android=options.allow_old_android)
     _require_distinct_modules(plan)
     plan = _closed(plan)
     if not options.show_refused:
@@ -296,7 +306,10 @@ def _require_something_moves(plan: SplitPlan, options: PlanOptions) -> None:
         return
     unbound = [item.shown for item in plan.classes if "--allow-unbound" in item.reason]
     if unbound:
-        raise Refused(f"{plan.app.name}: nothing to move: no module is bound to {', '.join(unbound)}")
+        raise Refused(
+            f"{plan.app.name}: nothing to move: no module is bound to {', '.join(unbound)};"
+            " with --allow-empty the app is signed as it is"
+        )
     if options.rules:
         what = f"is called {' or '.join(options.rules)}"
     else:
@@ -306,7 +319,8 @@ def _require_something_moves(plan: SplitPlan, options: PlanOptions) -> None:
     raise Refused(
         f"{plan.app.name}: none of its {len(plan.classes)} classes {what}; name the classes to"
         " move with --rule (a shrinker such as R8 renames classes unless a keep rule forbids it;"
-        " with its --mapping rules speak of the original names)"
+        " with its --mapping rules speak of the original names); with --allow-empty the app is"
+        " signed as it is"
     )
 
 

@@ -13,7 +13,7 @@ from lawow.refactor.costs import BreakEven, CallCost, break_even
 from lawow.refactor.findings import Finding
 from lawow.refactor.forecast import ID_LIMIT, Forecast, ForecastEntry
 from lawow.refactor.graph import CallSite
-from lawow.refactor.plan import ClassMove, move_rows, residents_by_reason
+from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_rows, residents_by_reason
 from lawow.refactor.rules import java_name
 
 __all__ = ["Timing", "plan_lines", "plan_record", "plan_warnings"]
@@ -37,7 +37,8 @@ class Timing:
 def plan_warnings(forecast: Forecast) -> list[str]:
     """Return notes on the moved classes and their callers."""
     plan = forecast.plan
-    warnings = [f"{move.classified.shown}: {note}" for move in plan.moves for note in move.notes]
+    warnings = [] if plan.moves else [NOTHING_MOVES]
+    warnings += [f"{move.classified.shown}: {note}" for move in plan.moves for note in move.notes]
     warnings += [
         f"{item.shown} stays on the device: {item.reason}"
         for item in plan.classes

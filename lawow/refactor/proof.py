@@ -174,7 +174,7 @@ def _class_defects(split: Split) -> Iterator[str]:
         for descriptor in dex.class_names():
             owners.setdefault(descriptor, []).append(name)
     moved = {move.descriptor for move in split.plan.moves}
-    (added,) = (name for name in split.dexes if name not in {item.name for item in split.plan.app.dexes})
+    added = split.plan.app.next_dex_name
     for descriptor in moved:
         if owners.get(descriptor) != [added]:
             yield f"{java_name(descriptor)} is defined in {owners.get(descriptor) or 'no dex file'}"

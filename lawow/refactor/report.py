@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lawow.refactor.advice import advise
 from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
-from lawow.refactor.plan import ClassMove, move_rows, residents_by_reason
+from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_rows, residents_by_reason
 from lawow.refactor.split import INTERNET, Split, SplitOptions
 
 __all__ = ["Report", "make_report", "report_lines", "report_record"]
@@ -72,10 +72,15 @@ def _warnings(split: Split, options: SplitOptions, before: set[str], after: str 
     for item in split.plan.classes:
         if item.role is ClassRole.RESIDENT and "--allow-unbound" in item.reason:
             yield f"{item.shown} stays on the device: {item.reason}"
+    moves = bool(split.plan.moves)
+    if not moves:
+        yield NOTHING_MOVES
     if after is not None and not before:
         yield NOT_SIGNED_BEFORE
     is_same = None if after is None else not before or after in before
-    yield from map(str, advise(split.plan.app, same_key=is_same, edge=options.edge))
+    yield from map(str, advise(split.plan.app, same_key=is_same, edge=options.edge, calls_edge=moves))
+    if not moves:
+        return
     if options.edge is not None and options.edge.is_plain:
         yield PLAIN_HTTP
     if split.profile_removal is not None:
@@ -170,7 +175,8 @@ def _saved(report: Report) -> str:
         total = sum(report.savings.values())
         return f"about {total:,} of {before:,} bytes ({', '.join(parts)})"
     total = before - report.apk_bytes
-    return f"{total:,} of {before:,} bytes ({', '.join(parts)}; the rest is signature and alignment)"
+    rest = "the rest is signature and alignment" if parts else "signature and alignment"
+    return f"{total:,} of {before:,} bytes ({'; '.join(filter(None, (', '.join(parts), rest)))})"
 
 
 def _sizes(before: int, after: int) -> str:

@@ -107,18 +107,22 @@ class Split:
 def split_app(plan: SplitPlan, stub: bytes, options: SplitOptions) -> Split:
     """Return the two halves of the app. `stub` is the dex file of the stub library.
 
-    Raises `Refused` and `FormatError` as `split_dexes` does.
+    Where nothing moves, nothing changes. Raises `Refused` and `FormatError` as `split_dexes` does.
     """
     return assemble(plan, split_code(plan, stub, options), options)
 
 
 def split_code(plan: SplitPlan, stub: bytes, options: SplitOptions) -> DexSplit:
     """Return the dex files of the slim APK: the first half of `split_app`."""
+    if not plan.moves:
+        return DexSplit({}, plan.app.next_dex_name, b"", (), ())
     return split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids, is_elastic=options.is_elastic)
 
 
 def assemble(plan: SplitPlan, dexes: DexSplit, options: SplitOptions) -> Split:
     """Return both halves with these dex files: the second half of `split_app`."""
+    if not plan.moves:
+        return _unchanged(plan)
     app = plan.app
     try:
         removed, kept, needs_no_runtime = _everything(plan) if options.is_elastic else _surplus(plan, dexes)
@@ -136,16 +140,11 @@ def assemble(plan: SplitPlan, dexes: DexSplit, options: SplitOptions) -> Split:
     if properties is not None:
         contents[EDGE_PROPERTIES] = properties
     replaced = _make_entries(app, contents)
-    bundle = build_bundle(
-        {module.file: module.data for module in plan.modules},
-        plan.methods,
-        Origin(app.manifest.package, app.sha256),
-    )
     companions = [_companion(item, needs_no_runtime=needs_no_runtime) for item in app.companions]
     return Split(
         plan=plan,
         entries=tuple(_assemble(app, replaced, removed)),
-        bundle=bundle,
+        bundle=_bundle(plan),
         changes=(*_changes(app, replaced, removed), *_companion_changes(companions)),
         kept=tuple(kept),
         dexes=dexes.contents,
@@ -153,6 +152,26 @@ def assemble(plan: SplitPlan, dexes: DexSplit, options: SplitOptions) -> Split:
         companions=tuple(companions),
         profile_removal=profile.reason,
     )
+
+
+def _unchanged(plan: SplitPlan) -> Split:
+    """Return the app as it is, and a bundle that holds nothing."""
+    companions = [CompanionSplit(item, item.archive.entries, frozenset()) for item in plan.app.companions]
+    return Split(
+        plan=plan,
+        entries=plan.app.archive.entries,
+        bundle=_bundle(plan),
+        changes=(),
+        kept=(),
+        dexes={},
+        permission_added=False,
+        companions=tuple(companions),
+    )
+
+
+def _bundle(plan: SplitPlan) -> bytes:
+    modules = {module.file: module.data for module in plan.modules}
+    return build_bundle(modules, plan.methods, Origin(plan.app.manifest.package, plan.app.sha256))
 
 
 def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry], bool]:

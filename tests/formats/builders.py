@@ -84,12 +84,12 @@ def build_zip(
 ) -> bytes:
     """Return an archive. `end` replaces fields of the end record: disk, start_disk, here, entries, size
     ..."""
-    body, directory, count = bytearray(prefix), b"", 0
+    body, records = bytearray(prefix), []
     for entry in parts:
-        directory += entry.central_bytes(len(body))
+        records.append(entry.central_bytes(len(body)))
         body += entry.local_bytes()
-        count += 1
     body += gap
+    directory, count = b"".join(records), len(records)
     values = {"disk": 0, "start_disk": 0, "here": count, "entries": count, "size": len(directory)}
     values |= {"offset": len(body), "comment": len(comment), **end}
     order = ("disk", "start_disk", "here", "entries", "size", "offset", "comment")

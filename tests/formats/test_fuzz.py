@@ -21,12 +21,21 @@ from lawow.formats.zip import read_zip
 
 def test_the_seeds_are_sound() -> None:
     seeds = {name: target.seeds()[0] for name, target in TARGETS.items()}
+    for name, target in TARGETS.items():
+        for seed in target.seeds():
+            target.feed(seed)
+            assert not (name == "dex" and verify_dex(seed))
     assert read_zip(seeds["zip"]).by_name.keys() == {b"a.txt", b"b/c.bin"}
-    assert read_manifest(seeds["axml"]).package == "com.example"
+    for seed in TARGETS["axml"].seeds():
+        manifest = read_manifest(seed)
+        assert (manifest.package, manifest.min_sdk) == ("com.example", 24)
+        assert manifest.permissions == ("android.permission.CAMERA",)
+        assert manifest.add_permission("android.permission.INTERNET")
     assert verify_dex(seeds["dex"]) == []
     assert [module.file for module in read_bundle(seeds["bundle"]).modules] == ["f.wasm"]
     assert read_mapping(seeds["mapping"])
-    assert verify_apk(seeds["signing"]).certificates_sha256
+    for seed, min_sdk in zip(TARGETS["signing"].seeds(), (24, 21), strict=True):
+        assert verify_apk(seed, min_sdk=min_sdk).verifies
 
 
 @pytest.mark.parametrize(

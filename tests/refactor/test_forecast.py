@@ -299,3 +299,18 @@ def test_searching_finds_what_reading_all_code_finds(apidemos_apk: Path) -> None
         if any(item.type == "Ldalvik/annotation/EnclosingClass;" for item in view.annotations)
     }
     assert slow <= marked.keys()
+
+
+def test_an_edge_back_to_a_caller_runs_between_the_two_columns(build_app: BuildApp) -> None:
+    """Around the right side it would cross the boxes of both."""
+    back = """    invoke-static {}, Lcom/example/app/Main;->called()V
+    return-void"""
+    fib = FIBONACCI + smali_method("other", "()V", back)
+    main = MAIN + smali_method("called", "()V", "    return-void")
+    page = plan_page(forecast_app(build_app([fib, main]), "app.apk", PlanOptions()))
+    rects = [int(place) for place in re.findall(r'<rect x="(\d+)"', page)]
+    paths = re.findall(r'<path d="([^"]*)" marker-end', page)
+    assert (len(set(rects)), len(paths)) == (2, 2)
+    for path in paths:
+        across = [int(pair.split()[0]) for pair in re.findall(r"\d+ \d+", path)]
+        assert min(rects) < min(across) < max(across) <= max(rects)

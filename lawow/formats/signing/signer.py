@@ -13,7 +13,14 @@ from lawow.formats.signing.block import BLOCK_ALIGNMENT_BYTES, encode_signing_bl
 from lawow.formats.signing.digest import ApkContent
 from lawow.formats.signing.key import SigningKey
 from lawow.formats.signing.v1 import is_signature_file, sign_v1
-from lawow.formats.zip import ZipArchive, ZipEntry, end_of_central_directory, layout_zip, read_zip
+from lawow.formats.zip import (
+    ZipArchive,
+    ZipEntry,
+    end_of_central_directory,
+    layout_zip,
+    read_zip,
+    revise_zip,
+)
 from lawow.limits import ARCHIVE
 
 __all__ = ["minimum_sdk", "resign_apk", "sign_apk"]
@@ -27,12 +34,47 @@ def sign_apk(entries: Sequence[ZipEntry], key: SigningKey, *, min_sdk: int) -> b
     `min_sdk` is the manifest's; below 24 a v1 signature is added, for which every entry is inflated. Raises
     what `layout_zip` and `sign_v1` raise.
     """
+    kept = _with_v1(entries, key, min_sdk)
+    body, directory = layout_zip(kept)
+    return _sealed(_padded(body), directory, len(kept), key)
+
+
+def resign_apk(data: bytes | memoryview, key: SigningKey, *, min_sdk: int | None = None) -> bytes:
+    """Return the APK with this key's signatures instead of its own, and all else as it is.
+
+    An aligned APK without v1 signature, old or new, changes in its signing block alone. Otherwise leading
+    entries stay where they are, as `revise_zip` says, and the others keep compressed bytes and metadata.
+    `min_sdk` is by default the manifest's. Raises `FormatError` and `LimitExceeded` for what is no APK.
+    """
+    archive = read_zip(data)
+    kept = _with_v1(archive.entries, key, min_sdk or minimum_sdk(archive))
+    revision = revise_zip(data, archive, kept)
+    takes_old_place = revision.is_unchanged and archive.signing_block is not None
+    body = revision.body if takes_old_place else _padded(revision.body)
+    return _sealed(body, revision.directory, revision.entries, key, archive.comment)
+
+
+def _with_v1(entries: Sequence[ZipEntry], key: SigningKey, min_sdk: int) -> list[ZipEntry]:
+    """Return the entries without old signature files, and with new ones where some Android needs them."""
     kept = [entry for entry in entries if not is_signature_file(entry.name)]
     if min_sdk < v2.FIRST_SDK:
         kept += sign_v1(kept, key, min_sdk=min_sdk, further_schemes=(2, 3))
-    body, directory = layout_zip(kept)
-    body += bytes(align_up(len(body), BLOCK_ALIGNMENT_BYTES) - len(body))
-    content = ApkContent(body, directory, _end(kept, directory, len(body)))
+    return kept
+
+
+def _padded(body: bytes) -> bytes:
+    return body + bytes(align_up(len(body), BLOCK_ALIGNMENT_BYTES) - len(body))
+
+
+def _sealed(body: bytes, directory: bytes, entries: int, key: SigningKey, comment: bytes = b"") -> bytes:
+    """Return the file with the signing block between body and directory."""
+
+    def end(offset: int) -> bytes:
+        return end_of_central_directory(
+            entries, directory_bytes=len(directory), directory_offset=offset, comment=comment
+        )
+
+    content = ApkContent(body, directory, end(len(body)))
     # v3 is looked at from API level 28 on; verifiers of v2 on 24 to 27 want its range to reach down to
     # theirs.
     pairs = (
@@ -40,16 +82,7 @@ def sign_apk(entries: Sequence[ZipEntry], key: SigningKey, *, min_sdk: int) -> b
         (v3.IDENTIFIER, v3.encode_v3(key, content)),
     )
     block = encode_signing_block(pairs)
-    return b"".join((body, block, directory, _end(kept, directory, len(body) + len(block))))
-
-
-def resign_apk(data: bytes | memoryview, key: SigningKey, *, min_sdk: int | None = None) -> bytes:
-    """Return the APK with this key's signatures instead of its own; every other entry stays as it is.
-
-    `min_sdk` is by default the manifest's. Raises `FormatError` and `LimitExceeded` for what is no APK.
-    """
-    archive = read_zip(data)
-    return sign_apk(archive.entries, key, min_sdk=min_sdk or minimum_sdk(archive))
+    return b"".join((body, block, directory, end(len(body) + len(block))))
 
 
 def minimum_sdk(archive: ZipArchive) -> int:
@@ -62,7 +95,3 @@ def minimum_sdk(archive: ZipArchive) -> int:
         return read_manifest(content).min_sdk
     except FormatError as error:
         raise error.within(_MANIFEST_NAME.decode()) from None
-
-
-def _end(entries: Sequence[ZipEntry], directory: bytes, offset: int) -> bytes:
-    return end_of_central_directory(len(entries), directory_bytes=len(directory), directory_offset=offset)

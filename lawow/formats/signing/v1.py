@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from lawow.errors import FormatError, KeystoreError
 from lawow.formats.signing.key import SigningKey
 from lawow.formats.signing.pkcs7 import encode_signed_data
-from lawow.formats.zip import ZipEntry, make_entry
+from lawow.formats.zip import ZipEntry, make_entry, require_total
 from lawow.formats.zip.entry import shown_name
+from lawow.limits import ARCHIVE
 
 __all__ = [
     "MANIFEST_NAME",
@@ -52,8 +53,12 @@ def sign_v1(
     """Return the three files of a JAR signature over `entries`, which must hold no older ones.
 
     Reads, that is inflates, every entry. Raises `KeystoreError` for an EC key with a `min_sdk` below 21,
-    `FormatError` for an entry that cannot be read.
+    `FormatError` for an entry that cannot be read, `LimitExceeded` above `ARCHIVE.inflated_bytes` in all.
     """
+    entries = sorted(entries, key=lambda item: item.name)
+    require_total(
+        entries, "inflated_bytes", ARCHIVE.inflated_bytes, subject="a v1 signature reads all entries"
+    )
     if key.algorithm.key_type == "EC" and min_sdk < _FIRST_EC_SDK:
         message = (
             f"an EC key cannot sign for minSdkVersion {min_sdk}: below {_FIRST_EC_SDK} Android needs RSA"
@@ -62,7 +67,7 @@ def sign_v1(
     hash_name, label = ("sha1", "SHA1") if min_sdk < _FIRST_SHA256_SDK else ("sha256", "SHA-256")
     manifest = [_section([("Manifest-Version", "1.0"), ("Created-By", _CREATOR)])]
     signed = []
-    for entry in sorted(entries, key=lambda item: item.name):
+    for entry in entries:
         if entry.name.endswith(b"/"):
             continue
         if b"\n" in entry.name or b"\r" in entry.name:

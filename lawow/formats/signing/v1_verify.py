@@ -16,13 +16,14 @@ from lawow.formats.signing.pkcs7 import signer_of
 from lawow.formats.signing.scheme import SchemeResult
 from lawow.formats.signing.v1 import MANIFEST_NAME, STRIPPING_HEADER, is_signature_file
 from lawow.formats.signing.verdict import Issue, IssueKind
-from lawow.formats.zip import ZipArchive, ZipEntry
+from lawow.formats.zip import ZipArchive, ZipEntry, require_total
 from lawow.limits import ARCHIVE
 
 __all__ = ["has_v1", "verify_v1"]
 
 _BLOCK_SUFFIXES = (b".RSA", b".DSA", b".EC")
 _SCHEMES = {"2", "3"}
+_MAX_SIGNERS = 10  # as newer apksig allows; each costs a look at all sections
 _MAX_BLOCK_BYTES = 1 << 20  # of a PKCS#7 file; a chain of ten certificates has 20 KiB
 
 
@@ -39,6 +40,8 @@ def verify_v1(archive: ZipArchive, *, min_sdk: int, schemes: set[int]) -> Scheme
     signers = list(_signers(archive))
     if not signers:
         return _failed(IssueKind.JAR_NO_SIGNATURE)
+    if len(signers) > _MAX_SIGNERS:
+        return _failed(IssueKind.TOO_MANY_SIGNERS, count=len(signers), maximum=_MAX_SIGNERS)
     try:
         manifest = read_jar_manifest(manifest_entry.read(ARCHIVE.manifest_bytes))
     except (FormatError, LimitExceeded) as error:
@@ -47,7 +50,7 @@ def verify_v1(archive: ZipArchive, *, min_sdk: int, schemes: set[int]) -> Scheme
     certificates = tuple(certificate for result in results for certificate in result.certificates)
     issues = tuple(issue for result in results for issue in result.issues)
     if not issues:
-        issues = tuple(_verify_entries(archive, manifest, min_sdk))
+        issues = tuple(_verify_all_entries(archive, manifest, min_sdk))
     return SchemeResult(certificates, (), issues)
 
 
@@ -117,6 +120,15 @@ def _signs(signature_file: JarManifest, manifest: JarManifest, min_sdk: int) -> 
 def _signs_section(signed: Section | None, section: Section, min_sdk: int) -> bool:
     digests = digests_of(signed, "-digest", min_sdk) if signed else {}
     return bool(digests) and matches(digests, section.encoding)
+
+
+def _verify_all_entries(archive: ZipArchive, manifest: JarManifest, min_sdk: int) -> Iterator[Issue]:
+    try:
+        require_total(archive.entries, "inflated_bytes", ARCHIVE.inflated_bytes, subject="all together")
+    except LimitExceeded as error:
+        yield Issue.of(IssueKind.JAR_ENTRIES_TOO_LARGE, 1, detail=error)
+        return
+    yield from _verify_entries(archive, manifest, min_sdk)
 
 
 def _verify_entries(archive: ZipArchive, manifest: JarManifest, min_sdk: int) -> Iterator[Issue]:

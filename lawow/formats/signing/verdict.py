@@ -46,6 +46,7 @@ class IssueKind(Enum):
     JAR_NO_DIGEST = "{file} has no digest of a known algorithm for {entry}"
     JAR_ENTRY_CHANGED = "{entry} was changed after it was signed with v1"
     JAR_ENTRY_UNREADABLE = "{entry} cannot be read: {detail}"
+    JAR_ENTRIES_TOO_LARGE = "the entries are too large to be read for v1: {detail}"
     JAR_ENTRY_NOT_SIGNED = "{entry} is not signed with v1"
     JAR_ENTRY_MISSING = "{entry} is signed with v1, but is not there"
 

@@ -9,13 +9,22 @@ unsafe as paths are kept and marked. Source: PKWARE APPNOTE 6.3.10, sections 4.3
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lawow.errors import FormatError, LimitExceeded
 from lawow.limits import ARCHIVE
 
-__all__ = ["DEFLATED", "ENCRYPTED", "HAS_DESCRIPTOR", "STORED", "ZipEntry", "make_entry", "shown_name"]
+__all__ = [
+    "DEFLATED",
+    "ENCRYPTED",
+    "HAS_DESCRIPTOR",
+    "STORED",
+    "ZipEntry",
+    "make_entry",
+    "require_total",
+    "shown_name",
+]
 
 STORED = 0
 DEFLATED = 8
@@ -167,6 +176,19 @@ def make_entry(
         central_extra=like.central_extra if like else b"",
         comment=like.comment if like else b"",
     )
+
+
+def require_total(
+    entries: Iterable[ZipEntry], limit: str, maximum: int, *, subject: str, held_bytes: int = 0
+) -> int:
+    """Return the sum of what `entries` declare to inflate to, which `read` keeps them to, and `held_bytes`.
+
+    Raises `LimitExceeded`, naming `limit` and `subject`, if that is above `maximum` bytes.
+    """
+    total = held_bytes + sum(entry.uncompressed_bytes for entry in entries)
+    if total > maximum:
+        raise LimitExceeded(limit, total, maximum, subject=subject)
+    return total
 
 
 def _deflate(content: bytes) -> bytes:

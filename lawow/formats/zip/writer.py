@@ -28,8 +28,8 @@ _MAX_EXTRA_BYTES = 0xFFFF
 _ALIGNMENT_FIELD = 0xD935  # u16 alignment, then padding
 
 
-def layout_zip(entries: Iterable[ZipEntry], *, align: bool = True) -> tuple[bytes, bytes]:
-    """Return the entries laid out one behind the other, and their central directory.
+def layout_zip(entries: Iterable[ZipEntry], *, align: bool = True, start: int = 0) -> tuple[bytes, bytes]:
+    """Return the entries laid out one behind the other from offset `start` on, and their central directory.
 
     Data descriptors are folded into the local headers. With `align`, old alignment fields go and new ones are
     put where `required_alignment` needs them. Raises `FormatError` for two entries of one name and
@@ -38,7 +38,7 @@ def layout_zip(entries: Iterable[ZipEntry], *, align: bool = True) -> tuple[byte
     body: list[bytes | memoryview] = []
     directory: list[bytes] = []
     names: set[bytes] = set()
-    position = 0
+    position = start
     for entry in entries:
         if entry.name in names:
             raise FormatError(f'two entries are named "{shown_name(entry.name)}"; Android refuses such files')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,17 @@ def test_every_sequence_of_units_survives_a_round_trip(units: list[int]) -> None
     assert encode_mutf8(text) == encoded
     assert utf16_length(text) == len(units)
     assert utf16_sort_key(text) == b"".join(unit.to_bytes(2, "big") for unit in units)
+
+
+def test_a_hundred_thousand_random_strings_survive_a_round_trip() -> None:
+    """Half of each from the borders of one, two and three bytes and of the surrogates."""
+    chance = random.Random(7)
+    borders = (0, 1, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000, 0xFFFF)
+    for _ in range(100_000):
+        units = [chance.choice(borders) for _ in range(chance.randrange(4))]
+        units += [chance.randrange(0x10000) for _ in range(chance.randrange(4))]
+        encoded = java_modified_utf8(units)
+        assert encode_mutf8(decode_mutf8(encoded)) == encoded
 
 
 def test_surrogate_pairs_become_one_character_and_lone_surrogates_stay() -> None:

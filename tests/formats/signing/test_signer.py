@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import FormatError, KeystoreError
-from lawow.formats.signing import SigningKey, debug_key, sign_apk, v2, v3, verify_apk
+from lawow.formats.signing import SigningKey, debug_key, resign_apk, sign_apk, v2, v3, verify_apk
 from lawow.formats.signing.block import encode_signing_block, read_signing_block
 from lawow.formats.signing.digest import ApkContent
 from lawow.formats.signing.key import make_signing_key
@@ -171,6 +171,21 @@ def test_our_signing_block_is_apksigner_s_byte_for_byte(
         ]
     )
     assert ours == data[block.offset : archive.central_directory_offset]
+
+
+def test_signing_what_apksigner_laid_out_gives_its_file_byte_for_byte(
+    entries: Entries, rsa_key: SigningKey, tmp_path: Path
+) -> None:
+    """Its layout has to be there already: it writes alignment fields for entries that need none."""
+    paths = [tmp_path / f"{name}.apk" for name in ("unsigned", "first", "second")]
+    paths[0].write_bytes(write_zip(entries, align=True))
+    for key, source, target in ((debug_key(), *paths[:2]), (rsa_key, *paths[1:])):
+        private, certificate = write_key(key, tmp_path)
+        options = ("--v1-signing-enabled", "false", "--min-sdk-version", "24")
+        run("apksigner", "sign", *options, "--key", private, "--cert", certificate, "--out", target, source)
+    first, second = (path.read_bytes() for path in paths[1:])
+    assert first != second
+    assert resign_apk(first, rsa_key, min_sdk=24) == second
 
 
 @pytest.mark.parametrize("size", range(4000, 4100, 3))

@@ -16,6 +16,7 @@ from lawow.formats.signing import IssueKind, SigningKey, Verdict, debug_key, sig
 from lawow.formats.signing.block import encode_signing_block, read_signing_block
 from lawow.formats.signing.digest import ApkContent
 from lawow.formats.signing.scheme import encode_identified, encode_list, encode_prefixed, encode_u32
+from lawow.formats.signing.v1 import sign_v1
 from lawow.formats.signing.verifier import apk_content
 from lawow.formats.zip import (
     ZipEntry,
@@ -407,6 +408,22 @@ def test_v2_allows_ten_signers(
     apk = crafted(signed, *[crafted_signer(rsa_key, content_of(signed))] * count)
     assert verify_apk(apk, min_sdk=24).verifies is accepted
     assert judge(apk, 24).verifies  # the apksig of 2021 does not count
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(10, True), (11, False)])
+def test_v1_allows_ten_signers(count: int, accepted: bool, small_apk: bytes, rsa_key: SigningKey) -> None:
+    """Each costs a look at all sections; newer apksig allows as many, that of 2021 does not count."""
+    entries = list(read_zip(small_apk).entries)
+    manifest, file, block = sign_v1(entries, rsa_key, min_sdk=21, further_schemes=())
+    copies = [
+        make_entry(f"META-INF/S{number}{path.path[path.path.rindex('.') :]}", path.read())
+        for number in range(count)
+        for path in (file, block)
+    ]
+    verdict = verify_apk(write_zip([*entries, manifest, *copies], align=True), min_sdk=21)
+    assert kinds(verdict) - {IssueKind.TARGET_NEEDS_V2} == (
+        set() if accepted else {IssueKind.TOO_MANY_SIGNERS}
+    )
 
 
 ANY = encode_u32(24, 2**31 - 1)
