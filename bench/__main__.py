@@ -1,7 +1,7 @@
 """``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
 
-Takes about a quarter of an hour, and some more with apktool installed, against which `refactor` is measured. What
-is started is the wheel of this tree, installed into build/bench/env.
+Takes about a quarter of an hour, and some more with apktool installed, against which `refactor` is measured.
+What is started is the wheel of this tree, installed into build/bench/env.
 """
 
 from __future__ import annotations

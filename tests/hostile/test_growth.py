@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from statistics import linear_regression
 
@@ -21,14 +22,19 @@ from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions
 from lawow.refactor.split import SplitOptions
 from tests.formats.builders import RawEntry, build_zip
-from tests.formats.dex.test_sound import calls_in
 from tests.hostile.test_apk import outcome, parts_of
 from tests.refactor.builders import FIB
 from tests.refactor.conftest import BuildApp
+from tests.work import MOST_GROWTH, calls_in
 
-MOST_GROWTH = 1.2
 SIZES = (100, 200, 400, 800)
 SHAPES = ("deep", "wide", "equal")
+
+
+@pytest.fixture(autouse=True)
+def all_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count what a second processor does as well."""
+    monkeypatch.setattr("lawow.refactor.aside._can_fork", bool)
 
 
 def exponent(step: Callable[[bytes], object], inputs: list[bytes]) -> float:
@@ -36,7 +42,7 @@ def exponent(step: Callable[[bytes], object], inputs: list[bytes]) -> float:
 
     Fitted over what each doubling adds, so that work that every input costs does not hide the growth.
     """
-    sizes, calls = [len(data) for data in inputs], [calls_in(step, data) for data in inputs]
+    sizes, calls = [len(data) for data in inputs], [calls_in(partial(step, data)) for data in inputs]
     added = [
         (math.log(larger - size), math.log(max(1, more - count)))
         for (size, count), (larger, more) in pairwise(zip(sizes, calls, strict=True))
