@@ -27,7 +27,7 @@ from tests.refactor.builders import FIB
 from tests.refactor.conftest import BuildApp
 from tests.work import MOST_GROWTH, calls_in
 
-SIZES = (100, 200, 400, 800)
+SIZES = (200, 400, 800, 1600)  # above 128 methods, users are looked up by another, cheaper way
 SHAPES = ("deep", "wide", "equal")
 
 
