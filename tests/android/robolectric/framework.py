@@ -1,7 +1,7 @@
-"""Robolectric and the classes of Android 15, from Maven Central: ``python -m tests.android.robolectric.framework``.
+"""Robolectric and Android 15, from Maven Central: ``python -m tests.android.robolectric.framework``.
 
-They are fetched once, to `.cache/robolectric`; afterwards nothing here needs a network. Which versions stands in
-`pom.xml`, whose digest names the folder.
+They are fetched once, to `.cache/robolectric`; afterwards nothing here needs a network. `pom.xml` names the
+versions; its digest is the folder's name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The demo's Activity, as a person uses it, on Android 15's own classes: see java/WithEdge.java and WithoutEdge.java.
+"""The demo's Activity, as a person uses it, on Android 15's own classes.
 
-A JVM runs the code of the demo's APK; `lawow serve` with TLS and a token is the edge; the local runtime is the host
-build of the app's glue. Each test of the JUnit classes is a test here.
+A JVM runs the code of the demo's APK; `lawow serve` with TLS and a token is the edge; the local runtime is
+the host build of the app's glue. Each test of the JUnit classes in `java/` is a test here.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.server.running import running_edge
 MODULES = ROOT / "fixtures" / "app" / "src" / "main" / "wasm"
 
 FUEL = 6_000_000_000
-"""Enough for the programs of Table I, and too little for the 46th Fibonacci number: a trap that takes seconds."""
+"""Enough for the programs of Table I; too little for the 46th Fibonacci number: a trap that takes seconds."""
 
 
 @contextmanager
 def edge_for_the_app(folder: Path) -> Iterator[dict[str, object]]:
-    """Run `lawow serve` over TLS with the app's modules; yield the app's settings and the edge's process id."""
+    """Run `lawow serve` over TLS with the app's modules; yield the app's settings and the edge's pid."""
     made = make_certificate(["127.0.0.1"], 2)
     certificate, key, data = folder / "edge.crt", folder / "edge.key", folder / "data"
     certificate.write_bytes(made.certificate_pem)
@@ -68,11 +68,12 @@ def outcomes(
 
 @pytest.fixture(scope="module")
 def split_outcomes(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The same of the app that `lawow refactor` has split; it has the edge's address, and no local runtime."""
+    """The same of the app that `lawow refactor` has split: it knows the edge, and has no local runtime."""
     folder, out = tmp_path_factory.mktemp("slim"), tmp_path_factory.mktemp("split")
     with edge_for_the_app(tmp_path_factory.mktemp("edge")) as settings:
-        address = ("--edge", settings["lawow_edge"], "--certificate-sha256", settings["lawow_certificate_sha256"])
-        lawow("refactor", demo / "app.apk", "--out", out, "--debug-key", *map(str, address))
+        address = ("--edge", str(settings["lawow_edge"]))
+        pin = ("--certificate-sha256", str(settings["lawow_certificate_sha256"]))
+        lawow("refactor", demo / "app.apk", "--out", out, "--debug-key", *address, *pin)
         app = InstalledApp.install(out / "app-slim.apk", demo / "work" / "classes", folder)
         return app.run("SplitApp", lawow_token=settings["lawow_token"])
 

@@ -1,3 +1,4 @@
+import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
 
 import android.content.res.Configuration;
@@ -62,6 +63,12 @@ final class Screen implements AutoCloseable {
 
     void untilDone() throws Exception {
         until("the end of the call", () -> view(R.id.run).isEnabled());
+    }
+
+    /** Asserts that a text is the report of Table I. */
+    static void assertTable(String text) {
+        String results = text.replaceAll(" in [0-9]+ ms(\n|$)", ";");
+        assertEquals("fib 32: 2178309;sort 30000: 1967111423707082566;multiply 500: 2.197209415E8;", results);
     }
 
     String text(int id) {
