@@ -121,7 +121,8 @@ def test_a_module_with_another_reader_is_kept(build_app: BuildApp) -> None:
 def test_a_class_that_only_asks_whether_it_shall_run_here_needs_no_runtime(build_app: BuildApp) -> None:
     body = "    sget-object v0, Ldev/lawow/Lawow;->LOCAL:Ljava/lang/Object;\n    return-void"
     chooser = smali_class("com.example.app.Chooser", smali_method("go", "()V", body))
-    data = build_app([FIBONACCI, chooser], entries={"assets/fibonacci.wasm": FIB, "lib/x86_64/liblawow.so": b""})
+    files = {"assets/fibonacci.wasm": FIB, "lib/x86_64/liblawow.so": b""}
+    data = build_app([FIBONACCI, chooser], entries=files)
     exact = preview(data, "app.apk", PlanOptions(), SplitOptions())
     for changes in (exact.split.changes, forecast_app(data, "app.apk", PlanOptions()).entries):
         assert ("lib/x86_64/liblawow.so", "removed") in {(item.path, item.action) for item in changes}
