@@ -226,10 +226,16 @@ def _runtime_user(plan: SplitPlan, removed: set[str]) -> str:
     for use in index.uses_of_classes((LAWOW, *LOCAL_CLASSES)):
         if is_library(use.method.owner.descriptor) or use.method.ref in replaced:
             continue
-        target = use_target(use)
-        if not isinstance(target, MethodRef) or target.class_name != LAWOW or target.name == "local":
+        if _runs_locally(use_target(use)):
             return f"{java_name(use.method.owner.descriptor)} runs modules on the device"
     return _string_user(plan, LIBRARY_STRINGS)
+
+
+def _runs_locally(target: str | FieldRef | MethodRef) -> bool:
+    """Tell whether code that names this member, or class, may run a module on the device."""
+    if isinstance(target, str) or target.class_name != LAWOW:
+        return True
+    return isinstance(target, MethodRef) and target.name == "local"
 
 
 def _ids(plan: SplitPlan, stub: Dex) -> Iterator[DexIds]:

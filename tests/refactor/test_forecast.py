@@ -118,6 +118,16 @@ def test_a_module_with_another_reader_is_kept(build_app: BuildApp) -> None:
     assert kept.reason == 'com.example.app.Reader holds the string "fibonacci.wasm"'
 
 
+def test_a_class_that_only_asks_whether_it_shall_run_here_needs_no_runtime(build_app: BuildApp) -> None:
+    body = "    sget-object v0, Ldev/lawow/Lawow;->LOCAL:Ljava/lang/Object;\n    return-void"
+    chooser = smali_class("com.example.app.Chooser", smali_method("go", "()V", body))
+    files = {"assets/fibonacci.wasm": FIB, "lib/x86_64/liblawow.so": b""}
+    data = build_app([FIBONACCI, chooser], entries=files)
+    exact = preview(data, "app.apk", PlanOptions(), SplitOptions())
+    for changes in (exact.split.changes, forecast_app(data, "app.apk", PlanOptions()).entries):
+        assert ("lib/x86_64/liblawow.so", "removed") in {(item.path, item.action) for item in changes}
+
+
 def test_json_has_what_the_text_has(forecast: Forecast) -> None:
     record = json.loads(json.dumps(plan_record(forecast, Timing(0.03, 0.004))))
     assert record["moved"][0]["class"] == FIB_CLASS

@@ -1,0 +1,1 @@
+"""The demo's Activity on Android's own framework classes, without a phone."""
