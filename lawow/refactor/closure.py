@@ -26,12 +26,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError, Refused
+from lawow.formats.apk import RUNTIME_LIBRARY, AppPackage
 from lawow.formats.bundle import BoundMethod
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.search import instruction_uses
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_PRIVATE, ACC_SYNCHRONIZED
 from lawow.formats.dex.views import ClassView, MethodView
-from lawow.refactor.app import RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.bodies import field_findings, vanishing_methods, walk_body
 from lawow.refactor.code_index import CodeIndex
 from lawow.refactor.correction import NO_CORRECTIONS, Corrections

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lawow.errors import FormatError
+from lawow.formats.apk import MANIFEST, AppPackage
 from lawow.formats.axml import read_manifest
 from lawow.formats.bundle import Origin, build_bundle
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.zip import ZipEntry, make_entry
 from lawow.limits import ARCHIVE
-from lawow.refactor.app import MANIFEST, AppPackage
 from lawow.refactor.baseline import METADATA, PROFILE, patch_profile
 from lawow.refactor.dexes import DexSplit, split_dexes
 from lawow.refactor.edge_properties import DEFAULT_EDGE, EdgeProperties, with_mode

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import FormatError, LawowError, LimitExceeded
+from lawow.formats.apk import read_app
 from lawow.formats.axml import read_manifest
 from lawow.formats.bundle import read_bundle
 from lawow.formats.signing import SigningKey, verify_apk
 from lawow.formats.zip import read_zip
-from lawow.refactor.app import read_app
 from lawow.refactor.inputs import read_input
 from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions

@@ -1,7 +1,8 @@
-"""The app as Refactor Tools see it: archive, manifest, the dex files that Android loads, in loading order.
+"""A finished app: archive, manifest, the dex files that Android loads, in loading order.
 
-Refuses what the split could not leave working: no code, a gap in the numbers of the dex files (Android
-stops at the first missing one, so a new file in the gap would bring classes to life that are dead today).
+Refuses what a change of its code could not leave working: no code, a gap in the numbers of the dex files
+(Android stops at the first missing one, so a new file in the gap would bring classes to life that are dead
+today).
 """
 
 from __future__ import annotations
@@ -114,11 +115,11 @@ def _read_dexes(archive: ZipArchive) -> Iterator[AppDex]:
 
 def _require_loadable(app: AppPackage) -> None:
     if not app.dexes:
-        raise Refused(f"{app.name}: there is no classes.dex, so there is no code to split; give the base APK")
+        raise Refused(f"{app.name}: there is no classes.dex, so there is no code; give the base APK")
     loaded = {item.name.encode() for item in app.dexes}
     dead = [n for n in app.archive.by_name if DEX_NAME.fullmatch(n) and n not in loaded]
     if dead:
         raise Refused(
             f"{app.name}: {app.next_dex_name} is missing but {dead[0].decode()} exists; Android does not"
-            " load it today and would after the split; remove it or close the gap"
+            " load it today and would when a file is added; remove it or close the gap"
         )
