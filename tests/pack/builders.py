@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import wasmtime
 
-__all__ = ["FIBONACCI", "app_tree", "snapshot", "wat"]
+import lawow.pack
+from lawow.pack import PackOptions, PackPlan
+
+__all__ = ["FIBONACCI", "app_tree", "plan_pack", "snapshot", "wat"]
 
 FIBONACCI = """
 (module
@@ -28,6 +32,20 @@ android {
     defaultConfig { minSdk 29 }
 }
 """
+
+
+def plan_pack(
+    app: Path,
+    *,
+    force: bool = False,
+    check: bool = False,
+    wasm: Sequence[Path] = (),
+    abis: Sequence[str] = (),
+    **options: object,
+) -> PackPlan:
+    """Plan to pack with these fields of `PackOptions`."""
+    chosen = PackOptions(wasm=tuple(wasm), abis=tuple(abis), **options)  # type: ignore[arg-type]
+    return lawow.pack.plan_pack(app, chosen, force=force, check=check)
 
 
 def wat(text: str) -> bytes:
