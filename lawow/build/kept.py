@@ -49,7 +49,7 @@ def kept_module(
 
 def _digest(sources: Sources, name: str) -> str:
     digest = hashlib.sha256()
-    for part in (name.encode(), *_tools(), *_texts(sources)):
+    for part in (name.encode(), *_texts(sources), *_tools()):
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()
 

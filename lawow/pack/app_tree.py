@@ -19,6 +19,7 @@ from lawow.pack.naming import require_package
 __all__ = ["AppTree", "read_app_tree"]
 
 _ANDROID = "http://schemas.android.com/apk/res/android"
+_NAME = f"{{{_ANDROID}}}name"
 _COMMENTS = re.compile(r"/\*.*?\*/|(?<![:\"'])//[^\n]*|^[ \t]*#[^\n]*", re.DOTALL | re.MULTILINE)
 _NAMESPACE = re.compile(r"\bnamespace\s*(?:=|\s)\s*[\"']([^\"'\n]+)[\"']")
 _MIN_SDK = re.compile(r"\bminSdk(?:Version)?\s*(?:=|\s|\()\s*([0-9]{1,3})\b")
@@ -34,6 +35,7 @@ class AppTree:
     script: str
     package: str
     min_sdk: int | None
+    permissions: frozenset[str]
 
     def mentions(self, text: str) -> bool:
         """Tell whether the build script names something outside of its comments."""
@@ -56,7 +58,15 @@ def read_app_tree(folder: Path, package: str | None) -> AppTree:
         raise UsageError(
             f"{folder}: neither {layout.script} nor the manifest names a package; give --package"
         )
-    return AppTree(folder, layout, script_name, script, require_package(name), _min_sdk(script, root))
+    return AppTree(
+        folder=folder,
+        layout=layout,
+        script_name=script_name,
+        script=script,
+        package=require_package(name),
+        min_sdk=_min_sdk(script, root),
+        permissions=frozenset(item.get(_NAME, "") for item in root.findall("uses-permission")),
+    )
 
 
 def _read_script(folder: Path, layout: Layout) -> tuple[str, str]:

@@ -126,13 +126,22 @@ def _notes(
     notes += sdk_notes(tree.min_sdk) if libraries else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
     layout = tree.layout
-    if options.is_remote:
-        notes.append(f"calls go to the edge: {layout.manifest} has to ask for {_INTERNET}")
-        notes.append(f"say where the edge is in {layout.assets}/{SETTINGS}: edge=https://HOST:PORT")
+    notes += _edge_notes(tree) if options.is_remote else []
     if not tree.mentions(Path(layout.keep_rules).name):
         script = tree.script_name or layout.script
         line = layout.keep_rule_line(script)
         notes.append(f"for release builds with R8 or ProGuard, add to {script}: {line}")
+    return notes
+
+
+def _edge_notes(tree: AppTree) -> list[str]:
+    """Return what an app still lacks to call the edge."""
+    settings = f"{tree.layout.assets}/{SETTINGS}"
+    notes = []
+    if _INTERNET not in tree.permissions:
+        notes.append(f"calls go to the edge: {tree.layout.manifest} has to ask for {_INTERNET}")
+    if not (tree.folder / settings).is_file():
+        notes.append(f"calls go to the edge: say where it is in {settings}, edge=https://HOST:PORT")
     return notes
 
 
