@@ -65,7 +65,12 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--force", is_flag=True, help="Replace or remove written files even if they were changed since."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="APK: for it.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="APK: folder for the result. [default: the APK's]",
+)
 @click.option("--keystore", metavar="FILE", type=_FILE, help="APK: PKCS#12 or PEM file.")
 @click.option("--key-alias", metavar="NAME", help="APK: key in the keystore, if it holds several.")
 @click.option("--debug-key", is_flag=True, help="APK: sign with a fresh key; for tests on your own device.")

@@ -44,7 +44,8 @@ def apk_lines(plan: ApkPlan, result: Path, notes: Sequence[str], packed_bytes: i
     dex_bytes = plan.added[0].compressed_bytes
     lines.append(f"  {plan.app.next_dex_name}: classes and the stub library, {dex_bytes:,} bytes")
     if packed_bytes is None:
-        lines.append(f"would write {result}")
+        more = sum(entry.compressed_bytes for entry in plan.added)
+        lines.append(f"would write {result} (about {more:,} bytes more than before)")
     else:
         more = packed_bytes - len(plan.app.data)
         lines.append(f"wrote {result} ({packed_bytes:,} bytes, {more:,} more than before)")

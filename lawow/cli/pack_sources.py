@@ -1,8 +1,10 @@
-"""Sources on the way into an app: what `lawow pack` builds with `lawow build`, and where it keeps it."""
+"""Sources on the way into an app: what `lawow pack` has `lawow build` make.
+
+Nothing is kept here: zig itself compiles and links anew only what has changed, headers included.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,18 +23,14 @@ def source_builder(tell: Callable[[str], None]) -> Builder:
 
 
 def _build(source: Path, tell: Callable[[str], None]) -> bytes:
-    """Return the module of a source, kept or built. Raises `UsageError` with the command that installs."""
+    """Return the module of a source. Raises `UsageError` with the command that installs the compiler."""
     if source.suffix == _PYTHON:
         raise Refused(
             f"{source}: lawow build makes a component of a Python source, and the runtime on the device runs"
             " core modules only; use C or C++ here, or build it and run it with lawow exec"
         )
-    from lawow.build.kept import kept_module
+    from lawow.build.modules import build_module
     from lawow.build.sources import find_sources
 
-    return kept_module(find_sources(source), source.stem, _cache_folder(), tell)
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "lawow" / "built"
+    tell(f"building {source}")
+    return build_module(find_sources(source), source.stem).wasm

@@ -8,6 +8,7 @@ whose native code is for ABIs without a runtime. The result is signed, and prove
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ __all__ = ["ApkPlan", "pack_apk", "plan_apk", "signer_note"]
 _ASSETS = "assets/lawow"
 _INTERNET = "android.permission.INTERNET"
 _LIBRARY_CLASS = "Ldev/lawow/Lawow;"
+_OWN_LIBRARY = re.compile(r"lib/([A-Za-z0-9_-]+)/[^/]+\.so")
 _FIRST_SDK = 21
 """The stub library's; and the first Android that loads a second dex file by itself."""
 
@@ -100,9 +102,15 @@ def plan_apk(
 
 
 def pack_apk(plan: ApkPlan, key: SigningKey) -> bytes:
-    """Return the packed APK, signed and proven. Raises `LawowError` for a defect of LAWOW's own making."""
+    """Return the packed APK, signed and proven.
+
+    Raises `FormatError` and `LimitExceeded` as `sign_apk` does, `LawowError` for a defect of LAWOW's own.
+    """
     min_sdk = plan.app.manifest.min_sdk
-    signed = sign_apk(plan.entries, key, min_sdk=min_sdk)
+    try:
+        signed = sign_apk(plan.entries, key, min_sdk=min_sdk)
+    except FormatError as error:
+        raise error.within(plan.app.name) from None
     for defect in _defects(plan, signed, min_sdk):
         raise LawowError(f"the packed APK did not pass LAWOW's own check, so nothing was written: {defect}")
     return signed
@@ -138,8 +146,8 @@ def _require_free_classes(app: AppPackage, package: str, bindings: Sequence[Bind
 
 def _own_abis(app: AppPackage) -> set[str]:
     """Return the ABIs that the app has libraries for."""
-    parts = (entry.path.split("/") for entry in app.entries_below("lib/", ".so"))
-    return {item[1] for item in parts if len(item) == 3}
+    found = (_OWN_LIBRARY.fullmatch(entry.path) for entry in app.entries_below("lib/", ".so"))
+    return {match.group(1) for match in found if match}
 
 
 def _abis(app: AppPackage, own: set[str], options: PackOptions) -> list[str]:

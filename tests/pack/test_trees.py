@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.cli.pack_sources import source_builder
 from lawow.errors import FormatError, Refused, UsageError
 from lawow.pack import Builder, plan_removal, runtimes
 from lawow.pack.runtimes import ABIS
@@ -202,36 +203,32 @@ def test_what_a_builder_takes_is_built_and_the_rest_is_left(app: Path, runtime_d
         plan_pack(app, runtime_dir=runtime_dir, builder=builder)
 
 
-def test_sources_are_compiled_once_and_again_when_a_header_changes(tmp_path: Path, runtime_dir: Path) -> None:
+def test_sources_are_built_on_the_way_and_again_when_a_header_changes(
+    tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+        monkeypatch.setenv(name, str(CACHE / "zig"))
     app = app_tree(tmp_path / "app", {})
     folder = app / "src/main/wasm" / "twice"
     folder.mkdir()
     (folder / "twice.c").write_text(SOURCE)
-    (folder / "twice.h").write_text("#define TWICE(n) (2 * (n))\n")
-    zig = str(CACHE / "zig")
-    cache = {
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "ZIG_GLOBAL_CACHE_DIR": zig,
-        "ZIG_LOCAL_CACHE_DIR": zig,
-    }
-    built = tmp_path / "cache" / "lawow" / "built"
     asset = app / "src/main/assets/lawow/twice.wasm"
+    for expression, result in (("2 * (n)", "42\n"), ("2 * (n) + 1", "43\n")):
+        (folder / "twice.h").write_text(f"#define TWICE(n) ({expression})\n")
+        lawow("pack", app, "--runtime-dir", runtime_dir)
+        assert lawow("exec", asset, "twice", "21").stdout == result
+        assert "nothing to do" in lawow("pack", app, "--runtime-dir", runtime_dir).stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["twice.c", "twice.h"]
 
-    def packed() -> tuple[str, int]:
-        """Return what the packed function says of 21, and how many modules have been built."""
-        lawow("pack", app, "--runtime-dir", runtime_dir, **cache)
-        return lawow("exec", asset, "twice", "21").stdout, len(list(built.iterdir()))
 
-    assert packed() == ("42\n", 1)
-    (kept,) = built.iterdir()
-    before = kept.stat().st_mtime_ns
-    assert packed() == ("42\n", 1)
-    assert kept.stat().st_mtime_ns == before
-    (folder / "twice.h").write_text("#define TWICE(n) (2 * (n) + 1)\n")
-    assert packed() == ("43\n", 2)
-    kept.write_bytes(b"damaged")
-    (folder / "twice.h").write_text("#define TWICE(n) (2 * (n))\n")
-    assert packed() == ("42\n", 2)
+def test_without_the_compiler_the_command_that_installs_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "twice.c"
+    source.write_text(SOURCE)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'lawow\[build\]'"):
+        source_builder(print).build(source)
 
 
 def test_a_python_source_is_refused_with_the_reason(tmp_path: Path, runtime_dir: Path) -> None:
