@@ -117,6 +117,7 @@ def command(
         wheels=wheel,
         builder=source_builder(_tell),
     )
+    _require_consistent(asked, runtime)
     say = _Output(as_json=as_json)
     if app.is_file():
         _refuse_options("is an APK", remove=remove, check=check, force=force)
@@ -140,6 +141,8 @@ def command(
         return
     options = _configured(asked, app, config, runtime)
     if check:
+        if force or dry_run:
+            raise UsageError("--check writes nothing; it goes without --force and --dry-run")
         _check(app, options, say)
     else:
         _pack_tree(app, options, say, force=force, dry_run=dry_run)
@@ -168,12 +171,16 @@ def _refuse_options(kind: str, **given: object) -> None:
         raise UsageError(f"APP {kind}, for which there is no {' and no '.join(names)}")
 
 
+def _require_consistent(asked: PackOptions, runtime: str | None) -> None:
+    """Raise `UsageError` for options that contradict each other."""
+    if asked.runtime_dir and asked.wheels:
+        raise UsageError("give --runtime-dir or --wheel, not both")
+    if runtime == "none" and (asked.abis or asked.runtime_dir or asked.wheels):
+        raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
+
+
 def _configured(options: PackOptions, folder: Path, config: Path | None, runtime: str | None) -> PackOptions:
     """Return the options with what they leave open taken from the configuration file, if there is one."""
-    if options.runtime_dir and options.wheels:
-        raise UsageError("give --runtime-dir or --wheel, not both")
-    if runtime == "none" and (options.abis or options.runtime_dir or options.wheels):
-        raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
     path = config or folder / CONFIG_NAME
     if not path.is_file():
         return NO_CONFIG.completed(options, folder, runtime)

@@ -19,11 +19,24 @@ from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
 from lawow.limits import ARCHIVE
 
-__all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_companion"]
+__all__ = [
+    "INTERNET",
+    "MANIFEST",
+    "AppDex",
+    "AppPackage",
+    "dex_name",
+    "manifest_with_internet",
+    "read_app",
+    "read_companion",
+    "require_loads_several_dex_files",
+]
 
 MANIFEST = b"AndroidManifest.xml"
 RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
 """The Wasm runtime that `lawow pack` puts into an app."""
+INTERNET = "android.permission.INTERNET"
+FIRST_NATIVE_MULTIDEX = 21
+"""Android 5.0 (ART) loads classes2.dex and so on by itself; Dalvik loads classes.dex alone."""
 DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
 
 
@@ -123,3 +136,23 @@ def _require_loadable(app: AppPackage) -> None:
             f"{app.name}: {app.next_dex_name} is missing but {dead[0].decode()} exists; Android does not"
             " load it today and would when a file is added; remove it or close the gap"
         )
+
+
+def require_loads_several_dex_files(app: AppPackage, *, allow_old_android: bool) -> None:
+    """Refuse an app that also installs on Android without native multidex, unless the user knows better."""
+    if app.manifest.min_sdk < FIRST_NATIVE_MULTIDEX and not allow_old_android:
+        raise Refused(
+            f"{app.name}: minSdkVersion is {app.manifest.min_sdk}; Android before {FIRST_NATIVE_MULTIDEX}"
+            f" does not load {app.next_dex_name}, where the new classes go; raise minSdkVersion, or give"
+            " --allow-old-android if the app loads several dex files itself or never runs there"
+        )
+
+
+def manifest_with_internet(app: AppPackage) -> bytes | None:
+    """Return the manifest with the permission to use the network, or None if it has that already."""
+    entry = app.archive.by_name[MANIFEST]
+    try:
+        manifest = read_manifest(entry.read())
+        return manifest.to_bytes() if manifest.add_permission(INTERNET) else None
+    except FormatError as error:
+        raise error.within(MANIFEST.decode()).within(app.name) from None

@@ -13,9 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError, LawowError, Refused
-from lawow.formats.apk import MANIFEST, AppPackage, read_app
+from lawow.formats.apk import (
+    MANIFEST,
+    AppPackage,
+    manifest_with_internet,
+    read_app,
+    require_loads_several_dex_files,
+)
 from lawow.formats.apk_proof import entry_defects, file_defects
-from lawow.formats.axml import read_manifest
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.reader import read_dex
 from lawow.formats.dex.verify import verify_dex
@@ -34,11 +39,8 @@ from lawow.resources import android_stub
 __all__ = ["ApkPlan", "pack_apk", "plan_apk", "signer_note"]
 
 _ASSETS = "assets/lawow"
-_INTERNET = "android.permission.INTERNET"
 _LIBRARY_CLASS = "Ldev/lawow/Lawow;"
 _OWN_LIBRARY = re.compile(r"lib/([A-Za-z0-9_-]+)/[^/]+\.so")
-_FIRST_SDK = 21
-"""The stub library's; and the first Android that loads a second dex file by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,23 @@ def plan_apk(
     `LimitExceeded`, `HostLost` as `plan_pack` does.
     """
     app = read_app(data, name=name)
-    _require_packable(app, allow_old_android=allow_old_android)
-    package = require_package(options.package or app.manifest.package)
+    try:
+        _require_packable(app, allow_old_android=allow_old_android)
+        package = require_package(options.package or app.manifest.package)
+        # What the installer does not extract is mapped out of the APK, and so must not be compressed.
+        compress = app.manifest.application_attribute("extractNativeLibs") is not False
+    except FormatError as error:
+        raise error.within(name) from None
     bindings = read_bindings(options.wasm, options)
     _require_free_classes(app, package, bindings)
     own = _own_abis(app)
     abis = [] if options.is_remote else _abis(app, own, options)
     libraries = [abi_libraries(options, abi, tell) for abi in abis]
+    new = [
+        make_entry(app.next_dex_name, _new_dex(package, bindings, options.seam)),
+        *_new_assets(app, bindings, options),
+        *_new_libraries(app, libraries, compress=compress),
+    ]
     return ApkPlan(
         app=app,
         package=package,
@@ -95,7 +107,7 @@ def plan_apk(
         abis=tuple(libraries),
         tier=tier_of(app.manifest.min_sdk, options),
         uncovered=tuple(sorted(own - set(abis))),
-        added=tuple(_added(app, package, bindings, libraries, options)),
+        added=tuple(new),
         manifest=_manifest(app) if options.is_remote else None,
         notes=tuple(_notes(app, own, bindings, libraries, options)),
     )
@@ -119,12 +131,7 @@ def pack_apk(plan: ApkPlan, key: SigningKey) -> bytes:
 def _require_packable(app: AppPackage, *, allow_old_android: bool) -> None:
     if app.manifest.split:
         raise Refused(f"{app.name} is the split {app.manifest.split}; give the base APK")
-    if app.manifest.min_sdk < _FIRST_SDK and not allow_old_android:
-        raise Refused(
-            f"{app.name}: minSdkVersion is {app.manifest.min_sdk}; Android before {_FIRST_SDK} does not load"
-            f" {app.next_dex_name}, where the new classes go; raise minSdkVersion, or give"
-            " --allow-old-android if the app loads several dex files itself or never runs there"
-        )
+    require_loads_several_dex_files(app, allow_old_android=allow_old_android)
     for item in app.dexes:
         if _LIBRARY_CLASS in item.dex.class_names():
             raise Refused(
@@ -168,21 +175,17 @@ def _abis(app: AppPackage, own: set[str], options: PackOptions) -> list[str]:
     return usable
 
 
-def _added(
-    app: AppPackage,
-    package: str,
-    bindings: Sequence[Binding],
-    libraries: Sequence[AbiLibraries],
-    options: PackOptions,
-) -> Iterator[ZipEntry]:
-    """Yield the new entries: dex file, modules and what lies beside them, libraries."""
-    yield make_entry(app.next_dex_name, _new_dex(package, bindings, options.seam))
+def _new_assets(app: AppPackage, bindings: Sequence[Binding], options: PackOptions) -> Iterator[ZipEntry]:
+    """Yield the modules and what lies beside them."""
     assets = {item.module.file: item.module.data for item in bindings} | common_assets(options)
     for name, data in assets.items():
         if not _is_there(app, f"{_ASSETS}/{name}", data):
             yield make_entry(f"{_ASSETS}/{name}", data)
-    # Libraries that the installer does not extract are mapped out of the APK, and so must not be compressed.
-    compress = app.manifest.application_attribute("extractNativeLibs") is not False
+
+
+def _new_libraries(
+    app: AppPackage, libraries: Sequence[AbiLibraries], *, compress: bool
+) -> Iterator[ZipEntry]:
     for item in libraries:
         for name, data in item.files.items():
             if not _is_there(app, f"lib/{item.abi}/{name}", data):
@@ -203,21 +206,21 @@ def _is_there(app: AppPackage, path: str, data: bytes) -> bool:
     entry = app.archive.by_name.get(path.encode())
     if entry is None:
         return False
-    if entry.uncompressed_bytes != len(data) or entry.read() != data:
+    try:
+        is_same = entry.uncompressed_bytes == len(data) and entry.read() == data
+    except FormatError as error:
+        raise error.within(path).within(app.name) from None
+    if not is_same:
         raise Refused(f"{app.name}: has another {path} already; rename the module, or remove that file")
     return True
 
 
 def _manifest(app: AppPackage) -> ZipEntry | None:
-    """Return the manifest with the permission to use the network, or None if it has that."""
-    entry = app.archive.by_name[MANIFEST]
-    try:
-        manifest = read_manifest(entry.read())
-        if not manifest.add_permission(_INTERNET):
-            return None
-        return make_entry(MANIFEST, manifest.to_bytes(), like=entry)
-    except FormatError as error:
-        raise error.within(MANIFEST.decode()).within(app.name) from None
+    """Return the manifest's entry with the permission to use the network, or None if it has that."""
+    content = manifest_with_internet(app)
+    if content is None:
+        return None
+    return make_entry(MANIFEST, content, like=app.archive.by_name[MANIFEST])
 
 
 def _notes(

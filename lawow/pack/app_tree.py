@@ -56,7 +56,7 @@ def read_app_tree(folder: Path, package: str | None) -> AppTree:
     name = package or (namespace.group(1) if namespace else root.get("package", ""))
     if not name:
         raise UsageError(
-            f"{folder}: neither {layout.script} nor the manifest names a package; give --package"
+            f"{folder}: neither {layout.usual_script} nor the manifest names a package; give --package"
         )
     return AppTree(
         folder=folder,

@@ -6,6 +6,7 @@ Paths are relative to the app's folder, with ``/``. An Ant project may have move
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,8 @@ __all__ = ["ANT", "GRADLE", "Layout", "find_layout"]
 class Layout:
     """The places of one kind of tree. `libraries` holds the fields ``{build}`` (main, debug) and ``{abi}``.
 
-    `scripts` are the build scripts, the first that exists counts; `script` is what messages call the file
-    that a user without one has to make.
+    `scripts` are the build scripts, of which the first that exists counts, each with the line, ``{rules}`` in
+    it, by which the shrinker reads a file of rules.
     """
 
     manifest: str
@@ -29,8 +30,7 @@ class Layout:
     libraries: str
     glue_sources: str
     keep_rules: str
-    scripts: tuple[str, ...]
-    script: str
+    scripts: Mapping[str, str]
 
     def library_folder(self, abi: str, *, debug_only: bool) -> str:
         """Return where the libraries of an ABI go."""
@@ -41,13 +41,14 @@ class Layout:
         """A glob of the app's own libraries."""
         return f"{self.library_folder('*', debug_only=False)}/*.so"
 
-    def keep_rule_line(self, script: str) -> str:
-        """Return the line of the build script that makes the shrinker read our rules."""
-        if self is ANT:
-            return f"proguard.config=${{sdk.dir}}/tools/proguard/proguard-android.txt:{self.keep_rules}"
-        if script.endswith(".kts"):
-            return f'proguardFiles("{self.keep_rules}")'
-        return f"proguardFiles '{self.keep_rules}'"
+    @property
+    def usual_script(self) -> str:
+        """The build script that a user without one has to make."""
+        return list(self.scripts)[-1]
+
+    def rule_line(self, script: str) -> str:
+        """Return the line of a build script that makes the shrinker read our rules."""
+        return self.scripts[script].format(rules=self.keep_rules)
 
 
 GRADLE = Layout(
@@ -58,8 +59,10 @@ GRADLE = Layout(
     libraries="src/{build}/jniLibs/{abi}",
     glue_sources="src/main/lawow/cpp",
     keep_rules="src/main/lawow-proguard.txt",
-    scripts=("build.gradle.kts", "build.gradle"),
-    script="build.gradle",
+    scripts={
+        "build.gradle.kts": 'proguardFiles("{rules}")',
+        "build.gradle": "proguardFiles '{rules}'",
+    },
 )
 ANT = Layout(
     manifest="AndroidManifest.xml",
@@ -69,8 +72,9 @@ ANT = Layout(
     libraries="libs/{abi}",
     glue_sources="lawow/cpp",
     keep_rules="lawow-proguard.txt",
-    scripts=("project.properties",),
-    script="project.properties",
+    scripts={
+        "project.properties": "proguard.config=${{sdk.dir}}/tools/proguard/proguard-android.txt:{rules}",
+    },
 )
 
 

@@ -60,7 +60,7 @@ def read_bindings(files: Sequence[Path], options: PackOptions) -> list[Binding]:
             raise UsageError(f"{both} would both become the class {binding.class_name}; rename one")
         bindings[binding.class_name.lower()] = (path, binding)
     found = sorted((binding for _, binding in bindings.values()), key=lambda item: item.module.file)
-    _require_modules([item.module.file for item in found], options.class_names)
+    _require_packed(options.class_names, [item.module.file for item in found])
     return found
 
 
@@ -81,17 +81,12 @@ def _read_binding(path: Path, options: PackOptions) -> Binding:
     return replace(binding, class_name=options.class_names.get(name, binding.class_name))
 
 
-def _require_modules(files: Sequence[str], class_names: Mapping[str, str]) -> None:
-    """Raise `UsageError` for a name that is given to a module which is not packed, or to two of one file."""
+def _require_packed(class_names: Mapping[str, str], files: Sequence[str]) -> None:
+    """Raise `UsageError` for a class name that is given to a module which is not packed."""
     for file in class_names:
         if file not in files:
-            known = ", ".join(files)
-            raise UsageError(
-                f"pack.classes: no module {file} is packed{nearest(file, files)}; packed: {known}"
-            )
-    twice = next((file for file in files if files.count(file) > 1), None)
-    if twice:
-        raise UsageError(f"two modules are called {twice}; rename one")
+            known = f"{nearest(file, files)}; packed: {', '.join(files)}"
+            raise UsageError(f"pack.classes: no module {file} is packed{known}")
 
 
 def _read_bounded(path: Path) -> bytes:

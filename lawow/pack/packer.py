@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawow.formats.apk import INTERNET
 from lawow.pack.app_tree import AppTree, read_app_tree
 from lawow.pack.bindings import Binding, java_source
 from lawow.pack.libraries import GLUE, AbiLibraries, abi_libraries, sdk_notes, tier_of
@@ -18,7 +19,6 @@ from lawow.resources import android_stub
 __all__ = ["PackPlan", "common_assets", "method_notes", "plan_pack"]
 
 SETTINGS = "edge.properties"
-_INTERNET = "android.permission.INTERNET"
 
 _KEEP_RULES_TEXT = """\
 # Made by lawow pack. Without these rules a release build renames or inlines what `lawow refactor` looks for.
@@ -128,9 +128,8 @@ def _notes(
     layout = tree.layout
     notes += _edge_notes(tree) if options.is_remote else []
     if not tree.mentions(Path(layout.keep_rules).name):
-        script = tree.script_name or layout.script
-        line = layout.keep_rule_line(script)
-        notes.append(f"for release builds with R8 or ProGuard, add to {script}: {line}")
+        script = tree.script_name or layout.usual_script
+        notes.append(f"for release builds with R8 or ProGuard, add to {script}: {layout.rule_line(script)}")
     return notes
 
 
@@ -138,8 +137,8 @@ def _edge_notes(tree: AppTree) -> list[str]:
     """Return what an app still lacks to call the edge."""
     settings = f"{tree.layout.assets}/{SETTINGS}"
     notes = []
-    if _INTERNET not in tree.permissions:
-        notes.append(f"calls go to the edge: {tree.layout.manifest} has to ask for {_INTERNET}")
+    if INTERNET not in tree.permissions:
+        notes.append(f"calls go to the edge: {tree.layout.manifest} has to ask for {INTERNET}")
     if not (tree.folder / settings).is_file():
         notes.append(f"calls go to the edge: say where it is in {settings}, edge=https://HOST:PORT")
     return notes

@@ -70,8 +70,8 @@ def plan_changes(app: Path, files: dict[str, bytes], *, force: bool = False) -> 
     the latter are replaced.
     """
     ours = read_lock(app)
-    changes = compare_tree(app, files)
-    found = {path: _digest_of(app / path) for path in files.keys() | ours.keys()}
+    found = _found(app, files, ours)
+    changes = _compared(app, files, ours, found)
     conflicts = [
         _conflict(path, path in ours)
         for path in sorted(found)
@@ -86,8 +86,18 @@ def plan_changes(app: Path, files: dict[str, bytes], *, force: bool = False) -> 
 def compare_tree(app: Path, files: dict[str, bytes]) -> Changes:
     """Return what would make the tree the planned one, whoever wrote what is there now."""
     ours = read_lock(app)
+    return _compared(app, files, ours, _found(app, files, ours))
+
+
+def _found(app: Path, files: dict[str, bytes], ours: dict[str, str]) -> dict[str, str | None]:
+    """Return the digest of each file that is planned or ours, None where nothing is."""
+    return {path: _digest_of(app / path) for path in files.keys() | ours.keys()}
+
+
+def _compared(
+    app: Path, files: dict[str, bytes], ours: dict[str, str], found: dict[str, str | None]
+) -> Changes:
     lock = {path: _sha256(data) for path, data in files.items()}
-    found = {path: _digest_of(app / path) for path in files.keys() | ours.keys()}
     write = {path: data for path, data in files.items() if found[path] != lock[path]}
     stale = tuple(sorted(path for path in ours.keys() - files.keys() if found[path] is not None))
     unchanged = tuple(sorted(files.keys() - write.keys()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from lawow.errors import FormatError, Refused, UsageError
-from lawow.formats.apk import AppDex, AppPackage
+from lawow.formats.apk import AppDex, AppPackage, require_loads_several_dex_files
 from lawow.formats.bundle import BoundMethod, BundledModule
 from lawow.formats.dex.search import annotated_classes
 from lawow.formats.dex.views import ClassView
@@ -29,7 +29,6 @@ from lawow.refactor.closure import (
     close_over,
     consequences,
     require_copyable_class,
-    require_loads_several_dex_files,
     require_movable_class,
 )
 from lawow.refactor.correction import NO_CORRECTIONS, Corrections

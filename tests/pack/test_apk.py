@@ -31,7 +31,7 @@ from tests.apk.rounds import entries_of
 from tests.conftest import ROOT, lawow
 from tests.formats.elf_samples import shared_library
 from tests.pack.builders import FIBONACCI, wat
-from tests.refactor.builders import assemble, binary_manifest, make_zip, smali_class
+from tests.refactor.builders import MANIFEST, assemble, binary_manifest, make_zip, smali_class
 from tests.tools import enjarify, run, tool
 
 FIBONACCI_WASM = ROOT / "fixtures" / "app" / "src" / "main" / "wasm" / "fibonacci.wasm"
@@ -225,6 +225,15 @@ def test_an_old_minimum_of_android_is_refused_unless_the_user_knows_better(
     options = PackOptions(wasm=(module,), runtime_dir=runtime_dir)
     found = plan_apk(make_zip(old), "app.apk", options, allow_old_android=True)
     assert "minSdk is 19; the runtime needs 26, and runs native code from 29 on" in found.notes
+
+
+def test_a_manifest_without_an_application_is_a_format_error_that_names_the_apk(
+    small: dict[str, bytes], module: Path, runtime_dir: Path, tmp_path: Path
+) -> None:
+    text = MANIFEST.partition("<application")[0] + "</manifest>"
+    odd = small | {"AndroidManifest.xml": binary_manifest(tmp_path, min_sdk=26, text=text)}
+    with pytest.raises(FormatError, match=r'app\.apk: .*exactly one "application"'):
+        plan(odd, module, runtime_dir)
 
 
 def test_a_damaged_apk_is_a_format_error_and_nothing_else(
