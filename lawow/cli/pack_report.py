@@ -136,7 +136,7 @@ def _module_records(bindings: Sequence[Binding]) -> list[dict[str, object]]:
             "bytes": len(binding.module.data),
             "class": binding.class_name,
             "methods": [
-                {"name": method.name, "export": method.export.name, "signature": method.export.signature}
+                {"name": method.name, "export": method.export.name, "signature": method.signature}
                 for method in binding.methods
             ],
         }

@@ -14,6 +14,7 @@ RESERVED = frozenset(("_initialize", "_start", "__wasm_call_ctors", "cabi_reallo
 
 _PLACES = {"local": "in this process", "remote": "on the edge"}
 _PRIMITIVES = {"i": "int", "I": "long", "f": "float", "F": "double"}
+_DESCRIPTORS = {"i": "I", "I": "J", "f": "F", "F": "D"}
 _BOXES = {"i": "Integer", "I": "Long", "f": "Float", "F": "Double"}
 _MOST_PARAMETER_SLOTS = 255  # of a method in a class file; a long or a double takes two
 
@@ -24,6 +25,11 @@ class Method:
 
     name: str
     export: BundledExport
+
+    @property
+    def signature(self) -> str:
+        """The signature by which the stub library calls the export."""
+        return self.export.signature
 
     @property
     def parameters(self) -> str:
@@ -47,6 +53,13 @@ class Method:
         """The method's head without modifiers: ``int fib(int p0)``."""
         parameters = (f"{_PRIMITIVES[letter]} p{index}" for index, letter in enumerate(self.parameters))
         return f"{self.return_type} {self.name}({', '.join(parameters)})"
+
+    @property
+    def descriptor(self) -> str:
+        """The method's types as class files and dex files write them: ``(I)I``."""
+        results = [_DESCRIPTORS[letter] for letter in self.results]
+        result = "V" if not results else results[0] if len(results) == 1 else "[Ljava/lang/Object;"
+        return f"({''.join(_DESCRIPTORS[letter] for letter in self.parameters)}){result}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,18 +24,13 @@ from lawow.formats.dex.symbols import (
     MethodRef,
     parse_method_descriptor,
 )
-from lawow.formats.signature import ListType, ScalarType, parse_typed_signature
-from lawow.formats.signature import ValueType as SignatureType
 from lawow.pack.bindings import Binding, Method
 
-__all__ = ["class_descriptor", "dex_class", "method_descriptor"]
+__all__ = ["class_descriptor", "dex_class"]
 
 _OFFLOAD = "Ldev/lawow/Offload;"
 _BUILD_VISIBLE = 0  # RetentionPolicy.CLASS
 _STRING = "Ljava/lang/String;"
-_SEVERAL = "[Ljava/lang/Object;"
-_SCALARS = {"i": "I", "I": "J", "f": "F", "F": "D"}
-_ELEMENTS = {"z": "Z", "b": "B", "c": "C", "s": "S", **_SCALARS}
 
 
 def class_descriptor(package: str, name: str) -> str:
@@ -68,30 +63,14 @@ def _constructor() -> MethodSource:
 
 
 def _method(method: Method, module: str, seam: Seam) -> MethodSource:
-    signature = method.export.signature
-    descriptor = method_descriptor(signature)
-    call = StubCall(module, method.export.name, signature)
+    call = StubCall(module, method.export.name, method.signature)
     return MethodSource(
         name=method.name,
-        descriptor=descriptor,
+        descriptor=method.descriptor,
         access_flags=ACC_PUBLIC | ACC_STATIC,
-        code=asking_code(parse_method_descriptor(descriptor), call, seam, is_static=True),
-        annotations=(_offload(export=method.export.name, signature=signature),),
+        code=asking_code(parse_method_descriptor(method.descriptor), call, seam, is_static=True),
+        annotations=(_offload(export=method.export.name, signature=method.signature),),
     )
-
-
-def method_descriptor(signature: str) -> str:
-    """Return the types of the Java method for a signature: ``iI>F`` -> ``(IJ)D``."""
-    types = parse_typed_signature(signature)
-    results = [_type(item) for item in types.results]
-    result = "V" if not results else results[0] if len(results) == 1 else _SEVERAL
-    return f"({''.join(map(_type, types.params))}){result}"
-
-
-def _type(item: SignatureType) -> str:
-    if isinstance(item, ScalarType):
-        return _SCALARS[item.letter]
-    return f"[{_ELEMENTS[item.element.letter]}" if isinstance(item, ListType) else _STRING
 
 
 def _offload(**elements: str) -> Annotation:

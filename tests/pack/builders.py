@@ -1,17 +1,19 @@
-"""App modules to pack, made from nothing."""
+"""Apps to pack, made from nothing, and plans for them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import wasmtime
 
 import lawow.pack
 from lawow.pack import PackOptions, PackPlan
+from lawow.pack.apk import ApkPlan, plan_apk
+from tests.refactor.builders import make_zip
 
-__all__ = ["FIBONACCI", "app_tree", "plan_pack", "snapshot", "wat"]
+__all__ = ["FIBONACCI", "added", "app_tree", "plan_pack", "plan_small", "snapshot", "wat"]
 
 FIBONACCI = """
 (module
@@ -81,3 +83,17 @@ def snapshot(folder: Path) -> dict[str, str]:
         else ""
         for path in sorted(folder.rglob("*"))
     }
+
+
+def plan_small(
+    entries: Mapping[str, bytes], module: Path, runtime_dir: Path | None, **options: object
+) -> ApkPlan:
+    """Plan to pack a module into an APK of these entries, with these fields of `PackOptions`."""
+    fields = {"wasm": (module,), "runtime_dir": runtime_dir, **options}
+    asked = PackOptions(**fields)  # type: ignore[arg-type]
+    return plan_apk(make_zip(entries), "app.apk", asked)
+
+
+def added(found: ApkPlan) -> dict[str, bytes]:
+    """Return what a plan adds, by path."""
+    return {entry.path: entry.read() for entry in found.added}

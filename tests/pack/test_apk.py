@@ -1,75 +1,27 @@
-"""`lawow pack` on finished APKs: what goes in, that nothing else changes, and that the classes run."""
+"""`lawow pack` on finished APKs: what goes in, that nothing else changes, and what is refused."""
 
 from __future__ import annotations
 
-import io
-import json
-import subprocess
-import sys
-import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lawow.errors import FormatError, LawowError, Refused, UsageError
-from lawow.formats.apk import AppPackage, read_app
+from lawow.formats.apk import read_app
 from lawow.formats.axml import read_manifest
-from lawow.formats.dex.builder import DexBuilder
-from lawow.formats.dex.reader import Dex, read_dex
-from lawow.formats.dex.source import ClassSource
-from lawow.formats.dex.transplant import transplant_class
-from lawow.formats.signing import SigningKey, debug_key, sign_apk
-from lawow.formats.zip import STORED, find_misaligned, make_entry, read_zip
+from lawow.formats.dex.reader import read_dex
+from lawow.formats.signing import SigningKey
+from lawow.formats.zip import STORED, find_misaligned, read_zip
 from lawow.pack import PackOptions
-from lawow.pack.apk import ApkPlan, pack_apk, plan_apk
+from lawow.pack.apk import pack_apk, plan_apk
 from lawow.pack.profile import Profile
 from lawow.resources import android_stub
-from tests.apk.corpus import CORPUS
 from tests.apk.rounds import entries_of
-from tests.conftest import ROOT, lawow
+from tests.conftest import lawow
 from tests.formats.elf_samples import shared_library
-from tests.pack.builders import FIBONACCI, wat
+from tests.pack.builders import added, plan_small
 from tests.refactor.builders import MANIFEST, assemble, binary_manifest, make_zip, smali_class
-from tests.tools import enjarify, run, tool
-
-FIBONACCI_WASM = ROOT / "fixtures" / "app" / "src" / "main" / "wasm" / "fibonacci.wasm"
-MATRIX_WASM = FIBONACCI_WASM.with_name("matrix.wasm")
-REAL = {item.name: item for item in CORPUS}
-
-
-@pytest.fixture(scope="module")
-def key() -> SigningKey:
-    return debug_key()
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The entries of a small app that others assembled: one class, minSdkVersion 26."""
-    folder = tmp_path_factory.mktemp("small")
-    return {
-        "AndroidManifest.xml": binary_manifest(folder / "manifest", min_sdk=26),
-        "classes.dex": assemble(folder / "dex", [smali_class("com.example.app.Main")]),
-        "res/raw/data.bin": bytes(range(256)) * 20,
-    }
-
-
-@pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("module") / "fibonacci.wasm"
-    path.write_bytes(wat(FIBONACCI))
-    return path
-
-
-def plan(entries: Mapping[str, bytes], module: Path, runtime_dir: Path | None, **options: object) -> ApkPlan:
-    asked = PackOptions(wasm=(module,), runtime_dir=runtime_dir, **options)  # type: ignore[arg-type]
-    return plan_apk(make_zip(entries), "app.apk", asked)
-
-
-def added(found: ApkPlan) -> dict[str, bytes]:
-    return {entry.path: entry.read() for entry in found.added}
-
 
 # ---- what goes in
 
@@ -77,7 +29,7 @@ def added(found: ApkPlan) -> dict[str, bytes]:
 def test_new_are_one_dex_file_the_modules_the_licences_and_two_libraries_for_each_abi(
     small: dict[str, bytes], module: Path, runtime_dir: Path
 ) -> None:
-    found = plan(small, module, runtime_dir)
+    found = plan_small(small, module, runtime_dir)
     assert found.package == "com.example.app"
     assert set(added(found)) == {
         "classes2.dex",
@@ -96,7 +48,7 @@ def test_every_entry_that_was_there_is_the_same_and_in_its_place(
 ) -> None:
     before, after = tmp_path / "before.apk", tmp_path / "after.apk"
     before.write_bytes(make_zip(small))
-    found = plan(small, module, runtime_dir)
+    found = plan_small(small, module, runtime_dir)
     after.write_bytes(pack_apk(found, key))
     assert entries_of(after, set(added(found))) == entries_of(before, set())
 
@@ -112,7 +64,7 @@ def test_libraries_are_stored_and_aligned_exactly_where_the_installer_does_not_e
     small: dict[str, bytes], module: Path, runtime_dir: Path, key: SigningKey, extracts: bool | None
 ) -> None:
     entries = small if extracts is None else with_extraction(small, extracts)
-    archive = read_zip(pack_apk(plan(entries, module, runtime_dir), key))
+    archive = read_zip(pack_apk(plan_small(entries, module, runtime_dir), key))
     libraries = [entry for entry in archive.entries if entry.path.endswith(".so")]
     assert {entry.method == STORED for entry in libraries} == {extracts is False}
     if extracts is False:
@@ -139,7 +91,7 @@ def test_only_abis_of_the_app_get_a_runtime(
     uncovered: tuple[str, ...],
 ) -> None:
     libraries = {f"lib/{abi}/libown.so": shared_library("arm64-v8a") for abi in own}
-    found = plan(small | libraries, module, runtime_dir, abis=asked)
+    found = plan_small(small | libraries, module, runtime_dir, abis=asked)
     assert [item.abi for item in found.abis] == packed
     assert found.uncovered == uncovered
     alone = [note for note in found.notes if note.startswith("the app had no native code")]
@@ -149,7 +101,7 @@ def test_only_abis_of_the_app_get_a_runtime(
 def test_without_a_runtime_the_classes_call_the_edge_and_the_app_asks_for_the_internet(
     small: dict[str, bytes], module: Path, key: SigningKey
 ) -> None:
-    found = plan(small, module, None, runtime="none")
+    found = plan_small(small, module, None, runtime="none")
     assert not any(path.endswith((".so", "wasmtime-LICENSE")) for path in added(found))
     dex = read_dex(added(found)["classes2.dex"])
     called = dex.references_of(dex.class_def("Lcom/example/app/FibonacciWasm;")).methods
@@ -161,7 +113,7 @@ def test_without_a_runtime_the_classes_call_the_edge_and_the_app_asks_for_the_in
 def test_a_profile_becomes_the_settings_of_the_app(
     small: dict[str, bytes], module: Path, runtime_dir: Path
 ) -> None:
-    found = plan(small, module, runtime_dir, profile=Profile((("fuel", "5"), ("engine", "pulley"))))
+    found = plan_small(small, module, runtime_dir, profile=Profile((("fuel", "5"), ("engine", "pulley"))))
     lines = added(found)["assets/lawow/edge.properties"].decode().splitlines()
     assert lines[1:] == ["engine=pulley", "fuel=5"]
     assert found.tier == "interpreter"
@@ -172,7 +124,7 @@ def test_a_profile_becomes_the_settings_of_the_app(
 
 def refusal(entries: Mapping[str, bytes], module: Path, runtime_dir: Path, **options: object) -> str:
     with pytest.raises((Refused, UsageError)) as caught:
-        plan(entries, module, runtime_dir, **options)
+        plan_small(entries, module, runtime_dir, **options)
     return str(caught.value)
 
 
@@ -190,14 +142,14 @@ def test_what_is_in_the_way_is_refused_by_name(
             "lib/arm64-v8a/libown.so": b"own",
         }
         assert f"has another {path} already" in refusal(entries, module, runtime_dir)
-    same = plan(small | {"assets/lawow/fibonacci.wasm": module.read_bytes()}, module, runtime_dir)
+    same = plan_small(small | {"assets/lawow/fibonacci.wasm": module.read_bytes()}, module, runtime_dir)
     assert "assets/lawow/fibonacci.wasm" not in added(same)
 
 
 def test_an_app_that_is_packed_already_is_refused(
     small: dict[str, bytes], module: Path, runtime_dir: Path
 ) -> None:
-    twice = small | {"classes2.dex": added(plan(small, module, runtime_dir))["classes2.dex"]}
+    twice = small | {"classes2.dex": added(plan_small(small, module, runtime_dir))["classes2.dex"]}
     assert "classes2.dex holds LAWOW's library, so this app has been packed" in refusal(
         twice, module, runtime_dir
     )
@@ -212,7 +164,7 @@ def test_native_code_without_a_runtime_for_it_is_refused(
     )
     arm = small | {"lib/arm64-v8a/libown.so": b"own"}
     assert "no libraries of its own for x86_64" in refusal(arm, module, runtime_dir, abis=("x86_64",))
-    assert plan(old, module, None, runtime="none").abis == ()
+    assert plan_small(old, module, None, runtime="none").abis == ()
 
 
 def test_an_old_minimum_of_android_is_refused_unless_the_user_knows_better(
@@ -233,7 +185,7 @@ def test_a_manifest_without_an_application_is_a_format_error_that_names_the_apk(
     text = MANIFEST.partition("<application")[0] + "</manifest>"
     odd = small | {"AndroidManifest.xml": binary_manifest(tmp_path, min_sdk=26, text=text)}
     with pytest.raises(FormatError, match=r'app\.apk: .*exactly one "application"'):
-        plan(odd, module, runtime_dir)
+        plan_small(odd, module, runtime_dir)
 
 
 def test_a_damaged_apk_is_a_format_error_and_nothing_else(
@@ -258,164 +210,6 @@ def outcome_with_a_byte_changed(whole: bytes, at: int, options: PackOptions) -> 
     except LawowError as error:
         return str(error)
     return "packed"
-
-
-# ---- the classes, on a JVM
-
-TYPES = """
-(module
-  (func (export "none"))
-  (func (export "all") (param i32 i64 f32 f64) (result f32)
-    (f32.add (f32.add (f32.convert_i32_s (local.get 0)) (f32.convert_i64_s (local.get 1)))
-             (f32.add (local.get 2) (f32.demote_f64 (local.get 3)))))
-  (func (export "two") (param i32) (result i32 i64) (local.get 0) (i64.const 7))
-  (func (export "int") (result i32) (i32.const 1))
-  (func (export "matrix-multiply") (result f64) (f64.const 2.5)))
-"""
-
-MAIN = """
-import com.example.types.TypesWasm;
-public class Main {
-    public static void main(String[] unused) {
-        TypesWasm.none();
-        Object[] two = TypesWasm.two(6);
-        System.out.println(TypesWasm.all(1, 2L, 0.5f, 4.0) + " " + two[0] + " " + two[1] + " "
-            + TypesWasm.int_() + " " + TypesWasm.matrix_multiply());
-    }
-}
-"""
-
-
-def test_a_jvm_runs_the_classes_of_the_packed_apk_through_the_glue(
-    small: dict[str, bytes], runtime_dir: Path, key: SigningKey, tmp_path: Path
-) -> None:
-    types = tmp_path / "types.wasm"
-    types.write_bytes(wat(TYPES))
-    found = plan(small, types, runtime_dir, package="com.example.types")
-    with zipfile.ZipFile(io.BytesIO(pack_apk(found, key))) as archive:
-        archive.extractall(tmp_path / "apk")
-    jar = enjarify(tmp_path / "apk" / "classes2.dex", tmp_path / "classes.jar")
-    (tmp_path / "Main.java").write_text(MAIN)
-    run("javac", "-cp", jar, "-d", tmp_path, tmp_path / "Main.java")
-    glue = tmp_path / "liblawow.so"
-    run(sys.executable, android_stub("build.py"), "--host", glue)
-    import wasmtime
-
-    library = next(Path(wasmtime.__file__).parent.glob("linux-*/_libwasmtime.so"))
-    options = ("-Xverify:all", f"-Dlawow.library={glue}", f"-Dlawow.wasmtime={library}")
-    done = run("java", *options, "-cp", f"{jar}:{tmp_path}:{tmp_path / 'apk'}", "Main")
-    assert done.stdout == "7.5 6 7 1 2.5\n"
-
-
-def surface(dex: Dex, descriptor: str) -> set[str]:
-    """Return what other classes and tools can see of a class."""
-    view = dex.class_def(descriptor)
-    parts: list[object] = [("class", view.access_flags, view.superclass, sorted(map(str, view.annotations)))]
-    parts += [("field", item.ref, item.access_flags) for item in view.fields]
-    parts += [
-        ("method", item.ref, item.access_flags, sorted(map(str, item.annotations))) for item in view.methods
-    ]
-    return set(map(str, parts))
-
-
-def test_the_class_is_the_one_that_a_compiler_makes_of_the_java_source(
-    small: dict[str, bytes], runtime_dir: Path, tmp_path: Path
-) -> None:
-    from fixtures.build import DX, maven_jar
-    from lawow.pack.bindings import java_source
-
-    types = tmp_path / "types.wasm"
-    types.write_bytes(wat(TYPES))
-    found = plan(small, types, runtime_dir)
-    (tmp_path / "TypesWasm.java").write_text(java_source(found.bindings[0], found.package))
-    stub = android_stub("prebuilt", "lawow-stub.jar")
-    flags = ("--release", "8", "-nowarn", "-Xlint:-options")
-    run("javac", *flags, "-cp", stub, "-d", tmp_path / "out", tmp_path / "TypesWasm.java")
-    dex = tmp_path / "out.dex"
-    dx = ("java", "-cp", maven_jar(DX), "com.android.dx.command.Main", "--dex", "--min-sdk-version=21")
-    run(*dx, f"--output={dex}", tmp_path / "out")
-    compiled, ours = read_dex(dex.read_bytes()), read_dex(added(found)["classes2.dex"])
-    descriptor = "Lcom/example/app/TypesWasm;"
-    assert surface(ours, descriptor) == surface(compiled, descriptor)
-    refs = [item.references_of(item.class_def(descriptor)) for item in (ours, compiled)]
-    assert refs[0].methods == refs[1].methods
-    assert refs[0].strings == refs[1].strings
-
-
-# ---- apps that others made
-
-
-def judge(apk: Path) -> None:
-    """Ask everybody who knows about APKs."""
-    run("apksigner", "verify", apk)
-    run("zipalign", "-c", "-p", "4", apk)
-    run("aapt", "dump", "badging", apk)
-    done = subprocess.run([tool("dexdump"), apk], capture_output=True, check=True)  # prints MUTF-8
-    assert done.stderr == b""
-    assert list(find_misaligned(read_zip(apk.read_bytes()))) == []
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An app from npm with the real runtime and two modules of Table I."""
-    folder = tmp_path_factory.mktemp("packed")
-    apk = REAL["settings"].path()
-    report = lawow(
-        "pack", apk, "--wasm", FIBONACCI_WASM, "--wasm", MATRIX_WASM, "--debug-key", "--out", folder, "--json"
-    )
-    (folder / "report.json").write_text(report.stdout)
-    return folder / "settings-packed.apk"
-
-
-def test_every_judge_accepts_a_packed_app_that_others_made(packed: Path) -> None:
-    judge(packed)
-    report = json.loads(packed.with_name("report.json").read_text())
-    assert report["bytes"] == packed.stat().st_size
-    new = {item["path"] for item in report["added"]}
-    assert entries_of(packed, new) == entries_of(REAL["settings"].path(), set())
-
-
-def test_the_packed_app_is_split_again_and_its_bundle_runs(packed: Path, tmp_path: Path) -> None:
-    lawow("refactor", packed, "--debug-key", "--no-report", "--out", tmp_path)
-    judge(tmp_path / "settings-packed-slim.apk")
-    bundle = tmp_path / "settings-packed-offload.jar"
-    assert lawow("exec", bundle, "FibonacciWasm.fib", "10").stdout == "55\n"
-    assert lawow("exec", bundle, "MatrixWasm.multiply", "500").stdout.startswith("219720941.5")
-
-
-def renamed(app: AppPackage, key: SigningKey) -> bytes:
-    """Return the packed app as a shrinker leaves it without keep rules: other names, no annotations."""
-    holder = app.dexes[-1]
-    builder = DexBuilder(holder.dex.version)
-    for descriptor in holder.dex.class_names():
-        copied = transplant_class(holder.dex, descriptor)
-        builder.add(_shrunk(copied) if descriptor.endswith("/FibonacciWasm;") else copied)
-    entry = make_entry(holder.name, builder.build())
-    entries = [entry if item.path == holder.name else item for item in app.archive.entries]
-    return sign_apk(entries, key, min_sdk=app.manifest.min_sdk)
-
-
-def _shrunk(source: ClassSource) -> ClassSource:
-    methods = tuple(
-        replace(item, name="a" if item.name == "fib" else item.name, annotations=())
-        for item in source.methods
-    )
-    return replace(source, descriptor="Lb/a;", methods=methods, annotations=())
-
-
-def test_a_packed_app_with_the_names_of_a_shrinker_is_split_by_its_mapping(
-    runtime_dir: Path, key: SigningKey, tmp_path: Path
-) -> None:
-    data = REAL["uiautomator2-test"].path().read_bytes()
-    options = PackOptions(wasm=(FIBONACCI_WASM,), package="com.example.app", runtime_dir=runtime_dir)
-    packed = pack_apk(plan_apk(data, "app.apk", options), key)
-    apk, mapping = tmp_path / "app.apk", tmp_path / "mapping.txt"
-    apk.write_bytes(renamed(read_app(packed, name="app.apk"), key))
-    judge(apk)
-    mapping.write_text("com.example.app.FibonacciWasm -> b.a:\n    int fib(int) -> a\n")
-    lawow("refactor", apk, "--mapping", mapping, "--debug-key", "--no-report", "--out", tmp_path)
-    judge(tmp_path / "app-slim.apk")
-    assert lawow("exec", tmp_path / "app-offload.jar", "b.a.a", "10").stdout == "55\n"
 
 
 # ---- the command line
