@@ -12,6 +12,7 @@ from lawow.cli.pack_sources import source_builder
 from lawow.errors import FormatError, Refused, UsageError
 from lawow.pack import Builder, plan_removal, runtimes
 from lawow.pack.runtimes import ABIS
+from lawow.resources import android_stub
 from tests.conftest import CACHE, lawow
 from tests.pack.builders import FIBONACCI, MANIFEST, app_tree, plan_pack, snapshot, wat
 from tests.tools import run
@@ -55,7 +56,7 @@ def test_an_ant_tree_gets_its_files_where_ant_looks_for_them(ant: Path, runtime_
         "assets/lawow/licenses/lawow-LICENSE",
         "assets/lawow/licenses/wasmtime-LICENSE",
         "src/com/example/ant/FibonacciWasm.java",
-        *(f"lawow/cpp/{name}" for name in ("CMakeLists.txt", "lawow_jni.c", "lawow_sys.h")),
+        *(f"lawow/cpp/{path.name}" for path in android_stub("jni").iterdir()),
         *(f"libs/{abi}/lib{name}.so" for abi in ABIS for name in ("lawow", "wasmtime")),
     }
     assert "src/dev/lawow/Lawow.java" in new
