@@ -53,6 +53,13 @@ def test_every_entry_that_was_there_is_the_same_and_in_its_place(
     assert entries_of(after, set(added(found))) == entries_of(before, set())
 
 
+def test_the_same_app_modules_and_key_give_the_same_bytes(
+    small: dict[str, bytes], module: Path, runtime_dir: Path, key: SigningKey
+) -> None:
+    first, second = (pack_apk(plan_small(small, module, runtime_dir), key) for _ in range(2))
+    assert first == second
+
+
 def with_extraction(small: dict[str, bytes], extracts: bool) -> dict[str, bytes]:
     manifest = read_manifest(small["AndroidManifest.xml"])
     manifest.set_application_attribute("extractNativeLibs", extracts)
