@@ -20,8 +20,8 @@ from bench import installed
 from bench.processes import Command, Sample, run_in_turns
 from bench.table import Table
 from lawow.errors import LawowError
+from lawow.formats.apk import AppPackage, read_app
 from lawow.formats.dex import ClassView, MethodView
-from lawow.refactor.app import AppPackage, read_app
 from lawow.refactor.binding import ModuleChoice
 from lawow.refactor.plan import PlanOptions, make_plan
 

@@ -1,80 +1,161 @@
-"""``lawow pack``: embed modules and the WebAssembly runtime into an Android app's Gradle module."""
+"""``lawow pack``: embed modules and the WebAssembly runtime into an Android app, a source tree or an APK."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from lawow.errors import UsageError
-from lawow.pack import Changes, PackPlan, plan_pack, plan_removal
+from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
+from lawow.cli.pack_report import (
+    apk_lines,
+    apk_record,
+    changes_record,
+    difference_lines,
+    plan_lines,
+    plan_record,
+    removal_lines,
+)
+from lawow.cli.pack_sources import source_builder
+from lawow.durable import made_folders, removed_if_nobody_hears, write_file
+from lawow.errors import Refused, UsageError
+from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
+from lawow.limits import ARCHIVE
+from lawow.pack import Changes, PackOptions, plan_pack, plan_removal
+from lawow.pack.config import NO_CONFIG, read_pack_config
+from lawow.pack.options import RUNTIMES
 
 __all__ = ["command"]
 
-_MIB = 1 << 20
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command("pack")
-@click.argument("app", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("app", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--wasm",
     multiple=True,
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Module to embed, repeatable. [default: all of src/main/wasm]",
+    type=click.Path(exists=True, path_type=Path),
+    help="Module to embed, or source to build, repeatable. [default: all of src/main/wasm]",
 )
 @click.option("--package", metavar="NAME", help="Java package of the classes. [default: the app's namespace]")
 @click.option("--abi", multiple=True, metavar="ABI", help="arm64-v8a or x86_64, repeatable. [default: both]")
 @click.option(
+    "--runtime", type=click.Choice(RUNTIMES), help="none: the classes call the edge. [default: wasmtime]"
+)
+@click.option(
     "--runtime-dir",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_FOLDER,
     help="Take the runtime from DIR/<abi>/libwasmtime.so instead of fetching it.",
 )
+@click.option(
+    "--wheel", multiple=True, metavar="FILE", type=_FILE, help="Take the runtime from this wheel, repeatable."
+)
+@click.option("--config", metavar="FILE", type=_FILE, help=f"Settings. [default: {CONFIG_NAME} in the app]")
 @click.option("--remove", is_flag=True, help="Take back what an earlier run wrote.")
+@click.option("--check", is_flag=True, help="Exit with 4 unless the tree is what would be written.")
 @click.option(
     "--force", is_flag=True, help="Replace or remove written files even if they were changed since."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="APK: folder for the result. [default: the APK's]",
+)
+@click.option("--keystore", metavar="FILE", type=_FILE, help="APK: PKCS#12 or PEM file.")
+@click.option("--key-alias", metavar="NAME", help="APK: key in the keystore, if it holds several.")
+@click.option("--debug-key", is_flag=True, help="APK: sign with a fresh key; for tests on your own device.")
+@click.option("--allow-old-android", is_flag=True, help="APK: accept a minSdkVersion below 21.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     app: Path,
     wasm: tuple[Path, ...],
     package: str | None,
     abi: tuple[str, ...],
+    runtime: str | None,
     runtime_dir: Path | None,
-    *,
+    wheel: tuple[Path, ...],
+    config: Path | None,
     remove: bool,
+    check: bool,
     force: bool,
     dry_run: bool,
+    out: Path | None,
+    keystore: Path | None,
+    key_alias: str | None,
+    debug_key: bool,
+    allow_old_android: bool,
     as_json: bool,
 ) -> None:
-    """Put WebAssembly modules and their runtime into APP, the folder of an Android app's Gradle module.
+    """Put WebAssembly modules and their runtime into APP: a Gradle module, an Ant project, or an APK.
 
     For each module the app gets the asset, and a Java class with one static method per exported function:
     insertion_sort.wasm becomes InsertionSortWasm. Existing files are never touched; lawow.lock.json lists
-    what was written. Needs no JDK, Android SDK or NDK. The runtime is fetched once and kept in the cache.
+    what was written. An APK is not changed either: the result is NAME-packed.apk, signed. Needs no JDK,
+    Android SDK or NDK. The runtime is fetched once and kept in the cache.
+
+    \b
+    lawow pack app/
+    lawow pack app/ --check
+    lawow pack app.apk --wasm fibonacci.wasm --debug-key
     """
+    keys = KeyOptions(keystore, key_alias, debug_key)
+    asked = PackOptions(
+        wasm=wasm,
+        package=package,
+        abis=abi,
+        runtime_dir=runtime_dir,
+        wheels=wheel,
+        builder=source_builder(_tell),
+    )
+    _require_consistent(asked, runtime)
+    say = _Output(as_json=as_json)
+    if app.is_file():
+        _refuse_options("is an APK", remove=remove, check=check, force=force)
+        options = _configured(asked, app.parent, config, runtime)
+        _pack_apk(app, options, keys, say, out=out, dry_run=dry_run, allow_old_android=allow_old_android)
+        return
+    _refuse_options(
+        "is a source tree",
+        out=out,
+        keystore=keystore,
+        key_alias=key_alias,
+        debug_key=debug_key,
+        allow_old_android=allow_old_android,
+    )
     if remove:
-        if wasm or package or abi or runtime_dir:
+        if asked != PackOptions(builder=asked.builder) or config or runtime or check:
             raise UsageError(
                 "--remove takes back all that the lock file lists; it goes with --force and --dry-run only"
             )
-        changes = plan_removal(app, force=force)
-        lines = [] if as_json else _removal_lines(changes, dry_run)
-        report: dict[str, object] = _changes_report(changes, dry_run)
+        _remove(app, say, force=force, dry_run=dry_run)
+        return
+    options = _configured(asked, app, config, runtime)
+    if check:
+        if force or dry_run:
+            raise UsageError("--check writes nothing; it goes without --force and --dry-run")
+        _check(app, options, say)
     else:
-        plan = plan_pack(
-            app, wasm=wasm, package=package, abis=abi, runtime_dir=runtime_dir, force=force, tell=_tell
-        )
-        changes = plan.changes
-        lines = [] if as_json else _plan_lines(app, plan, dry_run)
-        report = _plan_report(plan) | _changes_report(changes, dry_run)
-    if not dry_run:
-        changes.apply()
-    click.echo(json.dumps(report) if as_json else "\n".join(lines))
+        _pack_tree(app, options, say, force=force, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """How the result is shown: as lines, or as one object."""
+
+    as_json: bool
+
+    def show(self, lines: Sequence[str], record: dict[str, object]) -> None:
+        click.echo(json.dumps(record) if self.as_json else "\n".join(lines))
 
 
 def _tell(sentence: str) -> None:
@@ -83,70 +164,88 @@ def _tell(sentence: str) -> None:
         click.echo(sentence, err=True)
 
 
-def _plan_lines(app: Path, plan: PackPlan, dry_run: bool) -> list[str]:
-    lines = [f"{app}: package {plan.package}"]
-    for binding in plan.bindings:
-        size = len(binding.module.data)
-        lines.append(f"  {binding.class_name}: {binding.module.file}, {size:,} bytes")
-        lines += [f"    {method.declaration}" for method in binding.methods]
-    for item in plan.abis:
-        download = (
-            "" if item.download_bytes is None else f", about {item.download_bytes / 1e6:.1f} MB of download"
-        )
-        lines.append(f"  {item.abi}: {item.folder}, {item.installed_bytes / 1e6:.1f} MB installed{download}")
-    lines.append(_outcome(plan.changes, dry_run))
-    return lines + [f"note: {note}" for note in plan.notes]
+def _refuse_options(kind: str, **given: object) -> None:
+    """Raise `UsageError` for options that say nothing about this kind of app."""
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if names:
+        raise UsageError(f"APP {kind}, for which there is no {' and no '.join(names)}")
 
 
-def _outcome(changes: Changes, dry_run: bool) -> str:
-    if changes.is_empty:
-        return "nothing to do"
-    size = sum(len(data) for data in changes.write.values())
-    parts = [f"{'would write' if dry_run else 'wrote'} {len(changes.write)} files, {size / _MIB:.1f} MiB"]
-    if changes.remove:
-        parts.append(f"{'would remove' if dry_run else 'removed'} {len(changes.remove)}")
-    return ", ".join([*parts, f"{len(changes.unchanged)} unchanged"])
+def _require_consistent(asked: PackOptions, runtime: str | None) -> None:
+    """Raise `UsageError` for options that contradict each other."""
+    if asked.runtime_dir and asked.wheels:
+        raise UsageError("give --runtime-dir or --wheel, not both")
+    if runtime == "none" and (asked.abis or asked.runtime_dir or asked.wheels):
+        raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
 
 
-def _removal_lines(changes: Changes, dry_run: bool) -> list[str]:
-    if changes.is_empty:
-        return ["nothing to do"]
-    return [f"{'would remove' if dry_run else 'removed'} {len(changes.remove)} files"]
+def _configured(options: PackOptions, folder: Path, config: Path | None, runtime: str | None) -> PackOptions:
+    """Return the options with what they leave open taken from the configuration file, if there is one."""
+    path = config or folder / CONFIG_NAME
+    if not path.is_file():
+        return NO_CONFIG.completed(options, folder, runtime)
+    found = read_pack_config(read_file(path, CONFIG_BYTES), name=str(path))
+    options = found.completed(options, path.parent, runtime)
+    for item in options.wasm:
+        if not item.exists():
+            raise UsageError(f"{path}: pack.modules: {item} does not exist")
+    return options
 
 
-def _plan_report(plan: PackPlan) -> dict[str, object]:
-    return {
-        "package": plan.package,
-        "modules": [
-            {
-                "file": binding.module.file,
-                "sha256": binding.module.sha256,
-                "bytes": len(binding.module.data),
-                "class": binding.class_name,
-                "methods": [
-                    {"name": method.name, "export": method.export.name, "signature": method.export.signature}
-                    for method in binding.methods
-                ],
-            }
-            for binding in plan.bindings
-        ],
-        "abis": [
-            {
-                "abi": item.abi,
-                "folder": item.folder,
-                "installed_bytes": item.installed_bytes,
-                "download_bytes": item.download_bytes,
-            }
-            for item in plan.abis
-        ],
-        "notes": list(plan.notes),
-    }
+def _remove(app: Path, say: _Output, *, force: bool, dry_run: bool) -> None:
+    changes = plan_removal(app, force=force)
+    _apply(changes, dry_run=dry_run)
+    say.show(removal_lines(changes, dry_run=dry_run), changes_record(changes, dry_run=dry_run))
 
 
-def _changes_report(changes: Changes, dry_run: bool) -> dict[str, object]:
-    return {
-        "dry_run": dry_run,
-        "written": sorted(changes.write),
-        "removed": list(changes.remove),
-        "unchanged": list(changes.unchanged),
-    }
+def _pack_tree(app: Path, options: PackOptions, say: _Output, *, force: bool, dry_run: bool) -> None:
+    plan = plan_pack(app, options, force=force, tell=_tell)
+    lines = plan_lines(app, plan, dry_run=dry_run)  # before the changes: they say what there is to do
+    _apply(plan.changes, dry_run=dry_run)
+    say.show(lines, plan_record(plan) | changes_record(plan.changes, dry_run=dry_run))
+
+
+def _apply(changes: Changes, *, dry_run: bool) -> None:
+    if not dry_run:
+        changes.apply()
+
+
+def _check(app: Path, options: PackOptions, say: _Output) -> None:
+    """Say what differs from what would be written; exit with 4 if anything does."""
+    differences = plan_pack(app, options, check=True, tell=_tell).changes.differences()
+    say.show(difference_lines(differences), {"differences": differences})
+    if differences:
+        sys.exit(Refused.exit_code)
+
+
+def _pack_apk(
+    apk: Path,
+    options: PackOptions,
+    keys: KeyOptions,
+    say: _Output,
+    *,
+    out: Path | None,
+    dry_run: bool,
+    allow_old_android: bool,
+) -> None:
+    from lawow.pack.apk import pack_apk, plan_apk, signer_note
+
+    require_key(keys, subject="the packed APK must be signed", optional=dry_run)
+    if not options.wasm:
+        raise UsageError(f"{apk}: name the modules with --wasm, or in {CONFIG_NAME} ([pack] modules)")
+    target = (out or apk.parent) / f"{apk.stem}-packed{apk.suffix or '.apk'}"
+    if target.exists() and target.samefile(apk):
+        raise Refused(f"{target} is the input itself; choose another folder with --out")
+    data = read_file(apk, ARCHIVE.archive_bytes)
+    plan = plan_apk(data, str(apk), options, allow_old_android=allow_old_android, tell=_tell)
+    if dry_run:
+        say.show(apk_lines(plan, target, plan.notes, None), apk_record(plan, target, plan.notes, None))
+        return
+    key = load_key(keys)
+    packed = pack_apk(plan, key)
+    with made_folders(target.parent):
+        write_file(target, packed)
+    notes = [*plan.notes, *filter(None, [signer_note(data, key)])]
+    record = apk_record(plan, target, notes, len(packed)) | {"certificate_sha256": key.certificate_sha256}
+    with removed_if_nobody_hears([target], target.parent):
+        say.show(apk_lines(plan, target, notes, len(packed)), record)

@@ -125,7 +125,7 @@ class SelectionArguments:
         )
 
     def _config_path(self, apk: Path) -> Path | None:
-        from lawow.refactor.correction import CONFIG_NAME
+        from lawow.formats.toml import CONFIG_NAME
 
         if self.config:
             return self.config
@@ -133,7 +133,8 @@ class SelectionArguments:
         return path if (path := folder / CONFIG_NAME).is_file() else None
 
     def _corrections(self, apk: Path) -> Corrections:
-        from lawow.refactor.correction import CONFIG_BYTES, NO_CORRECTIONS, read_corrections
+        from lawow.formats.toml import CONFIG_BYTES
+        from lawow.refactor.correction import NO_CORRECTIONS, read_corrections
         from lawow.refactor.effects import ACCEPTABLE
 
         path = self._config_path(apk)

@@ -1,7 +1,10 @@
-"""Package Tools: WebAssembly modules and a runtime into an Android app's source tree, without JDK, SDK or
-NDK."""
+"""Package Tools: WebAssembly modules and a runtime into an Android app: into its source tree, or its APK.
 
+Needs no JDK, SDK or NDK.
+"""
+
+from lawow.pack.options import Builder, PackOptions
 from lawow.pack.packer import PackPlan, plan_pack
 from lawow.pack.tree import Changes, plan_removal
 
-__all__ = ["Changes", "PackPlan", "plan_pack", "plan_removal"]
+__all__ = ["Builder", "Changes", "PackOptions", "PackPlan", "plan_pack", "plan_removal"]

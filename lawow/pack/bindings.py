@@ -12,7 +12,9 @@ __all__ = ["Binding", "Method", "binding_of", "java_source"]
 RESERVED = frozenset(("_initialize", "_start", "__wasm_call_ctors", "cabi_realloc"))
 """Exports that belong to the runtime's side of the contract, not to callers."""
 
+_PLACES = {"local": "in this process", "remote": "on the edge"}
 _PRIMITIVES = {"i": "int", "I": "long", "f": "float", "F": "double"}
+_DESCRIPTORS = {"i": "I", "I": "J", "f": "F", "F": "D"}
 _BOXES = {"i": "Integer", "I": "Long", "f": "Float", "F": "Double"}
 _MOST_PARAMETER_SLOTS = 255  # of a method in a class file; a long or a double takes two
 
@@ -23,6 +25,11 @@ class Method:
 
     name: str
     export: BundledExport
+
+    @property
+    def signature(self) -> str:
+        """The signature by which the stub library calls the export."""
+        return self.export.signature
 
     @property
     def parameters(self) -> str:
@@ -46,6 +53,13 @@ class Method:
         """The method's head without modifiers: ``int fib(int p0)``."""
         parameters = (f"{_PRIMITIVES[letter]} p{index}" for index, letter in enumerate(self.parameters))
         return f"{self.return_type} {self.name}({', '.join(parameters)})"
+
+    @property
+    def descriptor(self) -> str:
+        """The method's types as class files and dex files write them: ``(I)I``."""
+        results = [_DESCRIPTORS[letter] for letter in self.results]
+        result = "V" if not results else results[0] if len(results) == 1 else "[Ljava/lang/Object;"
+        return f"({''.join(_DESCRIPTORS[letter] for letter in self.parameters)}){result}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +93,11 @@ def _slots(signature: str) -> int:
     return len(parameters) + sum(letter in "IF" for letter in parameters)
 
 
-def java_source(binding: Binding, package: str) -> str:
-    """Return the source of the class, in ASCII; the same input gives the same text."""
+def java_source(binding: Binding, package: str, seam: str = "local") -> str:
+    """Return the source of the class, in ASCII; the same input gives the same text.
+
+    `seam` is the function of ``dev.lawow.Lawow`` that runs an export: ``local`` or ``remote``.
+    """
     module = binding.module
     head = f"""\
 // Made by lawow pack from {module.file}; running it again replaces this file.
@@ -90,7 +107,7 @@ import dev.lawow.Lawow;
 import dev.lawow.Offload;
 
 /**
- * The functions of {{@code {module.file}}}. Each runs in this process and may be called from any thread;
+ * The functions of {{@code {module.file}}}. Each runs {_PLACES[seam]} and may be called from any thread;
  * what it throws stands in {{@link dev.lawow.Target#call}}.
  */
 @Offload(module = {binding.class_name}.MODULE)
@@ -100,13 +117,13 @@ public final class {binding.class_name} {{
 
     private {binding.class_name}() {{}}
 """
-    return head + "".join(_method_source(method) for method in binding.methods) + "}\n"
+    return head + "".join(_method_source(method, seam) for method in binding.methods) + "}\n"
 
 
-def _method_source(method: Method) -> str:
+def _method_source(method: Method, seam: str) -> str:
     export, signature = string_literal(method.export.name), string_literal(method.export.signature)
     values = ", ".join(f"p{index}" for index in range(len(method.parameters)))
-    call = f"Lawow.local(MODULE, {export}, {signature}, new Object[] {{{values}}})"
+    call = f"Lawow.{seam}(MODULE, {export}, {signature}, new Object[] {{{values}}})"
     return f"""
     /** {{@code {method.export.wit}}}. */
     @Offload(export = {export}, signature = {signature})

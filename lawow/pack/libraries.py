@@ -1,23 +1,24 @@
-"""The native libraries of an app: stripped, aligned, checked, and put where Gradle looks for them."""
+"""The runtime's native libraries for an app: stripped, aligned, checked, two files for each ABI."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from lawow.errors import FormatError
 from lawow.formats.elf import ElfIssue, read_elf, repack_elf, verify_android_library
 from lawow.formats.elf.android import PAGE_SIZE_KINDS
 from lawow.formats.elf.constants import PAGE_16K_BYTES
-from lawow.pack.runtimes import ABIS, LIBRARY, VERSION, fetched_library, library_from
+from lawow.pack.options import PackOptions
+from lawow.pack.runtimes import ABIS, LIBRARY, VERSION, fetched_library, library_from, library_of_wheel
 from lawow.resources import android_stub
 
-__all__ = ["AbiLibraries", "abi_libraries"]
+__all__ = ["AbiLibraries", "abi_libraries", "sdk_notes", "tier_of"]
 
 GLUE = "liblawow.so"
 MIN_API = 26
 """The API level that wasmtime's Android libraries are built for."""
+_FIRST_NATIVE_API = 29
 
 # Each version of wasmtime exports this name with its own number; the glue checks for it when the app starts.
 _VERSION_MARK = f"resolve_vmctx_memory_ptr_{VERSION.split('.')[0]}_{VERSION.split('.')[1]}_0"
@@ -25,12 +26,12 @@ _VERSION_MARK = f"resolve_vmctx_memory_ptr_{VERSION.split('.')[0]}_{VERSION.spli
 
 @dataclass(frozen=True, slots=True)
 class AbiLibraries:
-    """What goes into the app for one ABI. `folder` is relative to the module; `reason` says why it is not
-    ``src/main``, if it is not. `download_bytes` is None for a runtime that LAWOW does not know.
+    """What goes into the app for one ABI. `reason` says why it is not good for every phone, if it is not.
+
+    `download_bytes` is None for a runtime that LAWOW does not know.
     """
 
     abi: str
-    folder: str
     files: dict[str, bytes]
     reason: str
     download_bytes: int | None
@@ -45,13 +46,12 @@ def _silent(_: str) -> None:
     """Tell nobody."""
 
 
-def abi_libraries(abi: str, runtime_dir: Path | None, tell: Callable[[str], None] = _silent) -> AbiLibraries:
+def abi_libraries(options: PackOptions, abi: str, tell: Callable[[str], None] = _silent) -> AbiLibraries:
     """Prepare the libraries of one ABI; `tell` hears of downloads.
 
     Raises `FormatError` for a runtime that cannot go into an app.
     """
-    raw = library_from(runtime_dir, abi) if runtime_dir else fetched_library(abi, tell)
-    name = str(runtime_dir / abi / LIBRARY) if runtime_dir else ABIS[abi].wheel
+    raw, name = _raw_library(options, abi, tell)
     try:
         runtime = _repack(raw)
         _require_version(runtime)
@@ -63,8 +63,16 @@ def abi_libraries(abi: str, runtime_dir: Path | None, tell: Callable[[str], None
     for file, data in files.items():
         issues = verify_android_library(data, abi, file_name=file, packed=files, min_api=MIN_API)
         reason = reason or _require_loadable(issues, name if file == LIBRARY else file)
-    folder = f"src/{'debug' if reason else 'main'}/jniLibs/{abi}"
-    return AbiLibraries(abi, folder, files, reason, None if runtime_dir else ABIS[abi].download_bytes)
+    download_bytes = None if options.runtime_dir else ABIS[abi].download_bytes
+    return AbiLibraries(abi, files, reason, download_bytes)
+
+
+def _raw_library(options: PackOptions, abi: str, tell: Callable[[str], None]) -> tuple[bytes, str]:
+    """Return the runtime as it comes, and what messages call it."""
+    if options.runtime_dir:
+        return library_from(options.runtime_dir, abi), str(options.runtime_dir / abi / LIBRARY)
+    wheel = ABIS[abi].wheel
+    return library_of_wheel(options.wheels, abi) if options.wheels else fetched_library(abi, tell), wheel
 
 
 def _repack(raw: bytes) -> bytes:
@@ -87,3 +95,22 @@ def _require_loadable(issues: tuple[ElfIssue, ...], name: str) -> str:
         if issue.kind not in PAGE_SIZE_KINDS:
             raise FormatError(issue.sentence, file=name)
     return "; ".join(issue.sentence for issue in issues)
+
+
+def tier_of(min_sdk: int | None, options: PackOptions) -> str:
+    """Return how modules run on the devices that the app is for."""
+    if options.profile.is_interpreted:
+        return "interpreter"
+    if min_sdk is not None and min_sdk >= _FIRST_NATIVE_API:
+        return "native code"
+    return f"native code from API {_FIRST_NATIVE_API} on, interpreter below"
+
+
+def sdk_notes(minimum: int | None) -> list[str]:
+    """Return what an app for these versions of Android should know of the runtime."""
+    if minimum is None or minimum >= _FIRST_NATIVE_API:
+        return []
+    if minimum < MIN_API:
+        native = f"runs native code from {_FIRST_NATIVE_API} on"
+        return [f"minSdk is {minimum}; the runtime needs {MIN_API}, and {native}"]
+    return [f"minSdk is {minimum}; below {_FIRST_NATIVE_API} modules are interpreted, about 12 times slower"]

@@ -1,19 +1,21 @@
-"""The WebAssembly modules of an app: found, read, and known to run there."""
+"""The WebAssembly modules of an app: found, built where they are sources, read, and known to run there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lawow.errors import FormatError, LimitExceeded, Refused, UsageError
 from lawow.formats.bundle import bundled_module
+from lawow.formats.toml import nearest
 from lawow.formats.wasm import inspect_module
 from lawow.limits import MODULE
 from lawow.pack.bindings import Binding, binding_of
+from lawow.pack.options import Builder, PackOptions
 
 __all__ = ["find_modules", "read_bindings"]
 
-FOLDER = Path("src", "main", "wasm")
 _WASI = "wasi_snapshot_preview1"
 # Every function of WASI preview 1, which is what the runtime on the device offers.
 _WASI_TEXT = """
@@ -28,42 +30,63 @@ _WASI_TEXT = """
 _WASI_FUNCTIONS = frozenset(_WASI_TEXT.split())
 
 
-def find_modules(app: Path, chosen: Sequence[Path]) -> list[Path]:
-    """Return the chosen files, or else all of ``src/main/wasm``. Raises `UsageError` if there is none."""
-    found = list(chosen) or sorted((app / FOLDER).glob("*.wasm"))
+def find_modules(folder: Path, options: PackOptions) -> list[Path]:
+    """Return the chosen modules and sources, or else all of `folder`. Raises `UsageError` without any."""
+    found = list(options.wasm) or sorted(_listed(folder, options.builder))
     if not found:
-        raise UsageError(f"{app / FOLDER}: holds no .wasm file; put modules there or name them with --wasm")
+        raise UsageError(f"{folder}: holds no .wasm file; put modules there or name them with --wasm")
     return found
 
 
-def read_bindings(files: Sequence[Path]) -> list[Binding]:
-    """Read the modules and plan their classes, in the order of their names.
+def _listed(folder: Path, builder: Builder | None) -> Iterator[Path]:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix == ".wasm" or (builder and builder.is_source(path)):
+            yield path
+
+
+def read_bindings(files: Sequence[Path], options: PackOptions) -> list[Binding]:
+    """Read or build the modules and plan their classes, in the order of their names.
 
     Raises `FormatError` for a file that is no valid core module, `LimitExceeded` for one that is too large,
-    `Refused` for one that cannot run in an app, `UsageError` for two that would have the same name.
+    `Refused` for one that cannot run in an app, `UsageError` for two that would have the same name, and what
+    the builder raises.
     """
     bindings: dict[str, tuple[Path, Binding]] = {}
     for path in files:
-        binding = _read_binding(path)
+        binding = _read_binding(path, options)
         earlier = bindings.get(binding.class_name.lower())
         if earlier:
             both = f"{earlier[0]} and {path}"
             raise UsageError(f"{both} would both become the class {binding.class_name}; rename one")
         bindings[binding.class_name.lower()] = (path, binding)
-    return sorted((binding for _, binding in bindings.values()), key=lambda item: item.module.file)
+    found = sorted((binding for _, binding in bindings.values()), key=lambda item: item.module.file)
+    _require_packed(options.class_names, [item.module.file for item in found])
+    return found
 
 
-def _read_binding(path: Path) -> Binding:
-    data = _read_bounded(path)
+def _read_binding(path: Path, options: PackOptions) -> Binding:
+    builder = options.builder
+    if builder and builder.is_source(path):
+        name, data = f"{path.stem}.wasm", builder.build(path)
+    else:
+        name, data = path.name, _read_bounded(path)
     try:
-        binding = binding_of(bundled_module(path.name, data))
+        binding = binding_of(bundled_module(name, data))
     except FormatError as error:
         error.file = str(path)  # the user's spelling says more than the bare name
         raise
     _require_imports(path, data)
     if not binding.methods:
         raise Refused(f"{path}: exports no function that Java could call; a class for it would be empty")
-    return binding
+    return replace(binding, class_name=options.class_names.get(name, binding.class_name))
+
+
+def _require_packed(class_names: Mapping[str, str], files: Sequence[str]) -> None:
+    """Raise `UsageError` for a class name that is given to a module which is not packed."""
+    for file in class_names:
+        if file not in files:
+            known = f"{nearest(file, files)}; packed: {', '.join(files)}"
+            raise UsageError(f"pack.classes: no module {file} is packed{known}")
 
 
 def _read_bounded(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from lawow.errors import UsageError
 
-__all__ = ["class_name", "method_names", "require_package", "string_literal"]
+__all__ = ["class_name", "is_class_name", "method_names", "require_package", "string_literal"]
 
 _PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _WORD = re.compile(r"[A-Za-z0-9]+")
@@ -40,6 +40,16 @@ def class_name(file: str) -> str:
     if not name or name[0].isdigit():
         name = f"Module{name}"
     return f"{name[:_MOST_NAME_CHARACTERS]}Wasm"
+
+
+def is_class_name(name: str) -> bool:
+    """Tell whether Java allows this as the simple name of a class, in ASCII and without ``$``."""
+    return (
+        name.isascii()
+        and name.isidentifier()
+        and name not in _KEYWORDS
+        and len(name) <= _MOST_NAME_CHARACTERS
+    )
 
 
 def method_names(exports: Iterable[str]) -> dict[str, str]:

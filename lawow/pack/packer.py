@@ -6,22 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lawow.errors import UsageError
+from lawow.formats.apk import INTERNET
+from lawow.pack.app_tree import AppTree, read_app_tree
 from lawow.pack.bindings import Binding, java_source
-from lawow.pack.gradle import GradleModule, read_gradle_module
-from lawow.pack.libraries import MIN_API, AbiLibraries, abi_libraries
+from lawow.pack.libraries import GLUE, AbiLibraries, abi_libraries, sdk_notes, tier_of
 from lawow.pack.modules import find_modules, read_bindings
-from lawow.pack.runtimes import ABIS, runtime_licence
-from lawow.pack.tree import Changes, plan_changes
+from lawow.pack.options import PackOptions
+from lawow.pack.runtimes import LIBRARY, require_abis, runtime_licence
+from lawow.pack.tree import Changes, compare_tree, plan_changes
 from lawow.resources import android_stub
 
-__all__ = ["PackPlan", "plan_pack"]
+__all__ = ["PackPlan", "common_assets", "method_notes", "plan_pack"]
 
-ASSETS = "src/main/assets/lawow"
-JAVA = "src/main/java"
-GLUE_SOURCES = "src/main/lawow/cpp"
-KEEP_RULES = "src/main/lawow-proguard.txt"
-_FIRST_NATIVE_API = 29
+SETTINGS = "edge.properties"
 
 _KEEP_RULES_TEXT = """\
 # Made by lawow pack. Without these rules a release build renames or inlines what `lawow refactor` looks for.
@@ -34,68 +31,84 @@ _KEEP_RULES_TEXT = """\
 @dataclass(frozen=True, slots=True)
 class PackPlan:
     """What `lawow pack` does to one app: its classes, its libraries, the changes, and what the user should
-    know."""
+    know. `folders` are where the libraries of each ABI go, `tier` is how modules run on the device,
+    `uncovered` are ABIs of the app's own libraries that get no runtime.
+    """
 
     package: str
     bindings: tuple[Binding, ...]
     abis: tuple[AbiLibraries, ...]
+    folders: tuple[str, ...]
+    tier: str
+    uncovered: tuple[str, ...]
     changes: Changes
     notes: tuple[str, ...]
 
 
 def plan_pack(
     app: Path,
+    options: PackOptions,
     *,
-    wasm: Sequence[Path] = (),
-    package: str | None = None,
-    abis: Sequence[str] = (),
-    runtime_dir: Path | None = None,
     force: bool = False,
+    check: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> PackPlan:
-    """Plan to pack modules and a runtime into the Gradle module `app`; nothing is written yet.
+    """Plan to pack modules and a runtime into the source tree `app`; nothing is written yet.
 
-    `tell` hears of downloads, which take a while. Takes the modules of ``src/main/wasm`` unless `wasm` names
-    others, and all of `ABIS` unless `abis` does. Raises `UsageError`, `FormatError`, `LimitExceeded` and
-    `Refused` with the file that is the reason, `HostLost` if the runtime has to be fetched and cannot be.
+    `tell` hears of downloads, which take a while. With `check` nothing is in the way: the changes are for
+    looking at, not for applying. Raises `UsageError`, `FormatError`, `LimitExceeded` and `Refused` with the
+    file that is the reason, `HostLost` if the runtime has to be fetched and cannot be.
     """
-    module = read_gradle_module(app, package)
-    bindings = read_bindings(find_modules(app, wasm))
-    libraries = [abi_libraries(abi, runtime_dir, tell) for abi in _require_abis(abis)]
-    files = _files(module, bindings, libraries)
+    tree = read_app_tree(app, options.package)
+    bindings = read_bindings(find_modules(app / tree.layout.wasm, options), options)
+    abis = [] if options.is_remote else require_abis(options.abis)
+    libraries = [abi_libraries(options, abi, tell) for abi in abis]
+    files = _files(tree, bindings, libraries, options)
+    own = _own_libraries(tree)
     return PackPlan(
-        package=module.package,
+        package=tree.package,
         bindings=tuple(bindings),
         abis=tuple(libraries),
-        changes=plan_changes(app, files, force=force),
-        notes=tuple(_notes(module, bindings, libraries)),
+        folders=tuple(_folder(tree, item) for item in libraries),
+        tier=tier_of(tree.min_sdk, options),
+        uncovered=tuple(sorted(own.keys() - set(abis))),
+        changes=compare_tree(app, files) if check else plan_changes(app, files, force=force),
+        notes=tuple(_notes(tree, bindings, libraries, options)),
     )
 
 
-def _require_abis(abis: Sequence[str]) -> list[str]:
-    for abi in abis:
-        if abi not in ABIS:
-            raise UsageError(f"there is no WebAssembly runtime for {abi}; there is one for {', '.join(ABIS)}")
-    return [abi for abi in ABIS if not abis or abi in abis]
+def _folder(tree: AppTree, item: AbiLibraries) -> str:
+    return tree.layout.library_folder(item.abi, debug_only=bool(item.reason))
 
 
 def _files(
-    module: GradleModule, bindings: Sequence[Binding], libraries: Sequence[AbiLibraries]
+    tree: AppTree, bindings: Sequence[Binding], libraries: Sequence[AbiLibraries], options: PackOptions
 ) -> dict[str, bytes]:
-    """Return every file of the plan by its path in the app's module."""
-    package_folder = f"{JAVA}/{module.package.replace('.', '/')}"
+    """Return every file of the plan by its path in the app's folder."""
+    layout = tree.layout
+    package_folder = f"{layout.java}/{tree.package.replace('.', '/')}"
     files: dict[str, bytes] = {}
     for binding in bindings:
-        files[f"{ASSETS}/{binding.module.file}"] = binding.module.data
-        source = java_source(binding, module.package)
+        files[f"{layout.assets}/{binding.module.file}"] = binding.module.data
+        source = java_source(binding, tree.package, options.seam)
         files[f"{package_folder}/{binding.class_name}.java"] = source.encode()
     for item in libraries:
-        files |= {f"{item.folder}/{name}": data for name, data in item.files.items()}
-    files |= _copies(android_stub("java"), "**/*.java", JAVA)
-    files |= _copies(android_stub("jni"), "*", GLUE_SOURCES)
-    files[KEEP_RULES] = _KEEP_RULES_TEXT.encode()
-    files[f"{ASSETS}/licenses/wasmtime-LICENSE"] = runtime_licence()
-    files[f"{ASSETS}/licenses/lawow-LICENSE"] = android_stub("LICENSE").read_bytes()
+        files |= {f"{_folder(tree, item)}/{name}": data for name, data in item.files.items()}
+    files |= _copies(android_stub("java"), "**/*.java", layout.java)
+    if libraries:
+        files |= _copies(android_stub("jni"), "*", layout.glue_sources)
+    files[layout.keep_rules] = _KEEP_RULES_TEXT.encode()
+    files |= {f"{layout.assets}/{name}": data for name, data in common_assets(options).items()}
+    return files
+
+
+def common_assets(options: PackOptions) -> dict[str, bytes]:
+    """Return what lies beside the modules, by its path below ``assets/lawow``: licences, and the settings."""
+    files = {"licenses/lawow-LICENSE": android_stub("LICENSE").read_bytes()}
+    if not options.is_remote:
+        files["licenses/wasmtime-LICENSE"] = runtime_licence()
+    if options.profile.settings:
+        files[SETTINGS] = options.profile.to_bytes()
     return files
 
 
@@ -104,34 +117,51 @@ def _copies(folder: Path, pattern: str, target: str) -> dict[str, bytes]:
     return {f"{target}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in found}
 
 
-def _notes(module: GradleModule, bindings: Sequence[Binding], libraries: Sequence[AbiLibraries]) -> list[str]:
+def _notes(
+    tree: AppTree, bindings: Sequence[Binding], libraries: Sequence[AbiLibraries], options: PackOptions
+) -> list[str]:
     """Return what the user has to do or should know, each as one sentence."""
-    notes = [f"{item.module.file}: no method for {name}" for item in bindings for name in item.left_out]
+    notes = method_notes(bindings)
     notes += [f"{item.abi} goes into debug builds only: {item.reason}" for item in libraries if item.reason]
-    notes += _sdk_notes(module, libraries)
-    notes += _missing_abi_notes(module, {item.abi for item in libraries})
-    if not module.mentions(Path(KEEP_RULES).name):
-        path = f'("{KEEP_RULES}")' if module.is_kotlin else f" '{KEEP_RULES}'"
-        script = module.script_name or "build.gradle"
-        notes.append(f"for release builds with R8 or ProGuard, add to {script}: proguardFiles{path}")
+    notes += sdk_notes(tree.min_sdk) if libraries else []
+    notes += _missing_abi_notes(tree, {item.abi for item in libraries})
+    layout = tree.layout
+    notes += _edge_notes(tree) if options.is_remote else []
+    if not tree.mentions(Path(layout.keep_rules).name):
+        script = tree.script_name or layout.usual_script
+        notes.append(f"for release builds with R8 or ProGuard, add to {script}: {layout.rule_line(script)}")
     return notes
 
 
-def _sdk_notes(module: GradleModule, libraries: Sequence[AbiLibraries]) -> list[str]:
-    minimum = module.min_sdk
-    if minimum is None or minimum >= _FIRST_NATIVE_API:
-        return []
-    if minimum < MIN_API:
-        native = f"runs native code from {_FIRST_NATIVE_API} on"
-        return [f"minSdk is {minimum}; the runtime needs {MIN_API}, and {native}"]
-    return [f"minSdk is {minimum}; below {_FIRST_NATIVE_API} modules are interpreted, about 12 times slower"]
+def _edge_notes(tree: AppTree) -> list[str]:
+    """Return what an app still lacks to call the edge."""
+    settings = f"{tree.layout.assets}/{SETTINGS}"
+    notes = []
+    if INTERNET not in tree.permissions:
+        notes.append(f"calls go to the edge: {tree.layout.manifest} has to ask for {INTERNET}")
+    if not (tree.folder / settings).is_file():
+        notes.append(f"calls go to the edge: say where it is in {settings}, edge=https://HOST:PORT")
+    return notes
 
 
-def _missing_abi_notes(module: GradleModule, packed: set[str]) -> list[str]:
-    """Warn where a new ABI would make Android leave out the app's own libraries, which lack that ABI."""
+def method_notes(bindings: Sequence[Binding]) -> list[str]:
+    """Return which exports have no method, and why."""
+    return [f"{item.module.file}: no method for {name}" for item in bindings for name in item.left_out]
+
+
+def _own_libraries(tree: AppTree) -> dict[str, set[str]]:
+    """Return the names of the app's own libraries by ABI."""
+    ours = {GLUE, LIBRARY}
     by_abi: dict[str, set[str]] = {}
-    for path in (module.folder / "src" / "main" / "jniLibs").glob("*/*.so"):
-        by_abi.setdefault(path.parent.name, set()).add(path.name)
+    for path in tree.folder.glob(tree.layout.own_libraries):
+        if path.name not in ours:
+            by_abi.setdefault(path.parent.name, set()).add(path.name)
+    return by_abi
+
+
+def _missing_abi_notes(tree: AppTree, packed: set[str]) -> list[str]:
+    """Warn where a new ABI would make Android leave out the app's own libraries, which lack that ABI."""
+    by_abi = _own_libraries(tree)
     names = {name for abi, found in by_abi.items() if abi not in packed for name in found}
     return [
         f"{name} is missing for {abi}: a phone of that ABI will load the app's {abi} libraries only"

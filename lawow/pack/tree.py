@@ -11,7 +11,7 @@ from lawow.durable import remove_tree_of_files, replace_all
 from lawow.errors import Refused
 from lawow.pack.lock import LOCK_FILE, lock_bytes, read_lock
 
-__all__ = ["Changes", "plan_changes", "plan_removal"]
+__all__ = ["Changes", "compare_tree", "plan_changes", "plan_removal"]
 
 _CHANGED = "was changed since pack wrote it"
 _MOST_NAMED = 5  # conflicts in one message
@@ -31,6 +31,14 @@ class Changes:
     def is_empty(self) -> bool:
         """Whether the tree is already as it should be."""
         return not self.write and not self.remove and read_lock(self.app) == self.lock
+
+    def differences(self) -> list[str]:
+        """Return each file that is not as it should be, with what is wrong with it."""
+        lines = [f"{path} {'differs' if (self.app / path).exists() else 'is missing'}" for path in self.write]
+        lines += [f"{path} is left over" for path in self.remove]
+        if read_lock(self.app) != self.lock:
+            lines.append(f"{LOCK_FILE} {'differs' if (self.app / LOCK_FILE).exists() else 'is missing'}")
+        return sorted(lines)
 
     def apply(self) -> None:
         """Write and remove. A failure before the last file is complete on the disk changes no file.
@@ -62,16 +70,34 @@ def plan_changes(app: Path, files: dict[str, bytes], *, force: bool = False) -> 
     the latter are replaced.
     """
     ours = read_lock(app)
-    lock = {path: _sha256(data) for path, data in files.items()}
-    found = {path: _digest_of(app / path) for path in files.keys() | ours.keys()}
+    found = _found(app, files, ours)
+    changes = _compared(app, files, ours, found)
     conflicts = [
         _conflict(path, path in ours)
         for path in sorted(found)
         if found[path] is not None
-        and found[path] not in (lock.get(path), ours.get(path))
+        and found[path] not in (changes.lock.get(path), ours.get(path))
         and not (force and path in ours)
     ]
     _refuse(app, conflicts, "nothing was written")
+    return changes
+
+
+def compare_tree(app: Path, files: dict[str, bytes]) -> Changes:
+    """Return what would make the tree the planned one, whoever wrote what is there now."""
+    ours = read_lock(app)
+    return _compared(app, files, ours, _found(app, files, ours))
+
+
+def _found(app: Path, files: dict[str, bytes], ours: dict[str, str]) -> dict[str, str | None]:
+    """Return the digest of each file that is planned or ours, None where nothing is."""
+    return {path: _digest_of(app / path) for path in files.keys() | ours.keys()}
+
+
+def _compared(
+    app: Path, files: dict[str, bytes], ours: dict[str, str], found: dict[str, str | None]
+) -> Changes:
+    lock = {path: _sha256(data) for path, data in files.items()}
     write = {path: data for path, data in files.items() if found[path] != lock[path]}
     stale = tuple(sorted(path for path in ours.keys() - files.keys() if found[path] is not None))
     unchanged = tuple(sorted(files.keys() - write.keys()))

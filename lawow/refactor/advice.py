@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
+from lawow.formats.apk import MANIFEST, RUNTIME_LIBRARY, AppPackage
 from lawow.formats.axml.document import Document, Element, ValueType
 from lawow.formats.dex.search import type_ids
-from lawow.refactor.app import MANIFEST, RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.code_index import CodeIndex
 from lawow.refactor.edge_properties import DEFAULT_EDGE, PATH, EdgeProperties
 from lawow.refactor.rules import java_name

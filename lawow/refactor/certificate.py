@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from lawow import __version__
 from lawow.errors import FormatError, LimitExceeded
+from lawow.formats.apk import AppPackage
 from lawow.formats.dex.views import MethodView
 from lawow.formats.dex.walk import skip_code
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
-from lawow.refactor.app import AppPackage
 from lawow.refactor.pipeline import Refactored
 from lawow.refactor.plan import ClassMove
 from lawow.refactor.proof import CHECKS

@@ -26,12 +26,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError, Refused
+from lawow.formats.apk import RUNTIME_LIBRARY, AppPackage
 from lawow.formats.bundle import BoundMethod
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.search import instruction_uses
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_PRIVATE, ACC_SYNCHRONIZED
 from lawow.formats.dex.views import ClassView, MethodView
-from lawow.refactor.app import RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.bodies import field_findings, vanishing_methods, walk_body
 from lawow.refactor.code_index import CodeIndex
 from lawow.refactor.correction import NO_CORRECTIONS, Corrections
@@ -41,18 +41,14 @@ from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.rules import java_name
 
 __all__ = [
-    "FIRST_NATIVE_MULTIDEX",
     "NOTHING_FOUND",
     "Closure",
     "close_over",
     "consequences",
     "require_copyable_class",
-    "require_loads_several_dex_files",
     "require_movable_class",
 ]
 
-FIRST_NATIVE_MULTIDEX = 21
-"""Android 5.0 (ART) loads classes2.dex and so on by itself; Dalvik loads classes.dex alone."""
 ACC_ANNOTATION = 0x2000
 SERIALIZABLE = {"Ljava/io/Serializable;", "Ljava/io/Externalizable;"}
 _SYNCHRONIZED = ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED
@@ -68,16 +64,6 @@ class Closure:
 
 
 NOTHING_FOUND = Closure()
-
-
-def require_loads_several_dex_files(app: AppPackage, *, allow_old_android: bool) -> None:
-    """Refuse an app that also installs on Android without native multidex, unless the user knows better."""
-    if app.manifest.min_sdk < FIRST_NATIVE_MULTIDEX and not allow_old_android:
-        raise Refused(
-            f"{app.name}: minSdkVersion is {app.manifest.min_sdk}; Android before {FIRST_NATIVE_MULTIDEX}"
-            f" does not load {app.next_dex_name}, where the moved classes go; raise minSdkVersion, or give"
-            " --allow-old-android if the app loads several dex files itself or never runs there"
-        )
 
 
 def require_movable_class(view: ClassView) -> None:

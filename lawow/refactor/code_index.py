@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 
 from lawow.errors import FormatError
+from lawow.formats.apk import AppPackage
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.search import Use, find_uses, iter_uses, member_ids, type_ids
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import FieldRef, MethodRef
 from lawow.formats.dex.views import ClassView, MethodView
-from lawow.refactor.app import AppPackage
 
 __all__ = ["CodeIndex", "owner_of", "use_target"]
 

@@ -14,25 +14,29 @@
     finding = "framework-call"
     reason = "it only writes to the log"
 
-Refused: anything else, with the nearest key; a finding that nothing can make sound; an empty reason,
-because the report shows it.
+The table ``[pack]`` is for `lawow pack`. Refused: anything else, with the nearest key; a finding that nothing
+can make sound; an empty reason, because the report shows it.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lawow.errors import FormatError, LimitExceeded
-from lawow.refactor.rules import Rule, did_you_mean, parse_rules
+from lawow.errors import FormatError
+from lawow.formats.toml import (
+    CONFIG_NAME,
+    nearest,
+    read_config,
+    require_keys,
+    table_of,
+    text_of,
+    texts_of,
+)
+from lawow.refactor.rules import Rule, parse_rules
 
-__all__ = ["CONFIG_BYTES", "CONFIG_NAME", "NO_CORRECTIONS", "Acceptance", "Corrections", "read_corrections"]
+__all__ = ["NO_CORRECTIONS", "Acceptance", "Corrections", "read_corrections"]
 
-CONFIG_NAME = "lawow.toml"
-CONFIG_BYTES = 1 << 20
-
-TABLES = ("classes", "modules", "accept")
 CLASS_KEYS = ("offloadable", "resident")
 ACCEPT_KEYS = ("method", "finding", "reason")
 
@@ -73,45 +77,20 @@ def read_corrections(data: bytes, *, name: str, findings: Sequence[str]) -> Corr
 
     Raises `FormatError` naming `name` and the key, `UsageError` for a rule that is not one.
     """
-    if len(data) > CONFIG_BYTES:
-        raise LimitExceeded("file size in bytes", len(data), CONFIG_BYTES, subject=name)
-    try:
-        document = tomllib.loads(data.decode())
-    except RecursionError:
-        raise FormatError("is nested too deeply", file=name) from None
-    except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
-        raise FormatError(f"is not TOML: {error}", file=name) from None
-    _require_keys(document, TABLES, name, "")
-    classes = _table(document, "classes", name)
-    _require_keys(classes, CLASS_KEYS, name, "classes.")
+    document = read_config(data, name=name)
+    classes = table_of(document, "classes", name)
+    require_keys(classes, CLASS_KEYS, name, "classes.")
     return Corrections(
         name=name,
         offloadable=_rules(classes, "offloadable", name),
         resident=_rules(classes, "resident", name),
-        modules=_modules(_table(document, "modules", name), name),
+        modules=_modules(table_of(document, "modules", name), name),
         accepted=_accepted(document.get("accept", []), name, findings),
     )
 
 
-def _require_keys(table: dict[str, object], known: Sequence[str], name: str, prefix: str) -> None:
-    for key in table:
-        if key not in known:
-            near = did_you_mean(key, known)
-            raise FormatError(f"unknown key {prefix}{key}{near}", file=name, allowed=", ".join(known))
-
-
-def _table(document: dict[str, object], key: str, name: str) -> dict[str, object]:
-    value = document.get(key, {})
-    if not isinstance(value, dict):
-        raise FormatError(f"{key} must be a table", file=name, found=type(value).__name__, allowed=f"[{key}]")
-    return value
-
-
 def _rules(table: dict[str, object], key: str, name: str) -> tuple[Rule, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        allowed = f'{key} = ["com.example.Fft"]'
-        raise FormatError(f"classes.{key} must be a list of names", file=name, allowed=allowed)
+    value = texts_of(table, key, name, "classes.", of="names", example="com.example.Fft")
     return parse_rules(value, option=f"{name}: classes.{key}")
 
 
@@ -132,15 +111,15 @@ def _accepted(value: object, name: str, findings: Sequence[str]) -> tuple[Accept
 
 
 def _acceptance(table: dict[str, object], name: str, findings: Sequence[str]) -> Acceptance:
-    _require_keys(table, ACCEPT_KEYS, name, "accept.")
+    require_keys(table, ACCEPT_KEYS, name, "accept.")
     texts = []
     for key in ACCEPT_KEYS:
-        text = table.get(key)
-        if not isinstance(text, str) or not text.strip():
-            raise FormatError(f"accept.{key} must be text", file=name, found=repr(text)[:80])
+        text = text_of(table, key, name, "accept.")
+        if text is None:
+            raise FormatError(f"accept.{key} must be text", file=name, found="nothing")
         texts.append(text.strip())
     if texts[1] not in findings:
-        near = did_you_mean(texts[1], findings)
+        near = nearest(texts[1], findings)
         message = f"accept.finding: {texts[1][:80]} can't be accepted{near}"
         raise FormatError(message, file=name, allowed=", ".join(findings))
     return Acceptance(*texts)

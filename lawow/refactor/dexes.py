@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lawow.errors import FormatError, Refused
+from lawow.formats.apk import AppDex, AppPackage
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.mark import Later
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.symbols import References
 from lawow.formats.dex.writer import drop_classes
-from lawow.refactor.app import AppDex, AppPackage
 from lawow.refactor.aside import Aside
 from lawow.refactor.classify import is_library
 from lawow.refactor.plan import SplitPlan

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from lawow.errors import FormatError
+from lawow.formats.apk import RUNTIME_LIBRARY, AppDex, AppPackage, read_app
 from lawow.formats.bundle import Origin, build_bundle
 from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.opcodes import IndexKind
@@ -24,7 +25,6 @@ from lawow.formats.dex.views import ClassView
 from lawow.formats.dex.writer import drop_classes
 from lawow.formats.zip import make_entry
 from lawow.refactor.advice import Advice, advise
-from lawow.refactor.app import RUNTIME_LIBRARY, AppDex, AppPackage, read_app
 from lawow.refactor.classify import is_library
 from lawow.refactor.code_index import CodeIndex, use_target
 from lawow.refactor.costs import CallCost, call_costs

@@ -16,10 +16,10 @@ from enum import Enum
 from itertools import groupby
 
 from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.formats.apk import MANIFEST
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.zip import ZipArchive, make_entry, read_zip, write_zip
 from lawow.limits import ARCHIVE
-from lawow.refactor.app import MANIFEST
 
 __all__ = ["AppInput", "Companion", "InputKind", "read_folder_input", "read_input"]
 

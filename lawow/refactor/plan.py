@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from lawow.errors import FormatError, Refused, UsageError
+from lawow.formats.apk import AppDex, AppPackage, require_loads_several_dex_files
 from lawow.formats.bundle import BoundMethod, BundledModule
 from lawow.formats.dex.search import annotated_classes
 from lawow.formats.dex.views import ClassView
 from lawow.formats.mapping import Mapping
-from lawow.refactor.app import AppDex, AppPackage
 from lawow.refactor.binding import ModuleBinding, ModuleChoice, bind_methods, expected_module, find_module
 from lawow.refactor.classify import (
     DEFAULT_RULES,
@@ -29,7 +29,6 @@ from lawow.refactor.closure import (
     close_over,
     consequences,
     require_copyable_class,
-    require_loads_several_dex_files,
     require_movable_class,
 )
 from lawow.refactor.correction import NO_CORRECTIONS, Corrections

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lawow.errors import LawowError
+from lawow.formats.apk_proof import entry_defects, file_defects, without_signature
 from lawow.formats.bundle import read_bundle
 from lawow.formats.dex.issue import Issue
 from lawow.formats.dex.reader import Dex, read_dex
@@ -19,11 +20,7 @@ from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_NATIVE, ACC_PR
 from lawow.formats.dex.symbols import Annotation
 from lawow.formats.dex.verify import verify_dex
 from lawow.formats.dex.views import ClassView
-from lawow.formats.signing import verify_apk
-from lawow.formats.signing.v1 import is_signature_file
-from lawow.formats.zip import ZipArchive, ZipEntry, find_misaligned, read_zip
-from lawow.formats.zip.entry import HAS_DESCRIPTOR
-from lawow.formats.zip.writer import without_alignment
+from lawow.formats.zip import read_zip
 from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.plan import ClassMove
 from lawow.refactor.split import Split
@@ -75,7 +72,7 @@ def _evidence(split: Split) -> Evidence:
     sources = [entry for entry in split.plan.app.archive.entries if entry.path not in changed]
     for companion in split.companions:
         sources += companion.entries
-    entries = list(_without_signature(sources))
+    entries = list(without_signature(sources))
     digest = hashlib.sha256()
     for entry in entries:
         digest.update(struct.pack("<HI", len(entry.name), len(entry.data)))
@@ -106,13 +103,13 @@ def find_defects(
     archive = read_zip(signed)
     changed = {change.path for change in split.changes}
     kept = (entry for entry in split.plan.app.archive.entries if entry.path not in changed)
-    yield from _file_defects(signed, archive, min_sdk)
-    yield from _entry_defects(kept, (entry for entry in archive.entries if entry.path not in changed))
+    yield from file_defects(signed, archive, min_sdk)
+    yield from entry_defects(kept, (entry for entry in archive.entries if entry.path not in changed))
     for companion in split.companions:
         other = (companions or {})[companion.app.name]
         archive_of_other = read_zip(other)
-        yield from _file_defects(other, archive_of_other, min_sdk)
-        yield from _entry_defects(companion.entries, archive_of_other.entries)
+        yield from file_defects(other, archive_of_other, min_sdk)
+        yield from entry_defects(companion.entries, archive_of_other.entries)
     for name, content in split.dexes.items():
         entry = archive.by_name.get(name.encode())
         if entry is None or entry.read() != content:
@@ -120,49 +117,6 @@ def find_defects(
     yield from _class_defects(split)
     for name, found in (issues() if issues else dex_issues(split.dexes)).items():
         yield from (f"{name}: {issue}" for issue in found)
-
-
-def _file_defects(signed: bytes, archive: ZipArchive, min_sdk: int) -> Iterator[str]:
-    verdict = verify_apk(signed, min_sdk=min_sdk, archive=archive)
-    if not verdict.verifies:
-        yield "; ".join(issue.sentence for issue in verdict.issues) or "the signature does not verify"
-    for item in find_misaligned(archive):
-        yield item.sentence
-
-
-def _entry_defects(kept: Iterable[ZipEntry], found: Iterable[ZipEntry]) -> Iterator[str]:
-    """Compare every entry that the split does not concern: order, name, compressed bytes, metadata."""
-    before, after = list(_without_signature(kept)), list(_without_signature(found))
-    if [entry.name for entry in before] != [entry.name for entry in after]:
-        yield "entries: names or order differ"
-        return
-    for old, new in zip(before, after, strict=True):
-        if _substance(old) != _substance(new):
-            yield f"{new.path}: differs although nothing should have touched it"
-
-
-def _without_signature(entries: Iterable[ZipEntry]) -> Iterator[ZipEntry]:
-    return (entry for entry in entries if not is_signature_file(entry.name))
-
-
-def _substance(entry: ZipEntry) -> tuple[object, ...]:
-    """Return all of an entry but where it stands and what stands around it: alignment, data descriptor."""
-    return (
-        entry.name,
-        entry.method,
-        entry.flags & ~HAS_DESCRIPTOR,
-        entry.crc32,
-        entry.uncompressed_bytes,
-        entry.dos_time,
-        entry.version_made_by,
-        entry.version_needed,
-        entry.internal_attributes,
-        entry.external_attributes,
-        entry.central_extra,
-        without_alignment(entry.local_extra),
-        entry.comment,
-        bytes(entry.data),
-    )
 
 
 def _class_defects(split: Split) -> Iterator[str]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lawow.formats.apk import INTERNET
 from lawow.refactor.advice import advise
 from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
 from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_rows, residents_by_reason
-from lawow.refactor.split import INTERNET, Split, SplitOptions
+from lawow.refactor.split import Split, SplitOptions
 
 __all__ = ["Report", "make_report", "report_lines", "report_record"]
 

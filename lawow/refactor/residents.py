@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from lawow.formats.apk import RUNTIME_LIBRARY, AppPackage
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import MethodRef, References
 from lawow.formats.zip import ZipArchive
-from lawow.refactor.app import RUNTIME_LIBRARY, AppPackage
 from lawow.refactor.classify import is_library, java_name
 from lawow.refactor.dexes import DexSplit, Remainder
 from lawow.refactor.proxy import LOAD_LIBRARY

@@ -7,7 +7,6 @@ match the whole of the simple name (``B``), of the binary name (``A$B``) or of t
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from lawow.errors import UsageError
+from lawow.formats.toml import nearest
 
 __all__ = [
     "OFFLOAD",
@@ -128,8 +128,7 @@ def read_class_list(data: bytes, *, name: str) -> tuple[str, ...]:
 
 def did_you_mean(asked: str, known: Sequence[str]) -> str:
     """Return `` (did you mean X?)``, or nothing when no known name is near."""
-    near = difflib.get_close_matches(asked, _shortlist(asked, known), n=2, cutoff=0.6)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    return nearest(asked, _shortlist(asked, known))
 
 
 def _shortlist(asked: str, known: Sequence[str]) -> list[str]:

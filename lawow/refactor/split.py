@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lawow.errors import FormatError
-from lawow.formats.axml import read_manifest
+from lawow.formats.apk import MANIFEST, AppPackage, manifest_with_internet
 from lawow.formats.bundle import Origin, build_bundle
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.zip import ZipEntry, make_entry
 from lawow.limits import ARCHIVE
-from lawow.refactor.app import MANIFEST, AppPackage
 from lawow.refactor.baseline import METADATA, PROFILE, patch_profile
 from lawow.refactor.dexes import DexSplit, split_dexes
 from lawow.refactor.edge_properties import DEFAULT_EDGE, EdgeProperties, with_mode
@@ -25,7 +24,6 @@ from lawow.refactor.plan import SplitPlan, module_entries
 from lawow.refactor.residents import RUNTIME_LIBRARY, module_user, runtime_user
 
 __all__ = [
-    "INTERNET",
     "ORIGINALS_STAY",
     "CompanionSplit",
     "EntryChange",
@@ -37,7 +35,6 @@ __all__ = [
     "split_code",
 ]
 
-INTERNET = "android.permission.INTERNET"
 AUTO = "auto"
 ORIGINALS_STAY = "the app is elastic: the original methods stay and may need it"
 PROFILED_IDS = (ItemType.TYPE_ID_ITEM, ItemType.METHOD_ID_ITEM)
@@ -133,7 +130,7 @@ def assemble(plan: SplitPlan, dexes: DexSplit, options: SplitOptions) -> Split:
     if profile.content is not None:
         contents[PROFILE] = profile.content
     removed.update(profile.removed)
-    manifest = _manifest_with_internet(app)
+    manifest = manifest_with_internet(app)
     if manifest is not None:
         contents[MANIFEST.decode()] = manifest
     properties = _edge_properties(plan, options)
@@ -258,16 +255,6 @@ def _companion_changes(companions: Iterable[CompanionSplit]) -> Iterable[EntryCh
         for path in sorted(item.removed):
             size = item.app.archive.by_name[path.encode()].compressed_bytes
             yield EntryChange(f"{item.app.name}: {path}", "library", "removed", size, 0)
-
-
-def _manifest_with_internet(app: AppPackage) -> bytes | None:
-    """Return the manifest with the INTERNET permission, or None if it has that already."""
-    entry = app.archive.by_name[MANIFEST]
-    try:
-        manifest = read_manifest(entry.read())
-        return manifest.to_bytes() if manifest.add_permission(INTERNET) else None
-    except FormatError as error:
-        raise error.within(MANIFEST.decode()).within(app.name) from None
 
 
 def _make_entries(app: AppPackage, contents: dict[str, bytes]) -> dict[str, ZipEntry]:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lawow.errors import Refused
+from lawow.formats.apk import AppPackage, read_app
 from lawow.formats.dex.views import ClassView
 from lawow.formats.signing import SigningKey
 from lawow.formats.zip import find_misaligned, read_zip
-from lawow.refactor.app import AppPackage, read_app
 from lawow.refactor.binding import ModuleChoice
 from lawow.refactor.pipeline import Refactored, refactor_app
 from lawow.refactor.plan import PlanOptions, make_plan

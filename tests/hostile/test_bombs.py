@@ -14,11 +14,11 @@ from dataclasses import replace
 import pytest
 
 from lawow.errors import FormatError, LimitExceeded
+from lawow.formats.apk import read_app
 from lawow.formats.bundle import read_bundle
 from lawow.formats.dex import ClassSource, DexBuilder
 from lawow.formats.signing import IssueKind, SigningKey, resign_apk, verify_apk
 from lawow.limits import ARCHIVE
-from lawow.refactor.app import read_app
 from lawow.refactor.inputs import read_folder_input
 from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions
@@ -133,7 +133,7 @@ def large_dex() -> bytes:
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits that a test reaches without gigabytes."""
     limits = replace(ARCHIVE, loaded_bytes=2 * MEBIBYTE, inflated_bytes=2 * MEBIBYTE)
-    for module in ("refactor.app", "formats.bundle", "formats.signing.v1", "formats.signing.v1_verify"):
+    for module in ("formats.apk", "formats.bundle", "formats.signing.v1", "formats.signing.v1_verify"):
         monkeypatch.setattr(f"lawow.{module}.ARCHIVE", limits)
 
 

@@ -1,13 +1,19 @@
-"""App modules to pack, made from nothing."""
+"""Apps to pack, made from nothing, and plans for them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import wasmtime
 
-__all__ = ["FIBONACCI", "app_tree", "snapshot", "wat"]
+import lawow.pack
+from lawow.pack import PackOptions, PackPlan
+from lawow.pack.apk import ApkPlan, plan_apk
+from tests.refactor.builders import make_zip
+
+__all__ = ["FIBONACCI", "added", "app_tree", "plan_pack", "plan_small", "snapshot", "wat"]
 
 FIBONACCI = """
 (module
@@ -28,6 +34,20 @@ android {
     defaultConfig { minSdk 29 }
 }
 """
+
+
+def plan_pack(
+    app: Path,
+    *,
+    force: bool = False,
+    check: bool = False,
+    wasm: Sequence[Path] = (),
+    abis: Sequence[str] = (),
+    **options: object,
+) -> PackPlan:
+    """Plan to pack with these fields of `PackOptions`."""
+    chosen = PackOptions(wasm=tuple(wasm), abis=tuple(abis), **options)  # type: ignore[arg-type]
+    return lawow.pack.plan_pack(app, chosen, force=force, check=check)
 
 
 def wat(text: str) -> bytes:
@@ -63,3 +83,17 @@ def snapshot(folder: Path) -> dict[str, str]:
         else ""
         for path in sorted(folder.rglob("*"))
     }
+
+
+def plan_small(
+    entries: Mapping[str, bytes], module: Path, runtime_dir: Path | None, **options: object
+) -> ApkPlan:
+    """Plan to pack a module into an APK of these entries, with these fields of `PackOptions`."""
+    fields = {"wasm": (module,), "runtime_dir": runtime_dir, **options}
+    asked = PackOptions(**fields)  # type: ignore[arg-type]
+    return plan_apk(make_zip(entries), "app.apk", asked)
+
+
+def added(found: ApkPlan) -> dict[str, bytes]:
+    """Return what a plan adds, by path."""
+    return {entry.path: entry.read() for entry in found.added}

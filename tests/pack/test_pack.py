@@ -14,10 +14,10 @@ import pytest
 
 from lawow.errors import FormatError, HostLost, LawowError, LimitExceeded, Refused, UsageError
 from lawow.formats.elf import verify_android_library
-from lawow.pack import PackPlan, plan_pack, plan_removal, runtimes
+from lawow.pack import PackPlan, plan_removal, runtimes
 from lawow.resources import android_stub
 from tests.formats.elf_samples import shared_library
-from tests.pack.builders import FIBONACCI, GRADLE, app_tree, snapshot, wat
+from tests.pack.builders import FIBONACCI, GRADLE, app_tree, plan_pack, snapshot, wat
 from tests.tools import run
 
 JAVA = "src/main/java/com/example/app/FibonacciWasm.java"
@@ -494,7 +494,7 @@ def test_a_runtime_that_cannot_have_16_kb_pages_goes_into_debug_builds(
     shutil.copytree(runtime_dir, folder)
     (folder / "x86_64/libwasmtime.so").write_bytes(shared_library("x86_64", page_bytes=4096))
     plan = pack(app, folder)
-    assert [item.folder for item in plan.abis] == ["src/main/jniLibs/arm64-v8a", "src/debug/jniLibs/x86_64"]
+    assert list(plan.folders) == ["src/main/jniLibs/arm64-v8a", "src/debug/jniLibs/x86_64"]
     assert any(note.startswith("x86_64 goes into debug builds only: LOAD segments") for note in plan.notes)
     assert (app / "src/debug/jniLibs/x86_64/liblawow.so").exists()
 
@@ -561,7 +561,7 @@ def test_the_real_runtimes_pass_the_checks_and_are_as_large_as_announced(app: Pa
     import zlib
 
     plan = plan_pack(app)
-    assert [item.folder for item in plan.abis] == [f"src/main/jniLibs/{abi}" for abi in runtimes.ABIS]
+    assert list(plan.folders) == [f"src/main/jniLibs/{abi}" for abi in runtimes.ABIS]
     for item in plan.abis:
         assert item.reason == ""
         assert item.download_bytes is not None

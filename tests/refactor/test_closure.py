@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lawow.errors import Refused
+from lawow.formats.apk import read_app
 from lawow.formats.dex.symbols import MethodRef
-from lawow.refactor.app import read_app
 from lawow.refactor.binding import ModuleChoice
 from lawow.refactor.correction import read_corrections
 from lawow.refactor.effects import ACCEPTABLE, TOLD, platform_effect

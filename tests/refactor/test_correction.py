@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawow.errors import LawowError
-from lawow.refactor.correction import CONFIG_BYTES, Corrections, read_corrections
+from lawow.formats.toml import CONFIG_BYTES
+from lawow.refactor.correction import Corrections, read_corrections
 from lawow.refactor.effects import ACCEPTABLE, TOLD
 
 
@@ -37,6 +38,10 @@ def test_a_full_file_is_read() -> None:
     assert found.acceptance("com.example.Fft.run(I)I", "framework-call") is not None
     assert found.acceptance("com.example.Fft.run(I)I", "thread") is None
     assert found.acceptance("com.example.Fft.runner(I)I", "framework-call") is None
+
+
+def test_the_tables_of_other_tools_are_theirs() -> None:
+    assert read('[pack]\npackage = "com.example.app"\n') == Corrections()
 
 
 def test_an_empty_file_corrects_nothing() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import UsageError
+from lawow.formats.apk import AppPackage, read_app
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.search import annotated_classes, find_uses, instruction_uses, string_ids
 from lawow.refactor.advice import advise
-from lawow.refactor.app import AppPackage, read_app
 from lawow.refactor.binding import ModuleChoice
 from lawow.refactor.costs import CallCost, break_even
 from lawow.refactor.edge_properties import EdgeProperties

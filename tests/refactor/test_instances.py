@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lawow.errors import Refused
-from lawow.refactor.app import read_app
+from lawow.formats.apk import read_app
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan
 from tests.refactor.builders import CONSTRUCTOR, smali_class, smali_method, wasm
 from tests.refactor.conftest import BuildApp

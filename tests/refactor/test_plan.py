@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from lawow.errors import FormatError, Refused, UsageError
-from lawow.refactor.app import read_app
+from lawow.formats.apk import read_app
 from lawow.refactor.binding import ModuleChoice
 from lawow.refactor.classify import ClassRole
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import Refused
+from lawow.formats.apk import read_app
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.reader import Dex, read_dex
-from lawow.refactor.app import read_app
 from lawow.refactor.binding import ModuleChoice
 from lawow.refactor.plan import PlanOptions, make_plan
 from lawow.refactor.replacement import replaced_class

@@ -1,7 +1,8 @@
-"""The app as Refactor Tools see it: archive, manifest, the dex files that Android loads, in loading order.
+"""A finished app: archive, manifest, the dex files that Android loads, in loading order.
 
-Refuses what the split could not leave working: no code, a gap in the numbers of the dex files (Android
-stops at the first missing one, so a new file in the gap would bring classes to life that are dead today).
+Refuses what a change of its code could not leave working: no code, a gap in the numbers of the dex files
+(Android stops at the first missing one, so a new file in the gap would bring classes to life that are dead
+today).
 """
 
 from __future__ import annotations
@@ -18,11 +19,24 @@ from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip, require_total
 from lawow.limits import ARCHIVE
 
-__all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_companion"]
+__all__ = [
+    "INTERNET",
+    "MANIFEST",
+    "AppDex",
+    "AppPackage",
+    "dex_name",
+    "manifest_with_internet",
+    "read_app",
+    "read_companion",
+    "require_loads_several_dex_files",
+]
 
 MANIFEST = b"AndroidManifest.xml"
 RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
 """The Wasm runtime that `lawow pack` puts into an app."""
+INTERNET = "android.permission.INTERNET"
+FIRST_NATIVE_MULTIDEX = 21
+"""Android 5.0 (ART) loads classes2.dex and so on by itself; Dalvik loads classes.dex alone."""
 DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
 
 
@@ -125,11 +139,31 @@ def _read_dexes(archive: ZipArchive, held_bytes: int) -> Iterator[AppDex]:
 
 def _require_loadable(app: AppPackage) -> None:
     if not app.dexes:
-        raise Refused(f"{app.name}: there is no classes.dex, so there is no code to split; give the base APK")
+        raise Refused(f"{app.name}: there is no classes.dex, so there is no code; give the base APK")
     loaded = {item.name.encode() for item in app.dexes}
     dead = [n for n in app.archive.by_name if DEX_NAME.fullmatch(n) and n not in loaded]
     if dead:
         raise Refused(
             f"{app.name}: {app.next_dex_name} is missing but {dead[0].decode()} exists; Android does not"
-            " load it today and would after the split; remove it or close the gap"
+            " load it today and would when a file is added; remove it or close the gap"
         )
+
+
+def require_loads_several_dex_files(app: AppPackage, *, allow_old_android: bool) -> None:
+    """Refuse an app that also installs on Android without native multidex, unless the user knows better."""
+    if app.manifest.min_sdk < FIRST_NATIVE_MULTIDEX and not allow_old_android:
+        raise Refused(
+            f"{app.name}: minSdkVersion is {app.manifest.min_sdk}; Android before {FIRST_NATIVE_MULTIDEX}"
+            f" does not load {app.next_dex_name}, where the new classes go; raise minSdkVersion, or give"
+            " --allow-old-android if the app loads several dex files itself or never runs there"
+        )
+
+
+def manifest_with_internet(app: AppPackage) -> bytes | None:
+    """Return the manifest with the permission to use the network, or None if it has that already."""
+    entry = app.archive.by_name[MANIFEST]
+    try:
+        manifest = read_manifest(entry.read())
+        return manifest.to_bytes() if manifest.add_permission(INTERNET) else None
+    except FormatError as error:
+        raise error.within(MANIFEST.decode()).within(app.name) from None

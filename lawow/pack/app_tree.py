@@ -1,4 +1,4 @@
-"""The Gradle module of an Android app, as far as packing needs it: read, never edited.
+"""The source tree of an Android app, as far as packing needs it: read, never edited.
 
 Build scripts are programs; nothing here runs or fully parses them. What is looked for (``namespace``,
 ``minSdk``, the name of our rule file) is found where people write it, and may also be given by option.
@@ -13,58 +13,64 @@ from xml.etree import ElementTree
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
 from lawow.limits import ARCHIVE
+from lawow.pack.layout import Layout, find_layout
 from lawow.pack.naming import require_package
 
-__all__ = ["GradleModule", "read_gradle_module"]
+__all__ = ["AppTree", "read_app_tree"]
 
-MANIFEST = Path("src", "main", "AndroidManifest.xml")
 _ANDROID = "http://schemas.android.com/apk/res/android"
-_SCRIPTS = ("build.gradle.kts", "build.gradle")
-_COMMENTS = re.compile(r"/\*.*?\*/|(?<![:\"'])//[^\n]*", re.DOTALL)
+_NAME = f"{{{_ANDROID}}}name"
+_COMMENTS = re.compile(r"/\*.*?\*/|(?<![:\"'])//[^\n]*|^[ \t]*#[^\n]*", re.DOTALL | re.MULTILINE)
 _NAMESPACE = re.compile(r"\bnamespace\s*(?:=|\s)\s*[\"']([^\"'\n]+)[\"']")
 _MIN_SDK = re.compile(r"\bminSdk(?:Version)?\s*(?:=|\s|\()\s*([0-9]{1,3})\b")
 
 
 @dataclass(frozen=True, slots=True)
-class GradleModule:
-    """The module's folder, its build script (its name may be empty) and what they say."""
+class AppTree:
+    """The app's folder, its layout, its build script (its name may be empty) and what they say."""
 
     folder: Path
+    layout: Layout
     script_name: str
     script: str
     package: str
     min_sdk: int | None
-
-    @property
-    def is_kotlin(self) -> bool:
-        """Whether the script is in Kotlin's syntax."""
-        return self.script_name.endswith(".kts")
+    permissions: frozenset[str]
 
     def mentions(self, text: str) -> bool:
         """Tell whether the build script names something outside of its comments."""
         return text in self.script
 
 
-def read_gradle_module(folder: Path, package: str | None) -> GradleModule:
-    """Read an app's module; `package` wins over ``namespace``, which wins over the manifest's ``package``.
+def read_app_tree(folder: Path, package: str | None) -> AppTree:
+    """Read an app's tree; `package` wins over ``namespace``, which wins over the manifest's ``package``.
 
-    Raises `UsageError` if the folder is no such module or names no package, `FormatError` for a manifest
+    Raises `UsageError` if the folder is no such tree or names no package, `FormatError` for a manifest
     that is not XML.
     """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise UsageError(f"{folder}: no {MANIFEST}; give the folder of an Android app's Gradle module")
-    script_name, script = _read_script(folder)
+    layout = find_layout(folder)
+    manifest = folder / layout.manifest
+    script_name, script = _read_script(folder, layout)
     root = _read_manifest(manifest)
     namespace = _NAMESPACE.search(script)
     name = package or (namespace.group(1) if namespace else root.get("package", ""))
     if not name:
-        raise UsageError(f"{folder}: neither build.gradle nor the manifest names a package; give --package")
-    return GradleModule(folder, script_name, script, require_package(name), _min_sdk(script, root))
+        raise UsageError(
+            f"{folder}: neither {layout.usual_script} nor the manifest names a package; give --package"
+        )
+    return AppTree(
+        folder=folder,
+        layout=layout,
+        script_name=script_name,
+        script=script,
+        package=require_package(name),
+        min_sdk=_min_sdk(script, root),
+        permissions=frozenset(item.get(_NAME, "") for item in root.findall("uses-permission")),
+    )
 
 
-def _read_script(folder: Path) -> tuple[str, str]:
-    for name in _SCRIPTS:
+def _read_script(folder: Path, layout: Layout) -> tuple[str, str]:
+    for name in layout.scripts:
         path = folder / name
         if path.is_file():
             return name, _COMMENTS.sub(" ", path.read_text("utf-8", "replace"))

@@ -1,0 +1,91 @@
+"""Dex code that asks the stub library: boxed parameters, module, export and signature in, the result out.
+
+::
+
+    return unbox(Lawow.remote("fibonacci.wasm@<sha256>", "fib", "i>i", new Object[] { box(p0) }));
+
+Which function of ``dev.lawow.Lawow`` is asked is a `Seam`. A method may have as many parameters as Java
+allows (255 words).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lawow.formats.bundle import BundledModule
+from lawow.formats.dex.boxing import OBJECTS, is_wide, load_boxed, return_unboxed
+from lawow.formats.dex.source import Assembly, Instruction
+from lawow.formats.dex.symbols import MethodRef, Proto, argument_words
+
+__all__ = ["LAWOW", "RESULT", "SCRATCH", "SENTINEL", "Seam", "StubCall", "ask", "asking_code", "module_name"]
+
+LAWOW = "Ldev/lawow/Lawow;"
+_CALL = "Ljava/lang/String;Ljava/lang/String;Ljava/lang/String;[Ljava/lang/Object;)Ljava/lang/Object;"
+
+SCRATCH = 4
+"""Registers below the parameters: v0 the array, then module, export and signature; v0 and v1 take the
+result.
+"""
+_ARRAY, _MODULE, _EXPORT, _SIGNATURE = range(SCRATCH)
+_VALUE, _INDEX = _MODULE, _EXPORT  # while the array is filled
+RESULT, SENTINEL = _ARRAY, _MODULE
+"""Registers after the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """Which function of the stub library is called; `names_object`: with `this` before the rest."""
+
+    name: str
+    names_object: bool = False
+
+    @property
+    def ref(self) -> MethodRef:
+        """The static method: the object if it is named, module, export, signature, arguments."""
+        return MethodRef(LAWOW, self.name, f"({'Ljava/lang/Object;' if self.names_object else ''}{_CALL}")
+
+
+@dataclass(frozen=True, slots=True)
+class StubCall:
+    """What the stub library is asked for: a module by `module_name`, an export, the types of the call."""
+
+    module: str
+    export: str
+    signature: str
+
+
+def module_name(module: BundledModule) -> str:
+    """Return a module's address in the seam: file name and digest, ``fibonacci.wasm@<sha256>``."""
+    return f"{module.file}@{module.sha256}"
+
+
+def ask(proto: Proto, call: StubCall, seam: Seam, *, is_static: bool) -> Iterator[Instruction]:
+    """Yield the code of a method of these types up to the invoke; the result has not been moved yet."""
+    arguments = (_MODULE, _EXPORT, _SIGNATURE, _ARRAY)
+    yield "const/16", _INDEX, len(proto.parameters)
+    yield "new-array", _ARRAY, _INDEX, OBJECTS
+    yield from _fill_array(proto.parameters, first_register=SCRATCH if is_static else SCRATCH + 1)
+    yield "const-string", _MODULE, call.module
+    yield "const-string", _EXPORT, call.export
+    yield "const-string", _SIGNATURE, call.signature
+    yield "invoke-static", (SCRATCH, *arguments) if seam.names_object else arguments, seam.ref
+
+
+def asking_code(proto: Proto, call: StubCall, seam: Seam, *, is_static: bool) -> Assembly:
+    """Return the body of a method that does nothing but ask and return the answer."""
+    code = list(ask(proto, call, seam, is_static=is_static))
+    if proto.return_type != "V":
+        code.append(("move-result-object", RESULT))
+    code += return_unboxed(proto.return_type, RESULT)
+    return Assembly(SCRATCH + argument_words(proto.parameters, is_static=is_static), code)
+
+
+def _fill_array(parameters: Sequence[str], first_register: int) -> Iterator[Instruction]:
+    """Yield the code that boxes each parameter into the array."""
+    register = first_register
+    for position, kind in enumerate(parameters):
+        yield from load_boxed(kind, register, _VALUE)
+        yield "const/16", _INDEX, position
+        yield "aput-object", _VALUE, _ARRAY, _INDEX
+        register += 2 if is_wide(kind) else 1

@@ -1,0 +1,264 @@
+"""Pack into a finished APK: runtime, modules, their classes and the stub library go in, all else stays.
+
+New are one dex file behind the app's own ones, files below ``assets/lawow/`` and two libraries for each ABI;
+every other entry keeps its bytes and its place (with calls to the edge, the manifest may have to ask for the
+Internet). Refused: an app that holds LAWOW's library already, a class or a file that is in the way, an app
+whose native code is for ABIs without a runtime. The result is signed, and proven before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lawow.errors import FormatError, LawowError, Refused
+from lawow.formats.apk import (
+    MANIFEST,
+    AppPackage,
+    manifest_with_internet,
+    read_app,
+    require_loads_several_dex_files,
+)
+from lawow.formats.apk_proof import entry_defects, file_defects
+from lawow.formats.dex.builder import DexBuilder
+from lawow.formats.dex.reader import read_dex
+from lawow.formats.dex.verify import verify_dex
+from lawow.formats.signing import SigningKey, sign_apk, verify_apk
+from lawow.formats.zip import ZipEntry, make_entry, read_zip
+from lawow.pack.bindings import Binding
+from lawow.pack.dex_class import class_descriptor, dex_class
+from lawow.pack.libraries import AbiLibraries, abi_libraries, sdk_notes, tier_of
+from lawow.pack.modules import read_bindings
+from lawow.pack.naming import require_package
+from lawow.pack.options import PackOptions
+from lawow.pack.packer import common_assets, method_notes
+from lawow.pack.runtimes import require_abis
+from lawow.resources import android_stub
+
+__all__ = ["ApkPlan", "pack_apk", "plan_apk", "signer_note"]
+
+_ASSETS = "assets/lawow"
+_LIBRARY_CLASS = "Ldev/lawow/Lawow;"
+_OWN_LIBRARY = re.compile(r"lib/([A-Za-z0-9_-]+)/[^/]+\.so")
+
+
+@dataclass(frozen=True, slots=True)
+class ApkPlan:
+    """What will be in the APK. `added` are new entries, `manifest` takes the place of the app's if it has to
+    change; `tier` is how modules run on the device, `uncovered` are ABIs of the app that get no runtime.
+    """
+
+    app: AppPackage
+    package: str
+    bindings: tuple[Binding, ...]
+    abis: tuple[AbiLibraries, ...]
+    tier: str
+    uncovered: tuple[str, ...]
+    added: tuple[ZipEntry, ...]
+    manifest: ZipEntry | None
+    notes: tuple[str, ...]
+
+    @property
+    def entries(self) -> list[ZipEntry]:
+        """All entries of the result: the app's in their order, then the new ones."""
+        own = [
+            self.manifest if self.manifest and entry.name == MANIFEST else entry
+            for entry in self.app.archive.entries
+        ]
+        return [*own, *self.added]
+
+
+def plan_apk(
+    data: bytes,
+    name: str,
+    options: PackOptions,
+    *,
+    allow_old_android: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> ApkPlan:
+    """Plan to pack into the APK `data`, which messages call `name`; `tell` hears of downloads.
+
+    Raises `Refused` for what is in the way, `FormatError` for a damaged APK or module, `UsageError`,
+    `LimitExceeded`, `HostLost` as `plan_pack` does.
+    """
+    app = read_app(data, name=name)
+    try:
+        _require_packable(app, allow_old_android=allow_old_android)
+        package = require_package(options.package or app.manifest.package)
+        # What the installer does not extract is mapped out of the APK, and so must not be compressed.
+        compress = app.manifest.application_attribute("extractNativeLibs") is not False
+    except FormatError as error:
+        raise error.within(name) from None
+    bindings = read_bindings(options.wasm, options)
+    _require_free_classes(app, package, bindings)
+    own = _own_abis(app)
+    abis = [] if options.is_remote else _abis(app, own, options)
+    libraries = [abi_libraries(options, abi, tell) for abi in abis]
+    new = [
+        make_entry(app.next_dex_name, _new_dex(package, bindings, options.seam)),
+        *_new_assets(app, bindings, options),
+        *_new_libraries(app, libraries, compress=compress),
+    ]
+    return ApkPlan(
+        app=app,
+        package=package,
+        bindings=tuple(bindings),
+        abis=tuple(libraries),
+        tier=tier_of(app.manifest.min_sdk, options),
+        uncovered=tuple(sorted(own - set(abis))),
+        added=tuple(new),
+        manifest=_manifest(app) if options.is_remote else None,
+        notes=tuple(_notes(app, own, bindings, libraries, options)),
+    )
+
+
+def pack_apk(plan: ApkPlan, key: SigningKey) -> bytes:
+    """Return the packed APK, signed and proven.
+
+    Raises `FormatError` and `LimitExceeded` as `sign_apk` does, `LawowError` for a defect of LAWOW's own.
+    """
+    min_sdk = plan.app.manifest.min_sdk
+    try:
+        signed = sign_apk(plan.entries, key, min_sdk=min_sdk)
+    except FormatError as error:
+        raise error.within(plan.app.name) from None
+    for defect in _defects(plan, signed, min_sdk):
+        raise LawowError(f"the packed APK did not pass LAWOW's own check, so nothing was written: {defect}")
+    return signed
+
+
+def _require_packable(app: AppPackage, *, allow_old_android: bool) -> None:
+    if app.manifest.split:
+        raise Refused(f"{app.name} is the split {app.manifest.split}; give the base APK")
+    require_loads_several_dex_files(app, allow_old_android=allow_old_android)
+    for item in app.dexes:
+        if _LIBRARY_CLASS in item.dex.class_names():
+            raise Refused(
+                f"{app.name}: {item.name} holds LAWOW's library, so this app has been packed; give the APK"
+                " from before, or run lawow pack on its sources"
+            )
+
+
+def _require_free_classes(app: AppPackage, package: str, bindings: Sequence[Binding]) -> None:
+    wanted = {class_descriptor(package, item.class_name): item for item in bindings}
+    for item in app.dexes:
+        for descriptor in wanted.keys() & set(item.dex.class_names()):
+            binding = wanted[descriptor]
+            raise Refused(
+                f"{app.name}: {item.name} has a class {package}.{binding.class_name} already; give --package,"
+                f" or another name for {binding.module.file} in lawow.toml ([pack.classes])"
+            )
+
+
+def _own_abis(app: AppPackage) -> set[str]:
+    """Return the ABIs that the app has libraries for."""
+    found = (_OWN_LIBRARY.fullmatch(entry.path) for entry in app.entries_below("lib/", ".so"))
+    return {match.group(1) for match in found if match}
+
+
+def _abis(app: AppPackage, own: set[str], options: PackOptions) -> list[str]:
+    """Return the ABIs to pack: a runtime alone in an ABI would hide the app's own libraries there."""
+    wanted = require_abis(options.abis)
+    usable = [abi for abi in wanted if abi in own or not own]
+    if options.abis and usable != wanted:
+        missing = next(abi for abi in wanted if abi not in usable)
+        raise Refused(
+            f"{app.name}: has no libraries of its own for {missing}, and a device of that ABI would load the"
+            f" runtime's and miss the app's; its ABIs: {', '.join(sorted(own))}"
+        )
+    if not usable:
+        raise Refused(
+            f"{app.name}: its native code is for {', '.join(sorted(own))}, for which there is no runtime;"
+            " --runtime none makes classes that call the edge"
+        )
+    return usable
+
+
+def _new_assets(app: AppPackage, bindings: Sequence[Binding], options: PackOptions) -> Iterator[ZipEntry]:
+    """Yield the modules and what lies beside them."""
+    assets = {item.module.file: item.module.data for item in bindings} | common_assets(options)
+    for name, data in assets.items():
+        if not _is_there(app, f"{_ASSETS}/{name}", data):
+            yield make_entry(f"{_ASSETS}/{name}", data)
+
+
+def _new_libraries(
+    app: AppPackage, libraries: Sequence[AbiLibraries], *, compress: bool
+) -> Iterator[ZipEntry]:
+    for item in libraries:
+        for name, data in item.files.items():
+            if not _is_there(app, f"lib/{item.abi}/{name}", data):
+                yield make_entry(f"lib/{item.abi}/{name}", data, compress=compress)
+
+
+def _new_dex(package: str, bindings: Sequence[Binding], seam: str) -> bytes:
+    stub = read_dex(android_stub("prebuilt", "lawow-stub.dex").read_bytes())
+    builder = DexBuilder(stub.version)
+    for binding in bindings:
+        builder.add(dex_class(binding, package, seam))
+    builder.add_all(stub)
+    return builder.build()
+
+
+def _is_there(app: AppPackage, path: str, data: bytes) -> bool:
+    """Tell whether the app has this very file. Raises `Refused` if it has another one of that name."""
+    entry = app.archive.by_name.get(path.encode())
+    if entry is None:
+        return False
+    try:
+        is_same = entry.uncompressed_bytes == len(data) and entry.read() == data
+    except FormatError as error:
+        raise error.within(path).within(app.name) from None
+    if not is_same:
+        raise Refused(f"{app.name}: has another {path} already; rename the module, or remove that file")
+    return True
+
+
+def _manifest(app: AppPackage) -> ZipEntry | None:
+    """Return the manifest's entry with the permission to use the network, or None if it has that."""
+    content = manifest_with_internet(app)
+    if content is None:
+        return None
+    return make_entry(MANIFEST, content, like=app.archive.by_name[MANIFEST])
+
+
+def _notes(
+    app: AppPackage,
+    own: set[str],
+    bindings: Sequence[Binding],
+    libraries: Sequence[AbiLibraries],
+    options: PackOptions,
+) -> list[str]:
+    """Return what the user has to do or should know, each as one sentence."""
+    notes = method_notes(bindings)
+    notes += [f"{item.abi}: {item.reason}" for item in libraries if item.reason]
+    notes += sdk_notes(app.manifest.min_sdk) if libraries else []
+    if libraries and not own:
+        abis = " and ".join(item.abi for item in libraries)
+        notes.append(f"the app had no native code; from now on Android installs it on {abis} only")
+    if options.is_remote:
+        notes.append("calls go to the edge; say where it is by lawow refactor --edge")
+    return notes
+
+
+def _defects(plan: ApkPlan, signed: bytes, min_sdk: int) -> Iterator[str]:
+    """Yield what is wrong with the signed APK, by readers that know nothing of how it was made."""
+    archive = read_zip(signed)
+    yield from file_defects(signed, archive, min_sdk)
+    changed = {entry.name for entry in plan.added} | ({MANIFEST} if plan.manifest else set())
+    kept = (entry for entry in plan.app.archive.entries if entry.name not in changed)
+    yield from entry_defects(kept, (entry for entry in archive.entries if entry.name not in changed))
+    for entry in (*plan.added, *([plan.manifest] if plan.manifest else [])):
+        found = archive.by_name.get(entry.name)
+        if found is None or found.read() != entry.read():
+            yield f"{entry.path}: content differs from what was made"
+    yield from (f"{plan.app.next_dex_name}: {issue}" for issue in verify_dex(plan.added[0].read()))
+
+
+def signer_note(data: bytes, key: SigningKey) -> str:
+    """Return what a change of the signing key means for who has the app installed; empty without one."""
+    before = verify_apk(data).certificates_sha256
+    if not before or key.certificate_sha256 in before:
+        return ""
+    return "the APK is signed with another key than before: Android does not install it over the old one"

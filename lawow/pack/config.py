@@ -1,0 +1,114 @@
+"""The table ``[pack]`` of ``lawow.toml``: what an app packs, so that `lawow pack` needs no options.
+
+::
+
+    [pack]
+    package = "com.example.app"                      # of the classes; default: the app's own
+    modules = ["native/fft.wasm", "native/blur.c"]   # modules and sources; default: the app's wasm folder
+    abis = ["arm64-v8a"]                             # default: all that there is a runtime for
+    runtime = "wasmtime"                             # or "none": the classes call the edge
+
+    [pack.classes]
+    "fft.wasm" = "Fourier"                           # default: FftWasm
+
+    [pack.profile]                                   # goes into assets/lawow/edge.properties
+    engine = "pulley"                                # or "native"; default: what the Android release can do
+    mode = "auto"                                    # or "local", "remote": where elastic methods run
+    memory-bytes = 67_108_864
+    fuel = 1_000_000_000
+    timeout-seconds = 5
+
+Paths start in the folder of the file. What the command line says wins over what stands here. Refused: any
+other key, with the nearest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lawow.errors import FormatError
+from lawow.formats.toml import read_config, require_keys, table_of, text_of, texts_of
+from lawow.pack.naming import is_class_name, require_package
+from lawow.pack.options import RUNTIMES, PackOptions
+from lawow.pack.profile import NO_PROFILE, Profile, read_profile
+from lawow.pack.runtimes import ABIS
+
+__all__ = ["NO_CONFIG", "PackConfig", "read_pack_config"]
+
+_KEYS = ("abis", "classes", "modules", "package", "profile", "runtime")
+_PREFIX = "pack."
+
+
+@dataclass(frozen=True, slots=True)
+class PackConfig:
+    """The content of the table; what it does not say is None or empty. `modules` are relative paths."""
+
+    package: str | None = None
+    modules: tuple[str, ...] = ()
+    abis: tuple[str, ...] = ()
+    runtime: str | None = None
+    classes: tuple[tuple[str, str], ...] = ()
+    profile: Profile = NO_PROFILE
+
+    def completed(self, options: PackOptions, folder: Path, runtime: str | None) -> PackOptions:
+        """Return the options of a command line with what they leave open taken from here.
+
+        Paths start in `folder`; `runtime` is what the command line says of it.
+        """
+        return replace(
+            options,
+            wasm=options.wasm or tuple(folder / item for item in self.modules),
+            package=options.package or self.package,
+            abis=options.abis or self.abis,
+            runtime=runtime or self.runtime or RUNTIMES[0],
+            class_names=dict(self.classes),
+            profile=self.profile,
+        )
+
+
+NO_CONFIG = PackConfig()
+
+
+def read_pack_config(data: bytes, *, name: str) -> PackConfig:
+    """Read a configuration file. Raises `FormatError` naming `name` and the key, `UsageError`."""
+    table = table_of(read_config(data, name=name), "pack", name)
+    require_keys(table, _KEYS, name, _PREFIX)
+    package = text_of(table, "package", name, _PREFIX)
+    return PackConfig(
+        package=None if package is None else require_package(package),
+        modules=tuple(texts_of(table, "modules", name, _PREFIX, of="files", example="native/fft.wasm")),
+        abis=_abis(table, name),
+        runtime=_runtime(table, name),
+        classes=tuple(_classes(table_of(table, "classes", name, _PREFIX), name)),
+        profile=read_profile(table_of(table, "profile", name, _PREFIX), name),
+    )
+
+
+def _abis(table: Mapping[str, object], name: str) -> tuple[str, ...]:
+    abis = texts_of(table, "abis", name, _PREFIX, of="ABIs", example="arm64-v8a")
+    for abi in abis:
+        if abi not in ABIS:
+            message = f"{_PREFIX}abis: there is no WebAssembly runtime for it"
+            raise FormatError(message, file=name, found=abi[:80], allowed=", ".join(ABIS))
+    return tuple(abis)
+
+
+def _runtime(table: Mapping[str, object], name: str) -> str | None:
+    runtime = text_of(table, "runtime", name, _PREFIX)
+    if runtime is not None and runtime not in RUNTIMES:
+        allowed = " or ".join(RUNTIMES)
+        raise FormatError(f"{_PREFIX}runtime is unknown", file=name, found=runtime[:80], allowed=allowed)
+    return runtime
+
+
+def _classes(table: Mapping[str, object], name: str) -> list[tuple[str, str]]:
+    pairs = []
+    for file in table:
+        text = text_of(table, file, name, "pack.classes.")
+        if text is None or not is_class_name(text):
+            message = f"pack.classes.{file} must be the name of a Java class, without its package"
+            raise FormatError(message, file=name, found=repr(text)[:80])
+        pairs.append((file, text))
+    return pairs

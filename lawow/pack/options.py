@@ -1,0 +1,61 @@
+"""What a user may ask of `lawow pack`, for a source tree and for a finished APK alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lawow.pack.profile import NO_PROFILE, Profile
+
+__all__ = ["RUNTIMES", "Builder", "PackOptions"]
+
+RUNTIMES = ("wasmtime", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Makes modules of sources: of files with these suffixes, and of folders that hold such files.
+
+    `build` returns a core module, with its interface in it. Raises `LawowError` naming the source.
+    """
+
+    suffixes: frozenset[str]
+    build: Callable[[Path], bytes]
+
+    def is_source(self, path: Path) -> bool:
+        """Tell whether this is a source, or a folder with one directly in it."""
+        if path.is_dir():
+            return any(item.suffix in self.suffixes for item in path.iterdir())
+        return path.suffix in self.suffixes
+
+
+@dataclass(frozen=True, slots=True)
+class PackOptions:
+    """What to put into an app, and under which names.
+
+    `wasm`: modules and sources, by default those of the app's folder for them. `abis`: all that there is a
+    runtime for, if empty. `runtime` is one of `RUNTIMES`; with ``none`` the classes call the edge. It comes
+    from `runtime_dir`, from the `wheels` on disk, or else through pip. `class_names` maps file names of
+    modules to simple class names.
+    """
+
+    wasm: tuple[Path, ...] = ()
+    package: str | None = None
+    abis: tuple[str, ...] = ()
+    runtime: str = RUNTIMES[0]
+    runtime_dir: Path | None = None
+    wheels: tuple[Path, ...] = ()
+    class_names: Mapping[str, str] = field(default_factory=dict)
+    profile: Profile = NO_PROFILE
+    builder: Builder | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether there is no runtime on the device, so that calls go to the edge."""
+        return self.runtime == "none"
+
+    @property
+    def seam(self) -> str:
+        """The function of ``dev.lawow.Lawow`` that the classes call."""
+        return "remote" if self.is_remote else "local"
