@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lawow.errors import FormatError, Refused
+from lawow.formats.apk_set import MANIFEST
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
@@ -20,7 +21,6 @@ from lawow.limits import ARCHIVE
 
 __all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_companion"]
 
-MANIFEST = b"AndroidManifest.xml"
 RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
 """The Wasm runtime that `lawow pack` puts into an app."""
 DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
