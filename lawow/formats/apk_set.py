@@ -1,8 +1,8 @@
 """What an app comes as: one APK, or a set of split APKs as an archive (``.apks``, ``.xapk``) or as a folder.
 
 One APK of a set is the base, the others are splits of it; Android installs a set only under one key. What is
-in the archive beside the APKs (``toc.pb``, ``manifest.json``, icons, expansion files) is kept as it is, and so
-is the order.
+in the archive beside the APKs (``toc.pb``, ``manifest.json``, icons, expansion files) stays as it is, and so
+does the order.
 
 Refused: an Android App Bundle, which is no app yet; a set for several kinds of devices, which has several
 APKs for one place; APKs of different packages. Sources: developer.android.com, "bundletool" and "Split APKs".

@@ -103,7 +103,7 @@ def verify_android_library(
 ) -> tuple[ElfIssue, ...]:
     """Return everything that stands against the library in an app. Never raises for bad input.
 
-    `abi` is the name of its folder (``arm64-v8a``); `packed` are names of libraries that the app brings along;
+    `abi` is the name of its folder (``arm64-v8a``); `packed` are names of libraries that the app has;
     `min_api` is the oldest API level it runs on.
     """
     context = _Context(abi, file_name, packed, min_api)

@@ -1,8 +1,8 @@
 """Read the headers and the dynamic section of an ELF shared library.
 
-Accepts little-endian files of 32 and 64 bits whose segments lie inside the file, in ascending order and without overlap.
-Refuses all others with `FormatError`; nothing in the file is trusted, and no count allocates more than the
-file can hold.
+Accepts little-endian files of 32 and 64 bits whose segments lie inside the file, in ascending order and
+without overlap. Refuses all others with `FormatError`; nothing in the file is trusted, and no count allocates
+more than the file can hold.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _lay_out(elf: ElfFile, groups: list[list[Segment]], page: int) -> tuple[byte
 
 
 def _alignment(group: list[Segment], page: int) -> int:
-    """Return what offset and address of a group have to be congruent by: never less than its own `p_align`."""
+    """Return by what a group's offset and address have to be congruent: never less than its own `p_align`."""
     return max(page, *(segment.alignment for segment in group))
 
 
