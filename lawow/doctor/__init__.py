@@ -7,7 +7,7 @@ at all is refused; a damaged part of a readable file is a finding like any other
 
 from __future__ import annotations
 
-from lawow.doctor.examine import Report, examine
+from lawow.doctor.examination import Report, examine
 from lawow.doctor.findings import Finding, Severity
 
 __all__ = ["Finding", "Report", "Severity", "examine"]
