@@ -105,8 +105,8 @@ def _print_tables(headline: str, findings: Sequence[Finding]) -> None:
         for heading, ratio in (("found", 4), ("why it matters", 4), ("how to mend it", 4)):
             table.add_column(heading, ratio=ratio, overflow="fold")
         for item in rows:
-            what = Text(_plain(item.kind), style="bold")
-            what.append(_plain(f"\n{item.place}".rstrip()), style="default")
-            what.append("\n" + _plain(item.found), style="not bold")
-            table.add_row(what, Text(_plain(item.why)), Text(_plain(item.mend)))
+            what = Text.assemble((item.kind, "bold"))
+            for part in filter(None, (item.place, item.found)):
+                what.append(f"\n{_plain(part)}")
+            table.add_row(what, Text(item.why), Text(_plain(item.mend)))
         console.print(table)

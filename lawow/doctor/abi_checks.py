@@ -11,12 +11,11 @@ from collections.abc import Iterator
 
 from lawow.doctor.app import App
 from lawow.doctor.findings import Finding, Kind, Severity, listed
+from lawow.doctor.lawow_parts import GLUE, RUNTIME
 from lawow.formats.elf.constants import MACHINE_OF_ABI
 
-__all__ = ["RUNTIME_FILES", "check_abis"]
+__all__ = ["check_abis"]
 
-RUNTIME_FILES = frozenset({"liblawow.so", "libwasmtime.so"})
-"""The WebAssembly runtime that `lawow pack` puts into an app; it has checks of its own."""
 _WIDER = {"armeabi": "arm64-v8a", "armeabi-v7a": "arm64-v8a", "x86": "x86_64"}
 _OBSOLETE = {"armeabi", "mips", "mips64"}
 
@@ -59,7 +58,7 @@ def check_abis(app: App) -> Iterator[Finding]:
             yield OBSOLETE.at(f"lib/{abi}", f"has {listed(sorted(files[abi]))}")
         elif abi not in MACHINE_OF_ABI:
             yield UNKNOWN.at(f"lib/{abi[:100]!a}", f"has {listed(sorted(files[abi]))}")
-    yield from _gaps({abi: names - RUNTIME_FILES for abi, names in files.items() if abi in MACHINE_OF_ABI})
+    yield from _gaps({abi: names - {GLUE, RUNTIME} for abi, names in files.items() if abi in MACHINE_OF_ABI})
 
 
 def _gaps(files: dict[str, set[str]]) -> Iterator[Finding]:

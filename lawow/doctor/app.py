@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lawow.errors import FormatError, LimitExceeded
-from lawow.formats.apk_set import MANIFEST, AppInput, InputKind
+from lawow.formats.apk import MANIFEST, dex_name
+from lawow.formats.apk_set import AppInput, InputKind
 from lawow.formats.axml import AttributeValue, Manifest, read_manifest
 from lawow.formats.dex import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
 from lawow.formats.zip.entry import shown_name
 from lawow.limits import ARCHIVE
 
-__all__ = ["Apk", "App", "DexFile", "Library", "dex_name", "read_app"]
+__all__ = ["Apk", "App", "DexFile", "Library", "read_app"]
 
 _LIBRARY = re.compile(r"lib/([^/]+)/([^/]+)")
 
@@ -146,31 +147,27 @@ def read_app(source: AppInput) -> App:
     members = [(source.base_path, source.base), *((item.path, item.data) for item in source.companions)]
     apks = []
     for path, data in members:
+        name = f"{source.name}: {path}" if path else source.name
         try:
-            apks.append(_read_apk(path, data))
+            apks.append(_read_apk(path, data, name))
         except FormatError as error:
-            raise (error.within(path) if path else error).within(source.name) from None
+            raise error.within(name) from None
     return App(source.name, tuple(apks), is_whole=source.kind is not InputKind.APK)
 
 
-def _read_apk(name: str, data: bytes) -> Apk:
+def _read_apk(path: str, data: bytes, name: str) -> Apk:
     archive = read_zip(data)
     entry = archive.by_name.get(MANIFEST)
     if entry is None:
         raise FormatError("AndroidManifest.xml is missing; this is not an APK")
     unpacked = sum(item.uncompressed_bytes for item in archive.entries)
     if unpacked > ARCHIVE.archive_bytes:
-        raise LimitExceeded("archive_bytes", unpacked, ARCHIVE.archive_bytes, subject="the APK, unpacked,")
+        raise LimitExceeded("archive_bytes", unpacked, ARCHIVE.archive_bytes, subject=name)
     content = entry.read(ARCHIVE.manifest_bytes)
     try:
-        return Apk(name, data, archive, read_manifest(content))
+        return Apk(path, data, archive, read_manifest(content))
     except FormatError as error:
         raise error.within(MANIFEST.decode()) from None
-
-
-def dex_name(number: int) -> str:
-    """Return the name of the dex file that Android loads as the `number`-th, counted from 1."""
-    return "classes.dex" if number == 1 else f"classes{number}.dex"
 
 
 def _content(entry: ZipEntry, limit_bytes: int) -> bytes:

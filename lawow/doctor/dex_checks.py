@@ -6,14 +6,13 @@ Sources: "Dalvik executable format" (versions); AOSP ``standard_dex_file.cc`` (0
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lawow.doctor.app import Apk, App, DexFile, dex_name
+from lawow.doctor.app import Apk, App, DexFile
 from lawow.doctor.findings import Finding, Kind, Severity, listed
 from lawow.errors import FormatError
-from lawow.formats.apk_set import MANIFEST
+from lawow.formats.apk import DEX_NAME, MANIFEST, dex_name
 from lawow.formats.dex import verify_dex
 from lawow.formats.dex.names import java_name
 from lawow.formats.dex.spec import MAX_IDS, ItemType
@@ -24,7 +23,6 @@ _FIRST_API = {"037": 24, "038": 26, "039": 28, "040": 30}
 _FIRST_MULTIDEX_API = 21
 _MULTIDEX = {"Landroidx/multidex/MultiDex;", "Landroid/support/multidex/MultiDex;"}
 _NEARLY_FULL = 0.97  # 2,000 ids are left; a medium library brings as many
-_DEX = re.compile(r"classes([2-9]|[1-9][0-9]+)?\.dex")
 _TABLES = {"methods": ItemType.METHOD_ID_ITEM, "fields": ItemType.FIELD_ID_ITEM}
 
 MALFORMED = Kind(
@@ -113,7 +111,7 @@ def _file(app: App, item: DexFile) -> Iterator[Finding]:
 
 def _numbers(apk: Apk) -> Iterator[Finding]:
     loaded = {dex_name(number) for number in range(1, len(apk.dexes) + 1)}
-    present = {entry.path for entry in apk.archive.entries if _DEX.fullmatch(entry.path)}
+    present = {entry.path for entry in apk.archive.entries if DEX_NAME.fullmatch(entry.name)}
     if dead := sorted(present - loaded):
         missing = dex_name(len(apk.dexes) + 1)
         yield GAP.at(apk.place(dead[0]), f"{missing} is missing, so {listed(dead)} is not loaded")

@@ -13,7 +13,7 @@ from lawow.doctor.app import App, Library
 from lawow.doctor.findings import Finding, Kind, Severity, listed
 from lawow.doctor.lawow_parts import GLUE, RUNTIME, Caller, LawowParts, lawow_parts
 from lawow.errors import FormatError
-from lawow.formats.apk_set import MANIFEST
+from lawow.formats.apk import MANIFEST
 from lawow.formats.dex.names import java_name
 from lawow.formats.elf import read_elf
 from lawow.formats.zip.entry import shown_name

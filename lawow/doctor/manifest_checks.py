@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lawow.doctor.app import App
 from lawow.doctor.findings import Finding, Kind, Severity, listed
-from lawow.formats.apk_set import MANIFEST
+from lawow.formats.apk import MANIFEST
 from lawow.formats.axml import Element
 
 __all__ = ["PLAY_TARGET_SDK", "check_manifest"]

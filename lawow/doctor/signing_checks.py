@@ -8,6 +8,7 @@ developer.android.com, "Sign your app" (validity beyond 22 October 2033, no debu
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -109,15 +110,19 @@ def _certificate(place: str, encoding: bytes) -> Iterator[Finding]:
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
-        certificate = x509.load_der_x509_certificate(encoding)
-        yield from _identity(place, certificate)
-        yield from _key(place, certificate)
-        ends = certificate.not_valid_after_utc
-    except (ValueError, UnsupportedAlgorithm) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what old tools wrote, and cryptography will refuse one day
+            yield from _judge(place, x509.load_der_x509_certificate(encoding))
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         yield UNREADABLE_CERTIFICATE.at(place, str(error)[:200])
-        return
+
+
+def _judge(place: str, certificate: x509.Certificate) -> list[Finding]:
+    found = [*_identity(place, certificate), *_key(place, certificate)]
+    ends = certificate.not_valid_after_utc
     if ends <= _PLAY_VALID_UNTIL:
-        yield EXPIRES.at(place, f"the certificate ends on {ends:%Y-%m-%d}")
+        found.append(EXPIRES.at(place, f"the certificate ends on {ends:%Y-%m-%d}"))
+    return found
 
 
 def _identity(place: str, certificate: x509.Certificate) -> Iterator[Finding]:

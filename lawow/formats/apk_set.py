@@ -16,14 +16,12 @@ from enum import Enum
 from itertools import groupby
 
 from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.formats.apk import MANIFEST
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.zip import ZipArchive, make_entry, read_zip, write_zip
 from lawow.limits import ARCHIVE
 
-__all__ = ["MANIFEST", "AppInput", "Companion", "InputKind", "read_folder_input", "read_input"]
-
-MANIFEST = b"AndroidManifest.xml"
-"""The entry that makes an archive an APK."""
+__all__ = ["AppInput", "Companion", "InputKind", "read_folder_input", "read_input"]
 
 _BUNDLE_MARKS = (b"BundleConfig.pb", b"base/manifest/AndroidManifest.xml")
 _APK_SUFFIX = b".apk"

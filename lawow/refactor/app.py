@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lawow.errors import FormatError, Refused
-from lawow.formats.apk_set import MANIFEST
+from lawow.formats.apk import DEX_NAME, MANIFEST, dex_name
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
@@ -23,7 +23,6 @@ __all__ = ["MANIFEST", "AppDex", "AppPackage", "dex_name", "read_app", "read_com
 
 RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
 """The Wasm runtime that `lawow pack` puts into an app."""
-DEX_NAME = re.compile(rb"classes([2-9]|[1-9][0-9]+)?\.dex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,6 @@ class AppPackage:
             for entry in self.archive.entries
             if entry.name.startswith(prefix.encode()) and entry.name.endswith(suffix.encode())
         ]
-
-
-def dex_name(number: int) -> str:
-    """Return the name of the dex file that Android loads as the `number`-th, counted from 1."""
-    return "classes.dex" if number == 1 else f"classes{number}.dex"
 
 
 def read_app(data: bytes, *, name: str, companions: Iterable[AppPackage] = ()) -> AppPackage:
