@@ -23,8 +23,7 @@ ONLY_32_BIT = Kind(
     "only-32-bit",
     Severity.ERROR,
     "phones with 64-bit processes only do not install it (Pixel 7 and later, among others); Google Play"
-    " takes no"
-    " app without the 64-bit counterpart of each 32-bit ABI",
+    " takes no app without the 64-bit counterpart of each 32-bit ABI",
     "build the libraries for the 64-bit ABI too (ndk.abiFilters), or update the dependency that brings them",
 )
 OBSOLETE = Kind(

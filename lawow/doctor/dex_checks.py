@@ -42,8 +42,7 @@ GAP = Kind(
     "dex-gap",
     Severity.ERROR,
     "Android loads classes.dex, classes2.dex and so on until a number is missing; the files behind the gap"
-    " are"
-    " dead, and code that uses their classes fails",
+    " are dead, and code that uses their classes fails",
     "number the dex files without a gap, or remove the dead ones",
 )
 NO_CODE = Kind(
@@ -132,5 +131,6 @@ def _twice(files: list[DexFile]) -> Iterator[Finding]:
             places[name].append(item.place)
     doubled = sorted(name for name, where in places.items() if len(where) > 1)
     if doubled:
-        found = f"{len(doubled)} classes are defined twice: {listed([java_name(item) for item in doubled])}"
+        names = [java_name(item) for item in doubled]
+        found = f"both define ({len(doubled)} in all): {listed(names)}"
         yield TWICE.at(" and ".join(dict.fromkeys(places[doubled[0]])), found)

@@ -38,8 +38,7 @@ class _Rule:
 _REBUILD = "build it with the NDK's own tools (r28 or later), or update the dependency that brings it"
 _PAGES = _Rule(
     "phones with pages of 16 KB cannot load it, and Google Play takes no app for Android 15 and later with"
-    " such"
-    " a 64-bit library",
+    " such a 64-bit library",
     "build it with NDK r28 or later, or with -Wl,-z,max-page-size=16384, or update the dependency that"
     " brings it",
     since=PAGE_RULE_SDK,
@@ -84,8 +83,7 @@ _RULES = {
     "relro-page": _PAGES,
     "writable-code": _Rule(
         "Android's loader refuses it for apps for API level 26 and above; below, whoever can write there"
-        " can run"
-        " code in the app",
+        " can run code in the app",
         _REBUILD,
         since=26,
     ),
@@ -112,7 +110,8 @@ _RULES = {
         "add the library for this ABI, link it statically, or raise minSdk to where Android has it",
     ),
     "symbol-version": _Rule(
-        "the library was made for another system than Android (glibc's versions are not Android's)", _REBUILD
+        "the loader finds no such version in the phone's library, and System.loadLibrary throws",
+        "build it with the NDK for the app's minSdk (ANDROID_PLATFORM); nothing for glibc runs on Android",
     ),
     "soname": _Rule(
         "from targetSdkVersion 23 on other libraries find it by the SONAME; loaded by file name it is"

@@ -46,8 +46,7 @@ UNMARKED = Kind(
     "binding-unmarked",
     Severity.WARNING,
     "`lawow refactor` knows by the annotation @dev.lawow.Offload what a class is bound to; a shrinker has"
-    " dropped"
-    " it, or put the class' code into another",
+    " dropped it, or put the class' code into another",
     _KEEP,
 )
 MODULE_MISSING = Kind(

@@ -38,12 +38,10 @@ TEST_ONLY = Kind(
 TARGET_FOR_PLAY = Kind(
     "target-sdk-for-play",
     Severity.ERROR,
-    f"since 31 August 2026 Google Play takes new apps and updates for API level {PLAY_TARGET_SDK} and"
-    " above only"
-    " (Wear, TV, Automotive and XR may be below)",
+    f"since 31 August 2026 Google Play takes new apps and updates for API level {PLAY_TARGET_SDK} and above"
+    " only (Wear, TV, Automotive and XR may be below)",
     f"set targetSdk to {PLAY_TARGET_SDK}, and try what that changes; nothing to do if the app is not for"
-    " Google"
-    " Play",
+    " Google Play",
 )
 TARGET_FOR_PHONES = Kind(
     "target-sdk-for-phones",
@@ -61,8 +59,8 @@ MIN_ABOVE_TARGET = Kind(
 EXPORTED_MISSING = Kind(
     "exported-missing",
     Severity.ERROR,
-    "Android 12 and later do not install an app for API level 31 or above that leaves open whether others may"
-    " start a component with an intent filter",
+    "Android 12 and later do not install an app for API level 31 or above that leaves open whether others"
+    " may start a component with an intent filter",
     'write android:exported="true" or "false" at each of them; for one of a library, in your manifest with'
     " tools:node",
 )
@@ -124,7 +122,7 @@ def _exported(app: App) -> Iterator[Finding]:
                 undecided.append(str(manifest.value_of(component, "name"))[:200])
             component = None
     if undecided:
-        found = f"{len(undecided)} components have an intent filter and no android:exported"
+        found = f"have an intent filter and no android:exported ({len(undecided)} in all)"
         yield EXPORTED_MISSING.at(app.base.place(_PLACE), f"{found}: {listed(undecided)}")
 
 

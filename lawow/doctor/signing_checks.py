@@ -33,12 +33,10 @@ _WHY = "Android does not install it on the phones that look at this signature"
 _MENDS = {
     IssueKind.NOT_SIGNED: _SIGN,
     IssueKind.SCHEME_MISSING: "sign it again with v1 too (lawow sign does where minSdkVersion asks for"
-    " it), or"
-    " raise minSdk to 24",
+    " it), or raise minSdk to 24",
     IssueKind.TARGET_NEEDS_V2: "sign it again with v2 and v3 (lawow sign does), not with jarsigner",
     IssueKind.CONTENT_CHANGED: "sign it after the last change: align first, then sign; unpack and pack"
-    " nothing"
-    " afterwards",
+    " nothing afterwards",
     IssueKind.V31_NOT_CHECKED: "ask apksigner verify of a recent SDK about it",
     IssueKind.LINEAGE_NOT_CHECKED: "ask apksigner verify of a recent SDK about it",
 }
@@ -46,24 +44,22 @@ DEBUG_CERTIFICATE = Kind(
     "debug-certificate",
     Severity.ERROR,
     "Google Play does not take it; the key is this machine's or everybody's, so later builds cannot update"
-    " the"
-    " app, or anybody's can",
+    " the app, or anybody's can",
     "sign it with a key of your own that you keep: lawow sign app.apk --keystore release.p12",
 )
 WEAK_KEY = Kind(
     "weak-key",
     Severity.WARNING,
     "such keys can be broken; Google Play asks for RSA with 2,048 bits or more for new apps",
-    "rotate to a stronger key (apksigner rotate; Google Play: request a key upgrade); a new app: make a"
-    " new key",
+    "rotate to a stronger key (apksigner rotate; Google Play: request a key upgrade); a new app: make a new"
+    " key",
 )
 EXPIRES = Kind(
     "certificate-expires",
     Severity.ERROR,
     "Google Play takes only certificates that are valid beyond 22 October 2033; phones do not look",
     "for a new app, make a key with a longer validity (keytool -validity 10000); an app in the store keeps"
-    " its"
-    " key, and Google Play App Signing has its own",
+    " its key, and Google Play App Signing has its own",
 )
 UNREADABLE_CERTIFICATE = Kind(
     "certificate-unreadable",

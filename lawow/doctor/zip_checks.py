@@ -35,16 +35,15 @@ UNREADABLE = Kind(
 RESOURCES_COMPRESSED = Kind(
     "resources-compressed",
     Severity.ERROR,
-    "Android 11 and later do not install an app for API level 30 or above whose resources.arsc is compressed;"
-    " others unpack it into memory each time",
+    "Android 11 and later do not install an app for API level 30 or above whose resources.arsc is"
+    " compressed; others unpack it into memory each time",
     "store it: zip -0, or build with aapt2 and the Android Gradle plugin, which do",
 )
 RESOURCES_MISALIGNED = Kind(
     "resources-misaligned",
     Severity.ERROR,
     "Android 11 and later do not install an app for API level 30 or above whose resources.arsc cannot be"
-    " mapped"
-    " in place",
+    " mapped in place",
     _ALIGN,
 )
 MISALIGNED = Kind(
@@ -57,16 +56,15 @@ LIBRARY_COMPRESSED = Kind(
     "library-compressed",
     Severity.ERROR,
     "with android:extractNativeLibs=false Android loads libraries from inside of the APK, and does not"
-    " install"
-    " an app that has compressed ones",
+    " install an app that has compressed ones",
     "store the libraries (Android Gradle plugin: jniLibs.useLegacyPackaging = false), or leave"
     " extractNativeLibs true",
 )
 LIBRARY_MISALIGNED = Kind(
     "library-misaligned",
     Severity.ERROR,
-    "with android:extractNativeLibs=false Android maps libraries inside of the APK, which has to have them at"
-    " page borders: of 4 KB, and for 64 bits on newer phones of 16 KB",
+    "with android:extractNativeLibs=false Android maps libraries inside of the APK, which has to have them"
+    " at page borders: of 4 KB, and for 64 bits on newer phones of 16 KB",
     _ALIGN,
 )
 UNSAFE_NAME = Kind(
@@ -128,7 +126,9 @@ def _alignment(apk: Apk) -> Iterator[Finding]:
         and not entry.name.startswith((b"lib/", _RESOURCES))
     ]
     if loose:
-        yield MISALIGNED.at(apk.place(), f"{len(loose)} stored entries are not aligned to 4: {listed(loose)}")
+        yield MISALIGNED.at(
+            apk.place(), f"stored, but not aligned to 4 ({len(loose)} in all): {listed(loose)}"
+        )
 
 
 def _libraries(app: App, apk: Apk) -> Iterator[Finding]:
@@ -149,10 +149,10 @@ def _libraries(app: App, apk: Apk) -> Iterator[Finding]:
 def _names(apk: Apk) -> Iterator[Finding]:
     unsafe = [shown_name(entry.name) for entry in apk.archive.entries if not entry.is_safe_path]
     if unsafe:
-        yield UNSAFE_NAME.at(apk.place(), f"{len(unsafe)} names are not safe as paths: {listed(unsafe)}")
+        yield UNSAFE_NAME.at(apk.place(), f"not safe as paths ({len(unsafe)} in all): {listed(unsafe)}")
     by_folded: dict[bytes, list[str]] = {}
     for entry in apk.archive.entries:
         by_folded.setdefault(entry.name.lower(), []).append(shown_name(entry.name))
     clashes = [" and ".join(names) for names in by_folded.values() if len(names) > 1]
     if clashes:
-        yield CASE_CLASH.at(apk.place(), f"{len(clashes)} names differ in case only: {listed(clashes)}")
+        yield CASE_CLASH.at(apk.place(), f"differ in case only ({len(clashes)} in all): {listed(clashes)}")

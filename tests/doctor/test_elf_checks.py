@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from lawow.doctor import Severity
 from lawow.doctor.elf_checks import _RULES
 from lawow.formats.elf import ElfFile, android, repack_elf
-from lawow.formats.elf.constants import PAGE_16K_BYTES, DynamicTag
+from lawow.formats.elf.constants import PAGE_16K_BYTES, DynamicTag, SectionType, SegmentType
 from tests.doctor.builders import HEALTHY, Sample, findings, kinds, only
 from tests.formats.elf_corpus import conscrypt
 from tests.formats.elf_samples import TARGETS, shared_library
@@ -48,6 +49,29 @@ def test_every_objection_to_a_library_has_weight_reason_and_mend() -> None:
     assert made == _RULES.keys()
 
 
+def drop_loads(elf: ElfFile, data: bytearray) -> None:
+    """Leave nothing that is loaded, and no dynamic section, which would have to be."""
+    drop_dynamic(elf, data)
+    for index, segment in enumerate(elf.segments):
+        if segment.type == SegmentType.LOAD:
+            struct.pack_into("<I", data, elf.header[5] + 56 * index, SegmentType.NULL)
+
+
+def copy_relocation(elf: ElfFile, data: bytearray) -> None:
+    """Make the first relocation one that only programs may have: R_AARCH64_COPY."""
+    struct.pack_into("<I", data, elf.offset_of(elf.tags(DynamicTag.RELA)[0]) + 8, 1024)
+
+
+def in_dynamic_section(place: int) -> Callable[[ElfFile, bytearray], None]:
+    """Return an edit that sets a 32-bit field of the header of section .dynamic to 0."""
+
+    def edit(elf: ElfFile, data: bytearray) -> None:
+        index = next(at for at, item in enumerate(elf.sections) if item.type == SectionType.DYNAMIC)
+        struct.pack_into("<I", data, elf.header[6] + 64 * index + place, 0)
+
+    return edit
+
+
 @pytest.mark.parametrize("abi", TARGETS)
 def test_a_good_library_has_no_finding(abi: str) -> None:
     assert kinds(with_library(shared_library(abi), abi=abi)) == set()
@@ -62,6 +86,10 @@ def test_a_good_library_has_no_finding(abi: str) -> None:
         (drop_sections, "elf-no-sections", Severity.ERROR),
         (drop_dynamic, "elf-no-dynamic", Severity.ERROR),
         (drop_hashes, "elf-no-hash", Severity.ERROR),
+        (drop_loads, "elf-no-load", Severity.ERROR),
+        (copy_relocation, "elf-relocation", Severity.ERROR),
+        (in_dynamic_section(24), "elf-dynamic-mismatch", Severity.ERROR),
+        (in_dynamic_section(40), "elf-dynamic-strings", Severity.ERROR),
         (set_tag(RELACOUNT, DynamicTag.TEXTREL), "elf-text-relocations", Severity.ERROR),
         (set_tag(RELACOUNT, DynamicTag.RELR), "elf-relr", Severity.ERROR),
     ],

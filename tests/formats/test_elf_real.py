@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from pathlib import Path
 
 import lief
 import pytest
@@ -156,3 +157,26 @@ def test_a_library_that_android_has_from_a_later_level_on_is_told() -> None:
     issues = verify_android_library(bytes(data), "arm64-v8a", file_name=NAME, min_api=8)
     assert "needs libEGL.so, which Android has from API 9 on" in {issue.sentence for issue in issues}
     assert "needed" not in issue_kinds(bytes(data), "arm64-v8a", min_api=21)
+
+
+@pytest.mark.parametrize(
+    ("version", "min_api", "found"),
+    [
+        ("LIBC", 1, set()),
+        ("LIBC_O", 25, {"symbol-version"}),
+        ("LIBC_O", 26, set()),
+        ("GLIBC_2.17", 36, {"symbol-version"}),
+    ],
+)
+def test_a_version_of_libc_has_its_first_api_level_and_glibcs_have_none(
+    version: str, min_api: int, found: set[str], tmp_path: Path
+) -> None:
+    """Linked by lld against a libc whose one function has this version."""
+    script, libc = tmp_path / "versions", tmp_path / "libc.so"
+    script.write_text(f"{version} {{ global: later; local: *; }};")
+    options = ("-Wl,-soname,libc.so", f"-Wl,--version-script={script}")
+    libc.write_bytes(shared_library("arm64-v8a", *options, source="int later(void) { return 1; }"))
+    user = "int later(void); int now(void) { return later(); }"
+    data = shared_library("arm64-v8a", str(libc), "-Wl,--hash-style=both", source=user)
+    assert ("libc.so", version) in read_elf(data).required_versions()
+    assert issue_kinds(data, "arm64-v8a", min_api=min_api) == found

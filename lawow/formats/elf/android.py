@@ -70,6 +70,18 @@ _RELOCATIONS: dict[int, frozenset[int]] = {
     # NONE, 32, 64, RELATIVE, JUMP_SLOT, DTPMOD64, DTPREL64, TPREL64, TLSDESC, IRELATIVE
     Machine.RISCV: frozenset({0, 1, 2, 3, 5, 7, 9, 11, 12, 58}),
 }
+_VERSION_API = {
+    "LIBC_N": 24,
+    "LIBC_O": 26,
+    "LIBC_P": 28,
+    "LIBC_Q": 29,
+    "LIBC_R": 30,
+    "LIBC_S": 31,
+    "LIBC_T": 33,
+    "LIBC_U": 34,
+    "LIBC_V": 35,
+}
+"""The versions of what bionic's libraries gained, named after the platform; LIBC is of all time."""
 _DF_TEXTREL = 4
 _API_GNU_HASH = 23
 _API_ELF_TLS = 29
@@ -198,7 +210,12 @@ def _check_linking(elf: ElfFile, context: _Context) -> Iterator[ElfIssue]:
             yield ElfIssue("needed", f"needs {library}, which Android has from API {first} on")
     for library, version in sorted(elf.required_versions()):
         # Android's own are named after their libraries: LIBC, LIBC_N, LIBLOG.
-        if library in _SYSTEM_LIBRARIES and not version.startswith("LIB"):
+        first = _VERSION_API.get(version)
+        if first is not None and context.min_api < first:
+            yield ElfIssue(
+                "symbol-version", f"needs version {version} of {library}, which is there from API {first} on"
+            )
+        elif library in _SYSTEM_LIBRARIES and not version.startswith("LIB"):
             yield ElfIssue(
                 "symbol-version", f"needs version {version} of {library}, which Android's does not have"
             )
