@@ -51,7 +51,7 @@ def check_abis(app: App) -> Iterator[Finding]:
     files = app.files_by_abi
     for abi in sorted(files):
         wider = _WIDER.get(abi)
-        if wider and wider not in files:
+        if wider and wider not in files and not (app.is_set and len(files) == 1):
             yield ONLY_32_BIT.at(f"lib/{abi}", f"has {listed(sorted(files[abi]))}; {wider} has nothing")
         if abi in _OBSOLETE:
             yield OBSOLETE.at(f"lib/{abi}", f"has {listed(sorted(files[abi]))}")

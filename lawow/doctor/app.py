@@ -14,7 +14,7 @@ from functools import cached_property
 
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.apk import MANIFEST, dex_name
-from lawow.formats.apk_set import AppInput, InputKind
+from lawow.formats.apk_set import AppInput
 from lawow.formats.axml import AttributeValue, Manifest, read_manifest
 from lawow.formats.dex import Dex, read_dex
 from lawow.formats.zip import ZipArchive, ZipEntry, read_zip
@@ -87,11 +87,15 @@ class Apk:
 
 @dataclass(frozen=True)
 class App:
-    """All APKs of the app, the base first. `is_whole`: a set, so that no split can be missing."""
+    """All APKs of the app, the base first."""
 
     name: str
     apks: tuple[Apk, ...]
-    is_whole: bool
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there are splits: made for one device, a set has that device's ABI alone."""
+        return len(self.apks) > 1
 
     @property
     def base(self) -> Apk:
@@ -152,7 +156,7 @@ def read_app(source: AppInput) -> App:
             apks.append(_read_apk(path, data, name))
         except FormatError as error:
             raise error.within(name) from None
-    return App(source.name, tuple(apks), is_whole=source.kind is not InputKind.APK)
+    return App(source.name, tuple(apks))
 
 
 def _read_apk(path: str, data: bytes, name: str) -> Apk:

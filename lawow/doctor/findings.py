@@ -64,9 +64,9 @@ class Kind:
     why: str
     mend: str
 
-    def at(self, place: str, found: str, severity: Severity | None = None, mend: str = "") -> Finding:
-        """Return the finding at a place; `severity` and `mend` where this app's differ from the kind's."""
-        return Finding(self.name, severity or self.severity, place, found, self.why, mend or self.mend)
+    def at(self, place: str, found: str, severity: Severity | None = None) -> Finding:
+        """Return the finding at a place; `severity` where this app's differs from the kind's."""
+        return Finding(self.name, severity or self.severity, place, found, self.why, self.mend)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from lawow.doctor.app import App, Library
 from lawow.doctor.findings import Finding, Kind, Severity, listed
 from lawow.doctor.lawow_parts import GLUE, RUNTIME, Caller, LawowParts, lawow_parts
-from lawow.errors import FormatError
+from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.apk import MANIFEST
 from lawow.formats.dex.names import java_name
 from lawow.formats.elf import read_elf
+from lawow.formats.elf.constants import MACHINE_OF_ABI
 from lawow.formats.zip.entry import shown_name
 from lawow.limits import MODULE
 
@@ -180,7 +181,8 @@ def _runtimes(app: App, parts: LawowParts) -> Iterator[Finding]:
         by_abi.setdefault(item.abi, {})[item.file] = item
     if not by_abi and not any(caller.calls_local for caller in parts.callers):
         return
-    for abi in sorted(app.files_by_abi.keys() | {"arm64-v8a"}):
+    expected = set() if app.is_set else {"arm64-v8a"}  # what most phones have
+    for abi in sorted(expected | (app.files_by_abi.keys() & MACHINE_OF_ABI.keys())):
         present = by_abi.get(abi, {})
         if not present:
             yield RUNTIME_MISSING.at(f"lib/{abi}", f"has neither {GLUE} nor {RUNTIME}")
@@ -216,8 +218,8 @@ def _compiled(app: App, parts: LawowParts) -> Iterator[Finding]:
                 continue
             try:
                 version = _engine_version(entry.read(MODULE.module_bytes))
-            except FormatError:
-                continue
+            except (FormatError, LimitExceeded):
+                continue  # no compiled module, whatever its name
             if version not in marks:
                 found = f"is of wasmtime {version or '(unknown)'}, the runtime is {listed(sorted(marks))}"
                 yield COMPILED_VERSION.at(apk.place(shown_name(entry.name)), found)

@@ -87,7 +87,7 @@ def check_manifest(app: App) -> Iterator[Finding]:
     package = app.base.manifest.package
     if package == "com.example" or package.startswith("com.example."):
         yield EXAMPLE_PACKAGE.at(app.base.place(_PLACE), f"the package is {package[:200]}")
-    if not app.is_whole and _needs_splits(app):
+    if not app.is_set and _needs_splits(app):
         yield SPLITS_MISSING.at(app.base.place(_PLACE), "says that splits are required")
 
 

@@ -92,12 +92,18 @@ def check_archive(app: App) -> Iterator[Finding]:
 
 
 def _entries(apk: Apk) -> Iterator[Finding]:
+    """Yield one finding for all entries that cannot be read: an archive that is made so has thousands."""
+    faults: dict[str, str] = {}
     for entry in apk.archive.entries:
         try:
             for _ in entry.read_pieces():
                 pass
         except (FormatError, LimitExceeded) as error:
-            yield UNREADABLE.at(apk.place(shown_name(entry.name)), str(error))
+            faults[shown_name(entry.name)] = str(error)
+    if faults:
+        first = next(iter(faults))
+        more = f" (and {len(faults) - 1} more entries)" if len(faults) > 1 else ""
+        yield UNREADABLE.at(apk.place(first), f"{faults[first]}{more}")
 
 
 def _resources(app: App, apk: Apk) -> Iterator[Finding]:

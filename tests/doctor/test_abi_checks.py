@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lawow.doctor import Severity
-from tests.doctor.builders import HEALTHY, findings, kinds, only
+from lawow.doctor import Severity, examine
+from lawow.formats.apk_set import read_folder_input
+from tests.doctor.builders import HEALTHY, findings, kinds, only, split_of_healthy
 from tests.formats.elf_samples import shared_library
 
 ARM64 = {"lib/arm64-v8a/libsample.so": shared_library("arm64-v8a")}
@@ -39,3 +40,13 @@ def test_an_abi_that_lacks_what_others_have() -> None:
     assert "libmore.so" in found.found
     mended = {"lib/arm64-v8a/libmore.so": shared_library("arm64-v8a")}
     assert kinds(HEALTHY.plus({**ARM64, **X64, **more, **mended})) == set()
+
+
+def test_a_set_for_one_device_has_its_abi_alone() -> None:
+    """The library is 64-bit in a 32-bit folder, which is all that is found; whether others exist is open."""
+    split = split_of_healthy(entries={"lib/armeabi-v7a/libsample.so": shared_library("arm64-v8a")})
+    source = read_folder_input({"base.apk": HEALTHY.build(), "config.apk": split}, "folder")
+    found = examine(source).findings
+    assert [(item.kind, item.place) for item in found] == [
+        ("elf-machine", "config.apk: lib/armeabi-v7a/libsample.so")
+    ]

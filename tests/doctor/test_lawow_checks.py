@@ -186,6 +186,8 @@ def test_clear_text_is_blocked_unless_the_app_allows_it() -> None:
     assert only(remote(plain), "edge-clear-text").severity is Severity.ERROR
     assert kinds(remote(plain, application='android:usesCleartextTraffic="true"')) == set()
     assert "edge-clear-text" not in kinds(remote(plain, target_sdk=27))
+    own = remote(plain, application='android:networkSecurityConfig="@android:style/Theme"')
+    assert only(own, "edge-clear-text").severity is Severity.NOTE
 
 
 def test_a_token_in_the_app_is_readable() -> None:

@@ -115,3 +115,11 @@ def test_an_entry_that_cannot_be_read_is_named(entry: RawEntry) -> None:
     (found,) = [item for item in findings(data) if item.kind == "unreadable-entry"]
     assert found.place == entry.name.decode()
     assert found.severity is Severity.ERROR
+
+
+def test_many_entries_that_cannot_be_read_are_one_finding() -> None:
+    parts = [RawEntry(name.encode(), data) for name, data in HEALTHY.contents().items()]
+    hidden = [RawEntry(f"assets/{number}".encode(), flags=1) for number in range(50)]
+    (found,) = [item for item in findings(build_zip([*parts, *hidden])) if item.kind == "unreadable-entry"]
+    assert found.place == "assets/0"
+    assert "(and 49 more entries)" in found.found
