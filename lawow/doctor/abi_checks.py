@@ -29,7 +29,7 @@ ONLY_32_BIT = Kind(
 OBSOLETE = Kind(
     "obsolete-abi",
     Severity.NOTE,
-    "the NDK has not built for it since r17, and no phone of the last ten years asks for it",
+    "the NDK has not built for it since r17; ARM phones look into it last, phones with MIPS are gone",
     "leave the folder out (ndk.abiFilters)",
 )
 UNKNOWN = Kind(

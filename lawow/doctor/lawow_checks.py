@@ -90,7 +90,7 @@ RUNTIME_VERSION = Kind(
 RUNTIME_INTERPRETED = Kind(
     "runtime-interpreted",
     Severity.NOTE,
-    f"before API {_FIRST_NATIVE_API} Android lets nobody run what the runtime compiles, so modules are"
+    f"before API {_FIRST_NATIVE_API} Android lets no app run what the runtime compiles; modules are"
     " interpreted there, about 12 times slower",
     f"raise minSdk to {_FIRST_NATIVE_API}, or leave it if such phones may wait",
 )
