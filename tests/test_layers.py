@@ -1,4 +1,4 @@
-"""Imports point downwards only; formats and channel do no I/O; pack and refactor load no engine."""
+"""Imports point downwards only; formats and channel do no I/O; pack, refactor and doctor load no engine."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lawow"
 
 COMMON = {"errors", "limits", "resources", "durable", ""}
 MAY_IMPORT = {
-    "cli": {"server", "pack", "refactor", "build", "execution", "device", "edge", "formats"},
+    "cli": {"server", "pack", "refactor", "doctor", "build", "execution", "device", "edge", "formats"},
     "server": {"edge", "channel", "formats"},
     "edge": {"runtime", "channel", "formats"},
     "device": {"channel", "execution", "formats"},
     "execution": {"runtime", "formats"},
     "pack": {"formats"},
     "refactor": {"formats"},
+    "doctor": {"formats"},
     "build": {"formats"},
     "runtime": {"formats"},
     "channel": {"formats"},
@@ -95,8 +96,8 @@ def modules_loaded_by(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("tool", ["lawow.pack", "lawow.refactor"])
-def test_pack_and_refactor_load_no_engine(tool: str) -> None:
+@pytest.mark.parametrize("tool", ["lawow.pack", "lawow.refactor", "lawow.doctor"])
+def test_pack_refactor_and_doctor_load_no_engine(tool: str) -> None:
     walk = f"for m in pkgutil.walk_packages(tool.__path__, '{tool}.'): importlib.import_module(m.name)"
     code = f"import importlib, pkgutil, {tool} as tool\n{walk}"
     loaded = modules_loaded_by(code)

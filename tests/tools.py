@@ -18,6 +18,7 @@ PACKAGES = {
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "jar": "default-jdk-headless",
+    "jarsigner": "default-jdk-headless",
     "keytool": "default-jdk-headless",
     "mvn": "maven",
     "npm": "npm",

@@ -23,6 +23,7 @@ VERBS = {
     "cache": "lawow.cli.cache",
     "sign": "lawow.cli.sign",
     "verify": "lawow.cli.verify",
+    "doctor": "lawow.cli.doctor",
     "serve": "lawow.cli.serve",
     "token": "lawow.cli.token",
     "certificate": "lawow.cli.certificate",
@@ -60,7 +61,7 @@ def cli() -> None:
 
     pack embeds modules and a Wasm runtime into an Android app, refactor splits an APK into a slim APK and an
     offload bundle, build compiles C and Python, exec runs an export, sign and verify are about an APK's
-    signatures, serve is the edge.
+    signatures, doctor tells what keeps an APK from phones and Google Play, serve is the edge.
     """
 
 

@@ -18,9 +18,9 @@ from lawow.errors import LawowError, Refused
 from lawow.limits import ARCHIVE
 
 if TYPE_CHECKING:
+    from lawow.formats.apk_set import AppInput
     from lawow.formats.signing import SigningKey
     from lawow.refactor.certificate import JudgeResult
-    from lawow.refactor.inputs import AppInput
     from lawow.refactor.pipeline import Refactored
 
 __all__ = ["ResultPaths", "Results", "command_line", "read_source", "result_paths"]
@@ -41,8 +41,8 @@ class ResultPaths:
 
 
 def read_source(path: Path) -> AppInput:
-    """Read an APK, an archive of APKs, or a folder of APKs. Raises as `lawow.refactor.inputs` does."""
-    from lawow.refactor.inputs import read_folder_input, read_input
+    """Read an APK, an archive of APKs, or a folder of APKs. Raises as `lawow.formats.apk_set` does."""
+    from lawow.formats.apk_set import read_folder_input, read_input
 
     if not path.is_dir():
         return read_input(read_file(path, ARCHIVE.archive_bytes), str(path))
@@ -94,7 +94,7 @@ class Results:
 
     def slim_files(self) -> list[tuple[Path, bytes]]:
         """Return the slim side of the app: one file, or those of a folder."""
-        from lawow.refactor.inputs import InputKind
+        from lawow.formats.apk_set import InputKind
 
         if self.source.kind is InputKind.APK:
             return [(self.paths.slim, self.done.apk)]
@@ -148,7 +148,7 @@ class Results:
         return removed_if_nobody_hears(files, self.paths.bundle.parent)
 
     def _input_files(self) -> dict[str, bytes]:
-        from lawow.refactor.inputs import InputKind
+        from lawow.formats.apk_set import InputKind
 
         if self.source.kind is InputKind.APK:
             return {self.paths.source_name: self.source.base}

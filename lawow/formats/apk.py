@@ -20,6 +20,7 @@ from lawow.formats.zip import ZipArchive, ZipEntry, read_zip, require_total
 from lawow.limits import ARCHIVE
 
 __all__ = [
+    "DEX_NAME",
     "INTERNET",
     "MANIFEST",
     "AppDex",

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from lawow.errors import FormatError
 from lawow.formats.apk import AppPackage, read_app, read_companion
+from lawow.formats.apk_set import Companion
 from lawow.formats.signing import SigningKey, resign_apk, sign_apk, verify_apk
 from lawow.formats.zip import ZipEntry
 from lawow.refactor.aside import Aside
-from lawow.refactor.inputs import Companion
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan
 from lawow.refactor.proof import Evidence, dex_issues, require_proven
 from lawow.refactor.report import Report, make_report

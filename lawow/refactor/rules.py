@@ -14,6 +14,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from lawow.errors import UsageError
+from lawow.formats.dex.names import java_name
 from lawow.formats.toml import nearest
 
 __all__ = [
@@ -51,11 +52,6 @@ class Rule:
             return False
         match = self.pattern.fullmatch
         return bool(match(name) or match(name.rpartition(".")[2]) or match(simple_name(name)))
-
-
-def java_name(descriptor: str) -> str:
-    """``Lcom/example/A$B;`` -> ``com.example.A$B``."""
-    return descriptor.removeprefix("L").removesuffix(";").replace("/", ".")
 
 
 def simple_name(name: str) -> str:

@@ -16,11 +16,11 @@ import pytest
 
 from lawow.errors import FormatError, LawowError, LimitExceeded
 from lawow.formats.apk import INTERNET, read_app
+from lawow.formats.apk_set import read_input
 from lawow.formats.axml import read_manifest
 from lawow.formats.bundle import read_bundle
 from lawow.formats.signing import SigningKey, verify_apk
 from lawow.formats.zip import read_zip
-from lawow.refactor.inputs import read_input
 from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions
 from lawow.refactor.split import SplitOptions

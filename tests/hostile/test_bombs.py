@@ -15,11 +15,11 @@ import pytest
 
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.apk import read_app
+from lawow.formats.apk_set import read_folder_input
 from lawow.formats.bundle import read_bundle
 from lawow.formats.dex import ClassSource, DexBuilder
 from lawow.formats.signing import IssueKind, SigningKey, resign_apk, verify_apk
 from lawow.limits import ARCHIVE
-from lawow.refactor.inputs import read_folder_input
 from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions
 from lawow.refactor.split import SplitOptions

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.formats.apk_set import AppInput, InputKind, read_folder_input, read_input
 from lawow.formats.signing import SigningKey, verify_apk
 from lawow.formats.zip import read_zip
-from lawow.refactor.inputs import AppInput, InputKind, read_folder_input, read_input
 from lawow.refactor.pipeline import Refactored, refactor_app
 from lawow.refactor.plan import PlanOptions
 from lawow.refactor.split import SplitOptions
@@ -139,10 +139,10 @@ def test_a_damaged_member_is_named_with_its_place(base: bytes, splits: dict[str,
 def test_a_set_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lawow.refactor import inputs
+    from lawow.formats import apk_set
 
     limits = type("Limits", (), {"archive_bytes": 1 << 20, "manifest_bytes": 1 << 20})
-    monkeypatch.setattr(inputs, "ARCHIVE", limits)
+    monkeypatch.setattr(apk_set, "ARCHIVE", limits)
     bombs = {f"{number}.apk": bytes(300_000) for number in range(4)}
     with pytest.raises(LimitExceeded, match=r"the APKs of bomb.apks: archive_bytes is 1200000"):
         read_input(make_zip(bombs), "bomb.apks")

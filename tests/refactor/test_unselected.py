@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import Refused
+from lawow.formats.apk_set import read_folder_input
 from lawow.formats.bundle import read_bundle
 from lawow.formats.signing import SigningKey, resign_apk, verify_apk
 from lawow.formats.zip import find_misaligned, read_zip
 from lawow.refactor.edge_properties import EdgeProperties
 from lawow.refactor.forecast import forecast_app
-from lawow.refactor.inputs import read_folder_input
 from lawow.refactor.picture import plan_page
 from lawow.refactor.pipeline import Refactored, refactor_app
 from lawow.refactor.plan import NOTHING_MOVES, PlanOptions

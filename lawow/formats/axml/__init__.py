@@ -8,6 +8,7 @@ elements that are not closed. Source: AOSP androidfw ``ResourceTypes.h`` and ``R
 
 from __future__ import annotations
 
+from lawow.formats.axml.document import Element
 from lawow.formats.axml.manifest import AttributeValue, Manifest, ResourceReference, read_manifest
 
-__all__ = ["AttributeValue", "Manifest", "ResourceReference", "read_manifest"]
+__all__ = ["AttributeValue", "Element", "Manifest", "ResourceReference", "read_manifest"]

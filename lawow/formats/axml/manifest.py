@@ -28,14 +28,18 @@ _ATTRIBUTES = {
     "allowBackup": 0x01010280,
     "appComponentFactory": 0x0101057A,
     "debuggable": 0x0101000F,
+    "exported": 0x01010010,
     "extractNativeLibs": 0x010104EA,
     "hasCode": 0x0101000C,
+    "isSplitRequired": 0x01010591,
     "maxSdkVersion": 0x01010271,
     "minSdkVersion": 0x0101020C,
     "name": 0x01010003,
     "networkSecurityConfig": 0x01010527,
     "targetSdkVersion": 0x01010270,
+    "testOnly": 0x01010272,
     "usesCleartextTraffic": 0x010104EC,
+    "value": 0x01010024,
 }
 
 # A device with a preview of a platform reports the level before it. From "Baklava" on the initials start
@@ -116,6 +120,15 @@ class Manifest:
     def has_application(self) -> bool:
         """Whether there is exactly one ``application`` element."""
         return len(list(self._named("application"))) == 1
+
+    def elements(self) -> Iterator[tuple[int, Element]]:
+        """Yield depth and element of all of the manifest, in document order; the root's depth is 1."""
+        return self._document.elements()
+
+    def value_of(self, element: Element, name: str) -> AttributeValue | None:
+        """Return ``android:name`` of an element, or `None`. Raises as `application_attribute`."""
+        _resource_id(name)
+        return self._android_value(element, name)
 
     def application_attribute(self, name: str) -> AttributeValue | None:
         """Return the value of ``android:name`` of the ``application`` element, or `None`.

@@ -1,7 +1,8 @@
 """ELF shared libraries as Android's loader sees them: read, check, strip and realign.
 
-Only 64-bit little-endian files, which is all that LAWOW packs. Sources: the System V ABI (gabi 4.2, chapters
-4 and 5), the GNU symbol version sections (LSB 5.0, 10.7), bionic's `linker.cpp` and `linker_phdr.cpp`.
+Little-endian files of 32 and 64 bits; only the latter, which is all that LAWOW packs, are repacked. Sources:
+the System V ABI (gabi 4.2, chapters 4 and 5), the GNU symbol version sections (LSB 5.0, 10.7), bionic's
+`linker.cpp` and `linker_phdr.cpp`.
 """
 
 from lawow.formats.elf.android import ElfIssue, verify_android_library

@@ -25,13 +25,23 @@ PAGE_16K_BYTES = 0x4000
 
 
 class Machine(IntEnum):
-    """`e_machine` of the two ABIs."""
+    """`e_machine` of Android's ABIs."""
 
+    X86 = 3
+    ARM = 40
     X86_64 = 62
     AARCH64 = 183
+    RISCV = 243
 
 
-MACHINE_OF_ABI = {"arm64-v8a": Machine.AARCH64, "x86_64": Machine.X86_64}
+MACHINE_OF_ABI = {
+    "arm64-v8a": Machine.AARCH64,
+    "armeabi": Machine.ARM,
+    "armeabi-v7a": Machine.ARM,
+    "riscv64": Machine.RISCV,
+    "x86": Machine.X86,
+    "x86_64": Machine.X86_64,
+}
 
 
 class SegmentType(IntEnum):
@@ -74,10 +84,15 @@ class DynamicTag(IntEnum):
     RELASZ = 8
     STRSZ = 10
     SONAME = 14
+    REL = 17
+    RELSZ = 18
+    PLTREL = 20
     TEXTREL = 22
     JMPREL = 23
     FLAGS = 30
     RELR = 36
+    ANDROID_REL = 0x6000000F
+    ANDROID_RELA = 0x60000011
     ANDROID_RELR = 0x6FFFE000
     GNU_HASH = 0x6FFFFEF5
     VERSYM = 0x6FFFFFF0

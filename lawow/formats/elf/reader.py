@@ -1,8 +1,8 @@
 """Read the headers and the dynamic section of an ELF shared library.
 
-Accepts 64-bit little-endian files whose segments lie inside the file, in ascending order and without overlap.
-Refuses all others with `FormatError`; nothing in the file is trusted, and no count allocates more than the
-file can hold.
+Accepts little-endian files of 32 and 64 bits whose segments lie inside the file, in ascending order and
+without overlap. Refuses all others with `FormatError`; nothing in the file is trusted, and no count allocates
+more than the file can hold.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from lawow.errors import FormatError
 from lawow.formats.bytes import ByteReader
 from lawow.formats.elf.constants import DynamicTag, SectionType, SegmentType
+from lawow.formats.elf.layout import ELF32, ELF64, Layout
 
 __all__ = [
-    "FILE_HEADER",
-    "SECTION_HEADER",
-    "SEGMENT_HEADER",
     "DynamicSymbol",
     "ElfFile",
     "Section",
@@ -27,17 +25,12 @@ __all__ = [
     "read_elf",
 ]
 
-FILE_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-SEGMENT_HEADER = struct.Struct("<IIQQQQQQ")
-SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
-_DYNAMIC = struct.Struct("<QQ")
-_SYMBOL = struct.Struct("<IBBHQQ")
-_RELA = struct.Struct("<QQq")
 _VERNEED = struct.Struct("<HHIII")
 _VERNAUX = struct.Struct("<IHHII")
 _NOTE = struct.Struct("<III")
 
-_MAGIC = b"\x7fELF\x02\x01\x01"  # 64-bit, little-endian, version 1
+_LAYOUTS = {b"\x7fELF\x01\x01\x01": ELF32, b"\x7fELF\x02\x01\x01": ELF64}  # little-endian, version 1
+_MAGIC_BYTES = 7
 _ADDRESS_LIMIT = 1 << 63
 _MOST_VERSION_RECORDS = 4096  # real libraries have below 20; a chain that crosses itself would never end
 _MOST_NAME_BYTES = 64 << 10  # mangled C++ names reach some thousand
@@ -97,6 +90,7 @@ class ElfFile:
     """What the headers say, and the bytes they describe."""
 
     data: bytes
+    layout: Layout
     header: tuple[bytes, int, int, int, int, int, int, int, int, int, int, int, int, int]
     segments: tuple[Segment, ...]
     sections: tuple[Section, ...]
@@ -160,11 +154,11 @@ class ElfFile:
         reader = ByteReader(
             self.data, section.offset, section.offset + section.size_bytes, structure=".dynsym"
         )
-        for index in range(section.size_bytes // _SYMBOL.size):
-            name, _, _, home, _, _ = reader.read_struct(_SYMBOL)
+        for index in range(section.size_bytes // self.layout.symbol.size):
+            row = reader.read_struct(self.layout.symbol)
             version = versions.read_u16() & 0x7FFF if versions else 1
             if index:
-                yield DynamicSymbol(self.dynamic_string(name), home != 0, version)
+                yield DynamicSymbol(self.dynamic_string(row[0]), self.layout.symbol_home(row) != 0, version)
 
     def _versions(self) -> ByteReader | None:
         found = self.tags(DynamicTag.VERSYM)
@@ -200,17 +194,22 @@ class ElfFile:
             offset += step
 
     def relocation_kinds(self) -> dict[int, int]:
-        """Return how many relocations of each kind DT_RELA and DT_JMPREL hold."""
+        """Return how many relocations of each kind DT_REL, DT_RELA and DT_JMPREL hold; packed ones not."""
         kinds: Counter[int] = Counter()
-        pairs = ((DynamicTag.RELA, DynamicTag.RELASZ), (DynamicTag.JMPREL, DynamicTag.PLTRELSZ))
-        for table, size in pairs:
+        plt = self.layout.rel if DynamicTag.REL in self.tags(DynamicTag.PLTREL) else self.layout.rela
+        tables = (
+            (DynamicTag.REL, DynamicTag.RELSZ, self.layout.rel),
+            (DynamicTag.RELA, DynamicTag.RELASZ, self.layout.rela),
+            (DynamicTag.JMPREL, DynamicTag.PLTRELSZ, plt),
+        )
+        for table, size, record in tables:
             if not self.tags(table):
                 continue
             bytes_ = next(iter(self.tags(size)), 0)
             start = self.offset_of(self.tags(table)[0])
             reader = ByteReader(self.data, start, structure=table.name)
-            content = reader.read_bytes(bytes_ - bytes_ % _RELA.size)
-            kinds.update(info & 0xFFFFFFFF for _, info, _ in _RELA.iter_unpack(content))
+            content = reader.read_bytes(bytes_ - bytes_ % record.size)
+            kinds.update(row[1] & self.layout.kind_mask for row in record.iter_unpack(content))
         return dict(kinds)
 
     def android_api(self) -> int | None:
@@ -227,17 +226,21 @@ class ElfFile:
 
 def read_elf(data: bytes) -> ElfFile:
     """Read an ELF file. Raises `FormatError`, and nothing else, if it is not one that this module accepts."""
-    if data[: len(_MAGIC)] != _MAGIC:
+    layout = _LAYOUTS.get(bytes(data[:_MAGIC_BYTES]))
+    if layout is None:
         raise FormatError(
-            "is not a 64-bit little-endian ELF file",
+            "is not a little-endian ELF file",
             structure="e_ident",
-            found=data[: len(_MAGIC)].hex(),
+            found=data[:_MAGIC_BYTES].hex(),
             offset=0,
         )
-    header = FILE_HEADER.unpack(ByteReader(data, structure="ELF header").read_bytes(FILE_HEADER.size))
-    segments = _read_segments(data, offset=header[5], count=header[10], entry_bytes=header[9])
-    sections = _read_sections(data, header[6], header[12], header[11], header[13])
-    return ElfFile(data, header, segments, sections, header[13], _read_dynamic(data, segments))
+    head = ByteReader(data, structure="ELF header").read_bytes(layout.file_header.size)
+    header = layout.file_header.unpack(head)
+    segments = _read_segments(data, layout, offset=header[5], count=header[10], entry_bytes=header[9])
+    sections = _read_sections(data, layout, header[6], header[12], header[11], header[13])
+    return ElfFile(
+        data, layout, header, segments, sections, header[13], _read_dynamic(data, layout, segments)
+    )
 
 
 def _table(
@@ -251,13 +254,14 @@ def _table(
     yield from layout.iter_unpack(reader.read_bytes(count * layout.size))
 
 
-def _read_segments(data: bytes, offset: int, count: int, entry_bytes: int) -> tuple[Segment, ...]:
+def _read_segments(
+    data: bytes, layout: Layout, offset: int, count: int, entry_bytes: int
+) -> tuple[Segment, ...]:
     segments = []
     below = 0
-    rows = _table(data, offset, count, entry_bytes, SEGMENT_HEADER, "program headers")
-    for index, (kind, flags, start, address, physical, file_bytes, memory_bytes, alignment) in enumerate(
-        rows
-    ):
+    rows = _table(data, offset, count, entry_bytes, layout.segment_header, "program headers")
+    for index, row in enumerate(map(layout.segment, rows)):
+        kind, flags, start, address, physical, file_bytes, memory_bytes, alignment = row
         segment = Segment(kind, flags, start, address, file_bytes, memory_bytes, alignment, physical)
         _require_segment(segment, index, len(data))
         if kind == SegmentType.LOAD:
@@ -288,8 +292,10 @@ def _bad_segment(index: int, message: str, *, found: object, allowed: object = N
     return FormatError(message, structure="program headers", index=index, found=found, allowed=allowed)
 
 
-def _read_sections(data: bytes, offset: int, count: int, entry_bytes: int, names: int) -> tuple[Section, ...]:
-    rows = list(_table(data, offset, count, entry_bytes, SECTION_HEADER, "section headers"))
+def _read_sections(
+    data: bytes, layout: Layout, offset: int, count: int, entry_bytes: int, names: int
+) -> tuple[Section, ...]:
+    rows = list(_table(data, offset, count, entry_bytes, layout.section_header, "section headers"))
     if not rows:
         return ()
     if names >= len(rows):
@@ -307,14 +313,14 @@ def _read_sections(data: bytes, offset: int, count: int, entry_bytes: int, names
     return tuple(sections)
 
 
-def _read_dynamic(data: bytes, segments: tuple[Segment, ...]) -> tuple[tuple[int, int], ...]:
+def _read_dynamic(data: bytes, layout: Layout, segments: tuple[Segment, ...]) -> tuple[tuple[int, int], ...]:
     segment = next((item for item in segments if item.type == SegmentType.DYNAMIC), None)
     if segment is None:
         return ()
     entries = []
     reader = ByteReader(data, segment.offset, segment.file_end, structure="dynamic section")
-    while reader.remaining >= _DYNAMIC.size:
-        tag, value = reader.read_struct(_DYNAMIC)
+    while reader.remaining >= layout.dynamic.size:
+        tag, value = reader.read_struct(layout.dynamic)
         if tag == 0:
             break
         entries.append((tag, value))

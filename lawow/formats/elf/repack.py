@@ -3,8 +3,8 @@
 Only what is loaded stays: `.symtab`, `.comment` and debug sections go. Each segment gets a new file offset
 that is congruent to its address modulo the page size, which is all that a loader asks for (System V ABI,
 chapter 5, "Program Header"). Segments that share a page of the new size are merged, if their rights are the
-same; RELRO is cut back to whole pages. Refuses, with `FormatError`, a library whose code and data share a
-page: no file offset helps there.
+same; RELRO is cut back to whole pages. Refuses, with `FormatError`, 32-bit files, and a library whose code
+and data share a page: no file offset helps there.
 """
 
 from __future__ import annotations
@@ -14,15 +14,8 @@ from dataclasses import dataclass, replace
 from lawow.errors import FormatError
 from lawow.formats.bytes import align_up
 from lawow.formats.elf.constants import SHF_ALLOC, SHF_INFO_LINK, SectionType, SegmentFlag, SegmentType
-from lawow.formats.elf.reader import (
-    FILE_HEADER,
-    SECTION_HEADER,
-    SEGMENT_HEADER,
-    ElfFile,
-    Section,
-    Segment,
-    read_elf,
-)
+from lawow.formats.elf.layout import ELF64
+from lawow.formats.elf.reader import ElfFile, Section, Segment, read_elf
 
 __all__ = ["repack_elf"]
 
@@ -44,12 +37,15 @@ def repack_elf(data: bytes, *, page_bytes: int | None = None) -> bytes:
     Raises `FormatError` if the file is malformed or cannot be aligned so.
     """
     elf = read_elf(data)
+    if elf.layout is not ELF64:
+        raise FormatError("is of 32 bits; only 64-bit libraries are repacked", structure="e_ident")
     if not elf.loads or elf.loads[0].offset or not elf.sections or not elf.section_names_index:
         raise FormatError("has no headers to repack by", structure="ELF header")
     page = page_bytes or min(max(segment.alignment, 1) for segment in elf.loads)
-    if page > _LARGEST_PAGE_BYTES:
+    widest = max(page, *(segment.alignment for segment in elf.loads))
+    if widest > _LARGEST_PAGE_BYTES:
         raise FormatError(
-            "are aligned too widely", structure="program headers", found=page, allowed=_LARGEST_PAGE_BYTES
+            "are aligned too widely", structure="program headers", found=widest, allowed=_LARGEST_PAGE_BYTES
         )
     groups = _group_by_page(elf.loads, page)
     out, moved = _lay_out(elf, groups, page)
@@ -84,7 +80,7 @@ def _lay_out(elf: ElfFile, groups: list[list[Segment]], page: int) -> tuple[byte
     size_limit = 2 * len(elf.data) + page * (len(groups) + 1)
     for group in groups:
         first = group[0]
-        start = len(out) + (first.address - len(out)) % page
+        start = len(out) + (first.address - len(out)) % _alignment(group, page)
         for segment in group:
             offset = start + segment.address - first.address
             if offset > size_limit:
@@ -95,6 +91,11 @@ def _lay_out(elf: ElfFile, groups: list[list[Segment]], page: int) -> tuple[byte
             moved.append(_Moved(segment, offset))
             out += elf.data[segment.offset : segment.file_end]
     return out, moved
+
+
+def _alignment(group: list[Segment], page: int) -> int:
+    """Return by what a group's offset and address have to be congruent: never less than its own `p_align`."""
+    return max(page, *(segment.alignment for segment in group))
 
 
 def _new_offset(moved: list[_Moved], address: int, what: str) -> int:
@@ -134,7 +135,7 @@ def _merge(group: list[Segment], moved: list[_Moved], page: int) -> Segment:
         offset=next(item.offset for item in moved if item.segment is first),
         file_bytes=last.address + last.file_bytes - first.address,
         memory_bytes=last.end - first.address,
-        alignment=max(page, first.alignment),
+        alignment=_alignment(group, page),
         flags=first.flags | last.flags,
     )
 
@@ -170,8 +171,8 @@ def _append_sections(out: bytearray, elf: ElfFile, moved: list[_Moved]) -> None:
     header = list(elf.header)
     header[6], header[12], header[13] = len(out), len(rows), len(rows) - 1
     for row in rows:
-        out += SECTION_HEADER.pack(*row)
-    FILE_HEADER.pack_into(out, 0, *header)
+        out += ELF64.section_header.pack(*row)
+    ELF64.file_header.pack_into(out, 0, *header)
 
 
 def _section_row(
@@ -190,10 +191,10 @@ def _section_row(
 def _write_segments(out: bytearray, elf: ElfFile, segments: list[Segment]) -> None:
     """Write the program headers where they were: the first load, which holds them, has kept offset 0."""
     start = elf.header[5]
-    if start + len(segments) * SEGMENT_HEADER.size > elf.loads[0].file_end:
+    if start + len(segments) * ELF64.segment_header.size > elf.loads[0].file_end:
         raise FormatError("are not loaded", structure="program headers", offset=start)
     for index, item in enumerate(segments):
-        SEGMENT_HEADER.pack_into(
-            out, start + index * SEGMENT_HEADER.size, item.type, item.flags, item.offset, item.address,
+        ELF64.segment_header.pack_into(
+            out, start + index * ELF64.segment_header.size, item.type, item.flags, item.offset, item.address,
             item.physical_address, item.file_bytes, item.memory_bytes, item.alignment,
         )  # fmt: skip

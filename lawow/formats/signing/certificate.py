@@ -7,7 +7,6 @@ ends.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 
 from lawow.formats.signing import der
@@ -24,11 +23,6 @@ class Certificate:
     serial_number: bytes
     subject: bytes
     public_key: bytes
-
-    @property
-    def sha256(self) -> str:
-        """The certificate's SHA-256 in hex digits, by which apksigner and app stores name a signer."""
-        return hashlib.sha256(self.encoding).hexdigest()
 
 
 def read_certificate(encoding: bytes) -> Certificate:

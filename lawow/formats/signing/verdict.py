@@ -6,6 +6,7 @@ parameters, and the sentences are one table. The kinds follow those of apksig ``
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -98,14 +99,19 @@ class Verdict:
     """What verification found.
 
     `schemes` are those that verify, whether or not this APK needs them; `required` are those that some
-    Android version from `min_sdk` on looks at. `certificates_sha256` are the signers', in hex digits.
+    Android version from `min_sdk` on looks at. `certificates` are the signers', DER encoded.
     """
 
     min_sdk: int
     schemes: tuple[int, ...]
     required: tuple[int, ...]
-    certificates_sha256: tuple[str, ...]
+    certificates: tuple[bytes, ...]
     issues: tuple[Issue, ...]
+
+    @property
+    def certificates_sha256(self) -> tuple[str, ...]:
+        """The SHA-256 of each certificate in hex digits, by which apksigner and app stores name a signer."""
+        return tuple(hashlib.sha256(item).hexdigest() for item in self.certificates)
 
     @property
     def verifies(self) -> bool:

@@ -12,7 +12,6 @@ from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.signing import v2, v3
 from lawow.formats.signing.block import SigningBlock, read_signing_block
-from lawow.formats.signing.certificate import read_certificate
 from lawow.formats.signing.digest import ApkContent
 from lawow.formats.signing.scheme import SchemeResult
 from lawow.formats.signing.v1_verify import has_v1, verify_v1
@@ -60,7 +59,7 @@ def verify_apk(
         min_sdk=min_sdk,
         schemes=tuple(sorted(scheme for scheme, result in found.items() if _holds(scheme, result, issues))),
         required=tuple(sorted(required)),
-        certificates_sha256=tuple(read_certificate(item).sha256 for item in certificates),
+        certificates=certificates,
         issues=tuple(issues),
     )
 

@@ -1,8 +1,8 @@
 """What an app comes as: one APK, or a set of split APKs as an archive (``.apks``, ``.xapk``) or as a folder.
 
-Of a set the base APK is split; the others keep every entry but a runtime library that nobody needs any more,
-and get the same new key, because Android installs a set only under one. What is in the archive beside the
-APKs (``toc.pb``, ``manifest.json``, icons, expansion files) stays as it is, and so does the order.
+One APK of a set is the base, the others are splits of it; Android installs a set only under one key. What is
+in the archive beside the APKs (``toc.pb``, ``manifest.json``, icons, expansion files) stays as it is, and so
+does the order.
 
 Refused: an Android App Bundle, which is no app yet; a set for several kinds of devices, which has several
 APKs for one place; APKs of different packages. Sources: developer.android.com, "bundletool" and "Split APKs".
@@ -48,7 +48,7 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class AppInput:
-    """An app, whatever it came as. `base` is the APK that is split; `base_path` its place in a set.
+    """An app, whatever it came as. `base` is the APK that is no split; `base_path` its place in a set.
 
     `archive` is the set as an archive, `data` that archive's bytes.
     """
