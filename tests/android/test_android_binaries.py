@@ -125,12 +125,10 @@ def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("pages", [(), ("-p", "16384")], ids=["4-kb-pages", "16-kb-pages"])
 @pytest.mark.parametrize("flags", [DEADLINES, DEADLINES | PULLEY], ids=["native", "pulley"])
 def test_the_arm64_libraries_run_and_trap_in_order(
-    arm64: Path, calls_module: Sample, wasi_module: Sample, tmp_path: Path, flags: int, pages: tuple[str, ...]
+    arm64: Path, samples: tuple[Path, ...], flags: int, pages: tuple[str, ...]
 ) -> None:
-    for module in (calls_module, wasi_module):
-        (tmp_path / module.file).write_bytes(module.data)
     done = run(
         *QEMU, *pages, arm64 / "fake_jvm", arm64 / "shim", arm64 / "liblawow.so", arm64 / "libwasmtime.so",
-        tmp_path / calls_module.file, tmp_path / wasi_module.file, str(flags), check=False,
+        *samples, str(flags), check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "all good\n"), done.stdout + done.stderr
