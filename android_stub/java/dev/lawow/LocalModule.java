@@ -33,6 +33,11 @@ final class LocalModule {
         this.timeoutNanos = configuration.localTimeoutNanos();
     }
 
+    /** Returns what is compiled of the module. */
+    LocalCode code() {
+        return code;
+    }
+
     /** Calls an export in an instance that no other thread uses meanwhile. The time limit includes instantiation. */
     Object call(String export, Arguments arguments) {
         long start = System.nanoTime();
