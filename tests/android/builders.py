@@ -52,6 +52,8 @@ WASI = """
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (global $ready (mut i32) (i32.const 0))
   (data (i32.const 16) "hello from wasi\\n")
@@ -63,6 +65,9 @@ WASI = """
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
       (local.set $times (i32.sub (local.get $times) (i32.const 1)))
       (br_if $again (i32.gt_s (local.get $times) (i32.const 0)))))
+  (func (export "open") (param $folder i32) (result i32)
+    (call $open (local.get $folder) (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 0)
+      (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 64)))
   (func (export "leave") (param i32) (call $exit (local.get 0))))
 """
 

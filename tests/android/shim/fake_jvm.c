@@ -3,7 +3,7 @@
  *   fake_jvm SHIM-FOLDER liblawow.so libwasmtime.so calls.wasm wasi.wasm host.wasm FLAGS [COMPILED...]
  *
  * Built for arm64 it drives Android's arm64 libraries under qemu; built with sanitizers, the glue of this machine (then
- * without stand-ins: "-"). COMPILED is code of calls.wasm for these flags, as moduleSave gave it elsewhere. Prints one line for each check that fails, and "all
+ * without stand-ins: "-"). With -DWITH_FILTER, openat2 and membarrier are trapped before anything runs. COMPILED is code of calls.wasm for these flags, as moduleSave gave it elsewhere. Prints one line for each check that fails, and "all
  * good" at the end.
  */
 #define _GNU_SOURCE
@@ -23,6 +23,10 @@
 #undef dlopen
 #undef dlsym
 #undef dlerror
+
+#ifdef WITH_FILTER
+#include "seccomp.h"
+#endif
 
 /* A Java array: of bytes, longs or references. Nothing is ever freed, but all can be reached: what a leak checker finds is
  * the glue's. */
@@ -261,6 +265,7 @@ static void check_wasi(const char *path) {
   call(instance, "hello", "i>", 1, (jlong)2);
   Array *output = instanceOutput(&environment, NULL, instance);
   expect("output", output ? output->length : -1, 32);
+  expect("a folder that nobody gave", call(instance, "open", "i>i", 1, (jlong)3), 8); /* badf */
   call(instance, "leave", "i>", 1, (jlong)7);
   expect("leave", take_failure(), -2);
   instanceFree(&environment, NULL, instance);
@@ -291,6 +296,10 @@ int main(int count, char **words) {
   TAKE(instanceMemoryBytes);
   jint (*on_load)(void *, void *) = (jint(*)(void *, void *))dlsym(glue, "JNI_OnLoad");
   expect("JNI_OnLoad", on_load(NULL, NULL), JNI_VERSION_1_6);
+#ifdef WITH_FILTER
+  trap_call(437);
+  trap_call(324);
+#endif
   engine = engineNew(&environment, NULL, text(words[3]), atoi(words[7]), 256 << 10, &failure);
   expect("engine", take_failure(), 1000);
   if (!engine) return 1;
