@@ -67,7 +67,7 @@ WASI = """
       (br_if $again (i32.gt_s (local.get $times) (i32.const 0)))))
   (func (export "open") (param $folder i32) (result i32)
     (call $open (local.get $folder) (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 0)
-      (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 64)))
+      (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 64)))
   (func (export "leave") (param i32) (call $exit (local.get 0))))
 """
 
