@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import calls, kernels, refactor, starts
+from bench import android, calls, kernels, refactor, starts
 from bench.table import Table
 from lawow import __version__
 
@@ -26,6 +26,9 @@ SECTIONS = {
     "kernels": kernels.measure,
     "calls": calls.measure,
     "refactor": refactor.measure,
+    "android-sizes": android.measure_sizes,
+    "android-calls": android.measure_calls,
+    "android-engines": android.measure_engines,
 }
 
 

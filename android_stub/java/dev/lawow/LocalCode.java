@@ -82,8 +82,9 @@ final class LocalCode {
         if (found == null && cache != null) {
             cache.remove(name.digest, kind(engine));
         }
-        if (found == null) {
-            found = load(LocalEngine.of(flags | Native.PULLEY, configuration), shipped());
+        byte[] interpretable = found == null ? shipped() : null;
+        if (interpretable != null) {
+            found = load(LocalEngine.of(flags | Native.PULLEY, configuration), interpretable);
             if (found != null && !engine.isInterpreter()) {
                 compileLater(engine);
             }
@@ -104,14 +105,27 @@ final class LocalCode {
     private Code load(LocalEngine engine, byte[] compiled) {
         byte[][] failure = new byte[1][];
         long module = compiled == null ? 0 : Native.moduleLoad(engine.handle, compiled, failure);
-        return module == 0 ? null : new Code(engine, module, newLinker(engine));
+        return module == 0 ? null : linked(engine, module);
     }
 
     private Code compile(LocalEngine engine) {
         byte[][] failure = new byte[1][];
         long module = Native.moduleNew(engine.handle, data == null ? name.read() : data, failure);
         Native.require(failure, name.file);
-        return new Code(engine, module, newLinker(engine));
+        return linked(engine, module);
+    }
+
+    /** Owns the module: frees it if there is no linker for it. */
+    private Code linked(LocalEngine engine, long module) {
+        long linker = -1;
+        try {
+            linker = newLinker(engine);
+            return new Code(engine, module, linker);
+        } finally {
+            if (linker == -1) {
+                Native.moduleFree(module);
+            }
+        }
     }
 
     private long newLinker(LocalEngine engine) {
