@@ -14,6 +14,7 @@ __all__ = ["Binding", "Method", "binding_of", "java_source"]
 RESERVED = frozenset(("_initialize", "_start", "__wasm_call_ctors", "cabi_realloc"))
 """Exports that belong to the runtime's side of the contract, not to callers."""
 
+_PLACES = {"local": "in this process", "remote": "on the edge"}
 _MOST_PARAMETER_SLOTS = 255  # of a method in a class file; a long or a double takes two
 
 
@@ -52,6 +53,11 @@ class Method:
         parameters = (f"{kind.name} {name}" for kind, name in self.parameters)
         return f"{self.result.name} {self.name}({', '.join(parameters)})"
 
+    @property
+    def descriptor(self) -> str:
+        """The method's types as class files and dex files write them: ``(I)I``."""
+        return f"({''.join(kind.descriptor for kind, _ in self.parameters)}){self.result.descriptor}"
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -89,8 +95,11 @@ def _refusal(item: TypedExport) -> str:
     return "too many parameters for Java" if slots > _MOST_PARAMETER_SLOTS else ""
 
 
-def java_source(binding: Binding, package: str) -> str:
-    """Return the source of the class, in ASCII; the same input gives the same text."""
+def java_source(binding: Binding, package: str, seam: str = "local") -> str:
+    """Return the source of the class, in ASCII; the same input gives the same text.
+
+    `seam` is the function of ``dev.lawow.Lawow`` that runs an export: ``local`` or ``remote``.
+    """
     module = binding.module
     head = f"""\
 // Made by lawow pack from {module.file}; running it again replaces this file.
@@ -100,7 +109,7 @@ import dev.lawow.Lawow;
 import dev.lawow.Offload;
 
 /**
- * The functions of {{@code {module.file}}}. Each runs in this process and may be called from any thread;
+ * The functions of {{@code {module.file}}}. Each runs {_PLACES[seam]} and may be called from any thread;
  * what it throws stands in {{@link dev.lawow.Target#call}}.
  */
 @Offload(module = {binding.class_name}.MODULE)
@@ -110,13 +119,13 @@ public final class {binding.class_name} {{
 
     private {binding.class_name}() {{}}
 """
-    return head + "".join(_method_source(method) for method in binding.methods) + "}\n"
+    return head + "".join(_method_source(method, seam) for method in binding.methods) + "}\n"
 
 
-def _method_source(method: Method) -> str:
+def _method_source(method: Method, seam: str) -> str:
     export, signature = string_literal(method.export.name), string_literal(method.signature)
     values = ", ".join(kind.give.format(name) for kind, name in method.parameters)
-    call = f"Lawow.local(MODULE, {export}, {signature}, new Object[] {{{values}}})"
+    call = f"Lawow.{seam}(MODULE, {export}, {signature}, new Object[] {{{values}}})"
     statement = call if method.result.name == "void" else f"return {method.result.take.format(call)}"
     return f"""
     /** {{@code {print_function(method.typed.function)}}}. */

@@ -47,7 +47,25 @@ class JavaType:
         """How many of a method's 255 parameter slots a value takes."""
         return 2 if self.name in ("long", "double") else 1
 
+    @property
+    def descriptor(self) -> str:
+        """The type as class files and dex files write it: ``[B`` for ``byte[]``."""
+        return "[" * self.name.count("[]") + _DESCRIPTORS[self.name.removesuffix("[]")]
 
+
+_DESCRIPTORS = {
+    "boolean": "Z",
+    "byte": "B",
+    "char": "C",
+    "double": "D",
+    "float": "F",
+    "int": "I",
+    "long": "J",
+    "short": "S",
+    "void": "V",
+    "Object": "Ljava/lang/Object;",
+    "String": "Ljava/lang/String;",
+}
 _BOOLEAN = JavaType("boolean", "{} ? 1 : 0", "(Integer) {} != 0")
 _INT = JavaType("int", "{}", "(Integer) {}")
 _SCALARS = {

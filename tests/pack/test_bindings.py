@@ -11,7 +11,7 @@ import wasmtime
 from lawow.build.sections import with_wit
 from lawow.errors import FormatError
 from lawow.formats.bundle import bundled_module
-from lawow.formats.dex.symbols import Proto
+from lawow.formats.dex.symbols import parse_method_descriptor
 from lawow.pack.bindings import Binding, binding_of, java_source
 from lawow.pack.naming import parameter_names
 from lawow.refactor.binding import signature_of
@@ -139,33 +139,17 @@ def test_declarations_have_the_names_and_types_of_the_interface() -> None:
     assert found["small_flag"] == ("boolean small_flag(boolean value)", "i>i")
     assert found["both"] == ("Object[] both(int n)", "i>iF")
     assert found["plain"] == ("long plain(int p0)", "i>I")
-
-
-DESCRIPTORS = {
-    "boolean": "Z",
-    "byte": "B",
-    "short": "S",
-    "int": "I",
-    "long": "J",
-    "float": "F",
-    "double": "D",
-    "char": "C",
-    "void": "V",
-    "String": "Ljava/lang/String;",
-    "Object": "Ljava/lang/Object;",
-}
-
-
-def descriptor(java: str) -> str:
-    return "[" * java.count("[]") + DESCRIPTORS[java.replace("[]", "")]
+    descriptors = {method.name: method.descriptor for method in typed_binding().methods}
+    assert descriptors["blur"] == "([BID)I"
+    assert descriptors["small_s16"] == "(S)S"
+    assert descriptors["both"] == "(I)[Ljava/lang/Object;"
+    assert "Lawow.remote(MODULE" in java_source(typed_binding(), "com.example.app", "remote")
 
 
 def test_lawow_refactor_reads_the_same_signature_out_of_the_compiled_method() -> None:
     """Its own reading makes every array one that comes back; the annotation, which has ours, decides that."""
     for method in typed_binding().methods:
-        parameters = tuple(descriptor(kind.name) for kind, _ in method.parameters)
-        proto = Proto(parameters, descriptor(method.result.name))
-        found = signature_of(proto, method.export.signature)
+        found = signature_of(parse_method_descriptor(method.descriptor), method.export.signature)
         assert found is not None
         assert found.replace("&", "") == method.signature
 
