@@ -69,8 +69,8 @@ def measure_calls(folder: Path, rounds: int) -> Table:
     """Measure loading and calls through JNI, for each engine."""
     runs = _runs(folder, min(rounds, MOST_ROUNDS))
     names = [name for name in runs["native"][0] if not name.startswith(tuple(item[1] for item in KERNELS))]
-    rows = [(name, *(min(run[name] for run in runs[engine]) for engine in ENGINES)) for name in names]
-    return Table("Loading and calls through JNI, least of all rounds, ns", ("what", *ENGINES), tuple(rows))
+    rows = [(name, *(min(run[name] for run in runs[engine]) / 1e3 for engine in ENGINES)) for name in names]
+    return Table("Loading and calls through JNI, least of all rounds, us", ("what", *ENGINES), tuple(rows))
 
 
 def measure_engines(folder: Path, rounds: int) -> Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.runtime.device_code import app_file, compile_for_app
 from tests.android.builders import Jvm, Sample
 
 MAGIC = b"LAWOWCODE1"
@@ -108,19 +109,17 @@ def test_the_cache_stays_below_its_limit_and_the_oldest_go(
 def test_the_interpreter_runs_until_native_code_is_there(
     caching: Jvm, tmp_path: Path, calls_module: Sample
 ) -> None:
-    pulley = caching.with_properties(engine="pulley", cache=tmp_path / "pulley")
-    steps(pulley, calls_module.name, "fib", "settle")
-    (made,) = cached(tmp_path / "pulley")
+    made = app_file(calls_module.data, compile_for_app(calls_module.data))
     assets = tmp_path / "app" / "assets" / "lawow"
     assets.mkdir(parents=True)
-    (assets / f"{calls_module.file}.pulley").write_bytes(made.read_bytes())
+    (assets / f"{calls_module.file}.pulley").write_bytes(made)
     jvm = Jvm((*caching.class_path, tmp_path / "app"), caching.properties)
     seen = steps(jvm, calls_module.name, "hold", "engine", "fib", "release", "settle", "engine", "fib")
     assert seen == ["interpreter", "55", "settled", "native", "55"]
     (native,) = cached(tmp_path / "code")
-    assert native.read_bytes() != made.read_bytes()
+    assert native.read_bytes() != made
     assert steps(jvm, calls_module.name, "hold", "engine", "fib") == ["native", "55"]
-    (assets / f"{calls_module.file}.pulley").write_bytes(made.read_bytes()[:-1])
+    (assets / f"{calls_module.file}.pulley").write_bytes(made[:-1])
     native.unlink()
     assert steps(jvm, calls_module.name, "fib", "engine") == ["55", "native"]
 
