@@ -1,6 +1,6 @@
 """``python -m bench [--rounds N] [--json] [--only SECTION]``: print machine, commit and ratios.
 
-Takes about two minutes, and some more with apktool installed, against which `refactor` is measured.
+Takes about four minutes, and some more with apktool installed, against which `refactor` is measured.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import dev.lawow.WasmOptions;
 public final class StubFigures {
     private static final int BATCHES = 8;
     private static final int CALLS = 20000;
-    private static final int TURNS = 5;
+    private static final long KERNEL_NANOS = 500000000L;
 
     /** Something to repeat. */
     interface Action {
@@ -42,8 +42,8 @@ public final class StubFigures {
     private static void kernel(String file, String export, String signature, int argument) {
         WasmInstance instance = WasmModule.load(file, WasmOptions.defaults()).newInstance();
         long least = Long.MAX_VALUE;
-        for (int turn = 0; turn < TURNS; turn++) {
-            long start = System.nanoTime();
+        long end = System.nanoTime() + KERNEL_NANOS;
+        for (long start = System.nanoTime(); start < end; start = System.nanoTime()) {
             instance.call(export, signature, argument);
             least = Math.min(least, System.nanoTime() - start);
         }

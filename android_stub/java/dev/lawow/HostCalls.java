@@ -73,6 +73,9 @@ final class HostCalls {
 
     private static long[] results(Import called, Object result) {
         ValueType[] types = called.signature.results;
+        if (types.length == 0) {
+            return new long[0]; // whatever was returned: a Kotlin function gives Unit
+        }
         Object[] values = types.length == 1 ? new Object[] {result} : (Object[]) result;
         int given = values == null ? 0 : values.length;
         if (given != types.length) {

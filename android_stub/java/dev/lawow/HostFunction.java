@@ -13,7 +13,7 @@ public interface HostFunction {
      *     method returns
      * @param arguments values of the parameters' types, as {@link Target#call} takes them: boxed numbers, String, arrays
      *     of primitives. Strings and arrays are copies of what the guest gave by address and count
-     * @return null for no result, one boxed number, or an {@code Object[]} of them for several results
+     * @return one boxed number, or an {@code Object[]} of them for several results; ignored (or null) for no result
      * @throws RuntimeException or an Error: it ends the guest's call and reaches the caller of that unchanged
      */
     Object call(WasmInstance caller, Object[] arguments);

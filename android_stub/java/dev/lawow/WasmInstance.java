@@ -5,7 +5,8 @@ package dev.lawow;
  * second thread waits. A calling thread needs 256 KiB of stack for the guest.
  *
  * <p>After a trap, or an exception of a host function, the guest may have stopped half-way: memory can still be read, but
- * calls throw. Nothing returns null, and no parameter may be null, unless it says so.
+ * calls throw. Nothing returns null, and no parameter may be null, unless it says so. What is not closed keeps its memory
+ * as long as the process lives.
  */
 public final class WasmInstance implements AutoCloseable {
     private final String file;

@@ -10,7 +10,7 @@ import java.util.concurrent.FutureTask;
  *
  * <p>All methods may be called from any thread. Loading, instances and calls take time (compiling up to seconds), so none
  * of it belongs on the main thread; {@link #loadInBackground} begins there. Nothing returns null, and no parameter may be
- * null, unless it says so.
+ * null, unless it says so. What is not closed keeps its memory as long as the process lives.
  *
  * <pre>{@code
  * try (WasmModule module = WasmModule.load("counter.wasm", WasmOptions.defaults());
