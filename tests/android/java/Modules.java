@@ -166,21 +166,19 @@ public final class Modules {
         WasmInstance fueled = calls(new WasmOptions.Builder().fuel(10000).build());
         check("each call has its fuel", fueled.call("fib", "I>I", 10L).equals(55L) && fueled.call("fib", "I>I", 10L).equals(55L));
         trap("out-of-fuel", () -> fueled.call("spin", ">"));
-        WasmInstance timed = calls(new WasmOptions.Builder().deadlineMillis(300).build());
+        WasmInstance timed = calls(new WasmOptions.Builder().deadlineMillis(1000).build());
         check("fast enough", timed.call("fib", "I>I", 10L).equals(55L));
         long start = System.nanoTime();
         trap("interrupt", () -> timed.call("spin", ">"));
-        check("not before its time", System.nanoTime() - start >= 300000000L);
+        check("not before its time", System.nanoTime() - start >= 1000000000L);
         WasmInstance small = calls(new WasmOptions.Builder().memoryBytes(4 << 16).build());
         check("cap", small.call("grow", "i>i", 4).equals(-1) && small.call("grow", "i>i", 3).equals(1));
         thrown(IllegalStateException.class, () -> calls(new WasmOptions.Builder().memoryBytes(65535).build()));
         thrown(IllegalArgumentException.class, () -> new WasmOptions.Builder().fuel(0));
         thrown(IllegalArgumentException.class, () -> new WasmOptions.Builder().deadlineMillis(86400001));
         thrown(IllegalArgumentException.class, () -> new WasmOptions.Builder().memoryBytes(-1));
-        WasmInstance endless = null;
-        try (WasmModule module = WasmModule.load(HOST, with(NOTHING).deadlineMillis(200).build())) {
-            endless = module.newInstance();
-            WasmInstance instance = endless;
+        try (WasmModule module = WasmModule.load(HOST, with(NOTHING).deadlineMillis(1000).build());
+            WasmInstance instance = module.newInstance()) {
             trap("interrupt", () -> instance.call("act_forever", "i>", 1));
         }
     }
