@@ -74,8 +74,8 @@ def binding_of(module: BundledModule) -> Binding:
 
     Raises `FormatError` if the interface that the module carries is none, or not that of its exports.
     """
-    candidates = [item for item in typed_exports(module) if not _is_reserved(item.export.name)]
-    refusals = [(item, _refusal(item)) for item in candidates]
+    exports = (export for export in module.exports if not _is_reserved(export.name))
+    refusals = [(item, _refusal(item)) for item in typed_exports(module, exports)]
     kept = [item for item, refusal in refusals if not refusal]
     names = method_names(item.export.name for item in kept)
     methods = tuple(Method(names[item.export.name], item) for item in kept)

@@ -9,6 +9,7 @@ does not export.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
@@ -122,10 +123,12 @@ def java_type(item: WitType | None) -> JavaType:
     return _SEVERAL
 
 
-def typed_exports(module: BundledModule) -> list[TypedExport]:
-    """Return the exported functions with their types. Raises `FormatError` for an interface that is none."""
+def typed_exports(module: BundledModule, exports: Iterable[BundledExport]) -> list[TypedExport]:
+    """Return some functions of a module with their types. Raises `FormatError` for an interface that is none
+    or not theirs.
+    """
     world = _world(module)
-    found = [_typed(module, export, world) for export in module.exports]
+    found = [_typed(module, export, world) for export in exports]
     _require_memory(module, found)
     return found
 

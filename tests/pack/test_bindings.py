@@ -177,6 +177,12 @@ def test_an_interface_that_is_not_the_modules_is_refused(text: str, wit: str, se
     assert sentence in str(caught.value)
 
 
+def test_functions_of_the_runtime_need_no_interface_though_one_has_their_name() -> None:
+    text = '(module (func (export "_initialize")) (func (export "initialize") (result i32) (i32.const 1)))'
+    binding = typed_binding(text, "world a { export initialize: func() -> bool; }")
+    assert [method.declaration for method in binding.methods] == ["boolean initialize()"]
+
+
 def test_a_function_whose_types_java_lacks_is_left_out_and_said() -> None:
     binding = typed_binding(WAT, "world a { export plain: func(n: option<s32>) -> s64; }")
     assert [name for name in binding.left_out if name.startswith("plain")] == [
