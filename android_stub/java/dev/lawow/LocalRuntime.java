@@ -4,9 +4,10 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * WebAssembly inside this process. A module is compiled when it is first called, in the calling thread unless the app has
- * it for the interpreter, too, and kept here and in the code cache; each call has an instance of its own while it runs. Which instance a call gets is not promised, so a guest must not rely on what an earlier call
- * left in its memory. A calling thread needs 256 KiB of stack for the guest.
+ * WebAssembly inside this process. A module is compiled when it is first called, and kept here and in the code cache; the
+ * calling thread waits for that, unless the app has the module for the interpreter, too. Each call has an instance of its
+ * own while it runs. Which instance a call gets is not promised, so a guest must not rely on what an earlier call left in
+ * its memory. A calling thread needs 256 KiB of stack for the guest.
  *
  * <p>On Android the two libraries come with the app. On another JVM the system properties {@code lawow.library} and
  * {@code lawow.wasmtime} say where they are.
@@ -23,8 +24,7 @@ public final class LocalRuntime implements Target {
      */
     public LocalRuntime(Configuration configuration) {
         this.configuration = configuration;
-        this.flags =
-            LocalEngine.flags(configuration.fuel(), configuration.localTimeoutNanos(), configuration);
+        this.flags = LocalEngine.flags(configuration.fuel(), configuration.localTimeoutNanos(), configuration);
         LocalEngine.of(flags, configuration);
     }
 
