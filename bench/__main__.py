@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import calls, growth, hostile, kernels, loads, programs, refactor, starts
+from bench import android, calls, growth, hostile, kernels, loads, programs, refactor, starts
 from bench.table import Table
 from lawow import __version__
 
@@ -31,6 +31,9 @@ SECTIONS = {
     "refactor": refactor.measure,
     "growth": growth.measure,
     "hostile": hostile.measure,
+    "android-sizes": android.measure_sizes,
+    "android-calls": android.measure_calls,
+    "android-engines": android.measure_engines,
 }
 
 

@@ -2,13 +2,16 @@
  *
  * libwasmtime is opened by name and its functions are looked up, because it has no SONAME: linked against, Android
  * would look for it under the build machine's path. Strings and failures cross JNI as byte arrays, and no Java name
- * is ever looked up: nothing here breaks when a shrinker renames classes. Values cross as 64-bit patterns.
+ * is ever looked up, save Native.hostCall where a module has functions written in Java: nothing else here breaks when a
+ * shrinker renames classes. Values cross as 64-bit patterns.
  */
 #include "lawow_sys.h"
+#include "lawow_filter.h"
 
 enum { FLAG_FUEL = 1, FLAG_DEADLINES = 2, FLAG_PULLEY = 4 };
 enum { CODE_ERROR = -1, CODE_EXIT = -2, CODE_MISFIT = -3 }; /* from 0 on: wasmtime's trap codes */
-enum { OUTPUT_BYTES = 64 * 1024, MOST_VALUES = 1000, MOST_TABLE_ELEMENTS = 100000, MOST_TABLES = 4 };
+enum { OUTPUT_BYTES = 64 * 1024, MOST_VALUES = 1000, MOST_TABLE_ELEMENTS = 100000, MOST_TABLES = 4,
+       MOST_HOST_VALUES = 32 };
 
 #define NATIVE(type, name) JNIEXPORT type JNICALL Java_dev_lawow_Native_##name
 
@@ -27,12 +30,22 @@ typedef struct {
   int flags;
 } Engine;
 
+/* Who entered the guest: where its host functions find Java. References are local to that native call. */
+typedef struct {
+  JNIEnv *env;
+  jclass type;
+  jobject host;
+} Entry;
+
 typedef struct {
   Engine *engine;
   void *store;
   void *context;
+  void *caller; /* wasmtime's, while a host function runs; NULL otherwise */
+  Entry entry;
   wt_instance instance;
-  int expired; /* set by the watchdog's thread, read by the guest's */
+  bool started; /* `instance` is one */
+  int expired;  /* set by the watchdog's thread, read by the guest's */
   size_t output_bytes;
   uint8_t output[OUTPUT_BYTES];
 } Instance;
@@ -43,6 +56,7 @@ typedef struct {
  * OutOfMemoryError. */
 static void fail_bytes(JNIEnv *env, jobjectArray failure, int32_t code, int32_t status, const void *message, size_t size) {
   int32_t numbers[2] = {code, status};
+  if ((*env)->ExceptionCheck(env)) return;
   if (size > 4096) size = 4096;
   jbyteArray record = (*env)->NewByteArray(env, (jsize)(sizeof numbers + size));
   if (!record) return;
@@ -91,49 +105,6 @@ static uint8_t *copy_bytes(JNIEnv *env, jbyteArray array, size_t *size) {
   *size = (size_t)length;
   return copy;
 }
-
-/* --- Android's system call filter ------------------------------------------------------------------------------- */
-
-/* Apps die by SIGSYS at calls that the filter does not know, where Linux answers ENOSYS: openat2 (WASI file access; on
- * every release) and membarrier (publishing native code on arm64; before Android 10). Answer ENOSYS for these two, for
- * which wasmtime has another way (openat2) or an orderly error (membarrier); pass on everything else. */
-#if defined(__ANDROID__) && defined(__LP64__)
-enum { SYS_SECCOMP = 1, CALL_OPENAT2 = 437, MINUS_ENOSYS = -38 };
-enum { HIGHEST_SPECIAL_ACTION = 1 }; /* SIG_DFL is 0, SIG_IGN 1 */
-#ifdef __aarch64__
-enum { CALL_MEMBARRIER = 283, RESULT_AT = 184 }; /* x0 in the ucontext */
-#else
-enum { CALL_MEMBARRIER = 324, RESULT_AT = 144 }; /* rax in the ucontext */
-#endif
-
-static struct sigaction earlier_handler;
-
-static void on_filtered_call(int signal_number, void *info, void *context) {
-  const int *fields = info; /* si_code stands at byte 8, si_syscall at byte 24 */
-  bool filtered = fields[2] == SYS_SECCOMP && (fields[6] == CALL_OPENAT2 || fields[6] == CALL_MEMBARRIER);
-  if (filtered) {
-    *(long *)((char *)context + RESULT_AT) = MINUS_ENOSYS;
-  } else if ((intptr_t)earlier_handler.sa_sigaction > HIGHEST_SPECIAL_ACTION) {
-    /* A handler of the older kind takes the first argument and does not see the others. */
-    ((void (*)(int, void *, void *))earlier_handler.sa_sigaction)(signal_number, info, context);
-  } else {
-    struct sigaction standard;
-    memset(&standard, 0, sizeof standard); /* SIG_DFL: the process ends, as it would have without this guard */
-    sigaction(SIGSYS, &standard, NULL);
-    raise(SIGSYS); /* held back until this handler returns */
-  }
-}
-
-static void guard_filtered_calls(void) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_sigaction = (void *)on_filtered_call;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSYS, &action, &earlier_handler);
-}
-#else
-static void guard_filtered_calls(void) {}
-#endif
 
 JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *machine, void *reserved) {
   (void)machine;
@@ -217,18 +188,47 @@ NATIVE(void, engineTick)(JNIEnv *env, jclass type, jlong engine) {
   wt.wasmtime_engine_increment_epoch(((Engine *)(intptr_t)engine)->engine);
 }
 
-NATIVE(jlong, moduleNew)(JNIEnv *env, jclass type, jlong engine, jbyteArray wasm, jobjectArray failure) {
-  (void)type;
+typedef void *(*module_reader)(void *, const uint8_t *, size_t, void **);
+
+static jlong read_module(JNIEnv *env, jlong engine, jbyteArray data, jobjectArray failure, module_reader read) {
   size_t size;
   void *module = NULL;
-  uint8_t *bytes = copy_bytes(env, wasm, &size);
+  uint8_t *bytes = copy_bytes(env, data, &size);
   if (!bytes) {
     fail(env, failure, CODE_ERROR, "no memory for the module");
     return 0;
   }
-  void *error = wt.wasmtime_module_new(((Engine *)(intptr_t)engine)->engine, bytes, size, &module);
+  void *error = read(((Engine *)(intptr_t)engine)->engine, bytes, size, &module);
   free(bytes);
   return failed(env, failure, NULL, error, NULL) ? 0 : (jlong)(intptr_t)module;
+}
+
+NATIVE(jlong, moduleNew)(JNIEnv *env, jclass type, jlong engine, jbyteArray wasm, jobjectArray failure) {
+  (void)type;
+  return read_module(env, engine, wasm, failure, wt.wasmtime_module_new);
+}
+
+NATIVE(jlong, moduleLoad)(JNIEnv *env, jclass type, jlong engine, jbyteArray compiled, jobjectArray failure) {
+  (void)type;
+  return read_module(env, engine, compiled, failure, wt.wasmtime_module_deserialize);
+}
+
+NATIVE(jbyteArray, moduleSave)(JNIEnv *env, jclass type, jlong module, jobjectArray failure) {
+  (void)type;
+  wt_bytes bytes = {0, NULL};
+  if (failed(env, failure, NULL, wt.wasmtime_module_serialize((void *)(intptr_t)module, &bytes), NULL)) return NULL;
+  jbyteArray array = NULL;
+  if (bytes.size > INT32_MAX) fail(env, failure, CODE_ERROR, "the compiled module is larger than 2 GiB");
+  else array = (*env)->NewByteArray(env, (jsize)bytes.size);
+  if (array) (*env)->SetByteArrayRegion(env, array, 0, (jsize)bytes.size, (const jbyte *)bytes.data);
+  wt.wasm_byte_vec_delete(&bytes);
+  return array;
+}
+
+NATIVE(void, moduleFree)(JNIEnv *env, jclass type, jlong module) {
+  (void)env;
+  (void)type;
+  wt.wasmtime_module_delete((void *)(intptr_t)module);
 }
 
 /* --- instance --------------------------------------------------------------------------------------------------- */
@@ -267,7 +267,7 @@ NATIVE(jlong, instanceNew)(JNIEnv *env, jclass type, jlong engine_handle, jlong 
     return 0;
   }
   instance->engine = (Engine *)(intptr_t)engine_handle;
-  instance->store = wt.wasmtime_store_new(instance->engine->engine, NULL, NULL);
+  instance->store = wt.wasmtime_store_new(instance->engine->engine, instance, NULL);
   instance->context = wt.wasmtime_store_context(instance->store);
   wt.wasmtime_store_limiter(instance->store, memory_bytes, MOST_TABLE_ELEMENTS, 1, MOST_TABLES, 1);
   if (instance->engine->flags & FLAG_DEADLINES)
@@ -297,29 +297,39 @@ NATIVE(void, instanceExpire)(JNIEnv *env, jclass type, jlong handle) {
 }
 
 static bool set_fuel(JNIEnv *env, jobjectArray failure, Instance *instance, jlong fuel) {
-  if (!(instance->engine->flags & FLAG_FUEL)) return true;
+  if (!(instance->engine->flags & FLAG_FUEL) || instance->caller) return true; /* an inner call has the outer's rest */
   return !failed(env, failure, NULL, wt.wasmtime_context_set_fuel(instance->context, (uint64_t)fuel), NULL);
+}
+
+/* Finds an export. While a host function runs it is its caller's, which may be a module that is still starting. */
+static bool find_export(Instance *instance, const char *name, size_t size, wt_extern *found) {
+  if (instance->caller) return wt.wasmtime_caller_export_get(instance->caller, name, size, found);
+  return instance->started &&
+         wt.wasmtime_instance_export_get(instance->context, &instance->instance, name, size, found);
 }
 
 static bool find_function(Instance *instance, const char *name, size_t size, wt_func *function) {
   wt_extern found;
-  if (!wt.wasmtime_instance_export_get(instance->context, &instance->instance, name, size, &found)) return false;
+  if (!find_export(instance, name, size, &found)) return false;
   bool is_function = found.kind == WT_EXTERN_FUNC;
   if (is_function) *function = found.of.func;
   wt.wasmtime_extern_delete(&found);
   return is_function;
 }
 
-NATIVE(void, instanceStart)(JNIEnv *env, jclass type, jlong handle, jlong module, jlong fuel, jobjectArray failure) {
-  (void)type;
+NATIVE(void, instanceStart)(JNIEnv *env, jclass type, jlong handle, jlong linker, jlong module, jlong fuel, jobject host,
+                            jobjectArray failure) {
   static const char initialize[] = "_initialize";
   Instance *instance = (Instance *)(intptr_t)handle;
   void *trap = NULL;
   wt_func function;
   if (!set_fuel(env, failure, instance, fuel)) return;
+  instance->entry = (Entry){env, type, host};
   void *error = wt.wasmtime_linker_instantiate(
-      instance->engine->linker, instance->context, (void *)(intptr_t)module, &instance->instance, &trap);
+      linker ? (void *)(intptr_t)linker : instance->engine->linker, instance->context, (void *)(intptr_t)module,
+      &instance->instance, &trap);
   if (failed(env, failure, instance, error, trap)) return;
+  instance->started = true;
   if (!find_function(instance, initialize, sizeof initialize - 1, &function)) return;
   error = wt.wasmtime_func_call(instance->context, &function, NULL, 0, NULL, 0, &trap);
   failed(env, failure, instance, error, trap);
@@ -360,8 +370,9 @@ static jlong get_bits(const wt_val *value) {
 }
 
 /* Calls with values and bits in one new block of memory; NULL leaves a failure or a pending Java exception. */
-static jlongArray call_with(JNIEnv *env, Instance *instance, const wt_func *function, const uint8_t *signature,
+static jlongArray call_with(Entry entry, Instance *instance, const wt_func *function, const uint8_t *signature,
                             size_t parameters, size_t results, jlongArray arguments, jobjectArray failure) {
+  JNIEnv *env = entry.env;
   jlongArray array = NULL;
   void *trap = NULL;
   wt_val *values = malloc((parameters + results + 1) * (sizeof(wt_val) + sizeof(jlong)));
@@ -372,8 +383,11 @@ static jlongArray call_with(JNIEnv *env, Instance *instance, const wt_func *func
   jlong *bits = (jlong *)(values + parameters + results + 1);
   (*env)->GetLongArrayRegion(env, arguments, 0, (jsize)parameters, bits);
   for (size_t at = 0; at < parameters; at++) set_value(&values[at], (char)signature[at], bits[at]);
+  Entry outer = instance->entry;
+  instance->entry = entry;
   void *error = wt.wasmtime_func_call(
       instance->context, function, values, parameters, values + parameters, results, &trap);
+  instance->entry = outer;
   if (!failed(env, failure, instance, error, trap)) {
     for (size_t at = 0; at < results; at++) bits[at] = get_bits(&values[parameters + at]);
     array = (*env)->NewLongArray(env, (jsize)results);
@@ -384,8 +398,7 @@ static jlongArray call_with(JNIEnv *env, Instance *instance, const wt_func *func
 }
 
 NATIVE(jlongArray, instanceCall)(JNIEnv *env, jclass type, jlong handle, jbyteArray export, jbyteArray signature,
-                                 jlongArray arguments, jlong fuel, jobjectArray failure) {
-  (void)type;
+                                 jlongArray arguments, jlong fuel, jobject host, jobjectArray failure) {
   Instance *instance = (Instance *)(intptr_t)handle;
   jlongArray array = NULL;
   wt_func function;
@@ -403,12 +416,14 @@ NATIVE(jlongArray, instanceCall)(JNIEnv *env, jclass type, jlong handle, jbyteAr
   } else if (!signature_fits(instance, &function, text, size, parameters)) {
     fail(env, failure, CODE_MISFIT, "the exported function has another signature");
   } else if (set_fuel(env, failure, instance, fuel)) {
-    array = call_with(env, instance, &function, text, parameters, size - parameters - 1, arguments, failure);
+    array = call_with((Entry){env, type, host}, instance, &function, text, parameters, size - parameters - 1, arguments, failure);
   }
   free(name);
   free(text);
   return array;
 }
+
+#include "lawow_host.h"
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
@@ -422,21 +437,26 @@ NATIVE(jboolean, instanceHas)(JNIEnv *env, jclass type, jlong handle, jbyteArray
   return found;
 }
 
-/* Returns where `size` bytes of the guest's memory lie, until the guest runs again; NULL leaves a failure. */
-static uint8_t *guest_bytes(JNIEnv *env, jobjectArray failure, Instance *instance, jlong address, size_t size) {
+/* Finds the exported memory: its size, and where it lies until the guest runs again (NULL if it is empty). */
+static bool find_memory(Instance *instance, uint8_t **data, size_t *size) {
   static const char name[] = "memory";
   wt_extern found;
+  if (!find_export(instance, name, sizeof name - 1, &found)) return false;
+  bool is_memory = found.kind == WT_EXTERN_MEMORY;
+  if (is_memory) {
+    *data = wt.wasmtime_memory_data(instance->context, &found.of);
+    *size = wt.wasmtime_memory_data_size(instance->context, &found.of);
+  }
+  wt.wasmtime_extern_delete(&found);
+  return is_memory;
+}
+
+/* Returns where `size` bytes of the guest's memory lie, until the guest runs again; NULL leaves a failure. */
+static uint8_t *guest_bytes(JNIEnv *env, jobjectArray failure, Instance *instance, jlong address, size_t size) {
+  static uint8_t nothing; /* an empty memory has no address */
   uint8_t *data = NULL;
   size_t room = 0;
-  bool exported = wt.wasmtime_instance_export_get(
-      instance->context, &instance->instance, name, sizeof name - 1, &found);
-  bool is_memory = exported && found.kind == WT_EXTERN_MEMORY;
-  if (is_memory) {
-    data = wt.wasmtime_memory_data(instance->context, &found.of);
-    room = wt.wasmtime_memory_data_size(instance->context, &found.of);
-  }
-  if (exported) wt.wasmtime_extern_delete(&found);
-  if (!is_memory) {
+  if (!find_memory(instance, &data, &room)) {
     fail(env, failure, CODE_MISFIT, "the module exports no memory");
     return NULL;
   }
@@ -444,8 +464,15 @@ static uint8_t *guest_bytes(JNIEnv *env, jobjectArray failure, Instance *instanc
     fail(env, failure, WT_TRAP_MEMORY_OUT_OF_BOUNDS, "a string or list lies outside of the memory");
     return NULL;
   }
-  static uint8_t nothing; /* an empty memory has no address */
   return data ? data + address : &nothing;
+}
+
+NATIVE(jlong, instanceMemoryBytes)(JNIEnv *env, jclass type, jlong handle) {
+  (void)env;
+  (void)type;
+  uint8_t *data = NULL;
+  size_t size = 0;
+  return find_memory((Instance *)(intptr_t)handle, &data, &size) ? (jlong)size : 0;
 }
 
 NATIVE(jbyteArray, instanceRead)(JNIEnv *env, jclass type, jlong handle, jlong address, jint bytes, jobjectArray failure) {

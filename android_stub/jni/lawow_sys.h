@@ -48,11 +48,23 @@ typedef int32_t jsize;
 typedef int64_t jlong;
 typedef void *jobject;
 typedef jobject jclass, jbyteArray, jlongArray, jobjectArray;
+typedef void *jmethodID;
+typedef union {
+  int32_t i;
+  int64_t j;
+  jobject l;
+} jvalue;
 struct JNINativeInterface;
 typedef const struct JNINativeInterface *JNIEnv;
 typedef void JavaVM;
 struct JNINativeInterface {
-  void *before_array_length[171];
+  void *before_delete_local[23];
+  void (*DeleteLocalRef)(JNIEnv *, jobject); /* 23 */
+  void *before_static_method[89];
+  jmethodID (*GetStaticMethodID)(JNIEnv *, jclass, const char *, const char *); /* 113 */
+  void *before_call_static[2];
+  jobject (*CallStaticObjectMethodA)(JNIEnv *, jclass, jmethodID, const jvalue *); /* 116 */
+  void *before_array_length[54];
   jsize (*GetArrayLength)(JNIEnv *, jobject); /* 171 */
   void *before_set_element[2];
   void (*SetObjectArrayElement)(JNIEnv *, jobjectArray, jsize, jobject); /* 174 */
@@ -117,6 +129,7 @@ enum { WT_DEADLINE_CONTINUE = 0 };
 typedef void (*wt_finalizer)(void *);
 typedef void *(*wt_deadline_callback)(void *, void *, uint64_t *, uint8_t *);
 typedef ptrdiff_t (*wt_write_callback)(void *, const unsigned char *, size_t);
+typedef void *(*wt_callback)(void *, void *, const wt_val *, size_t, wt_val *, size_t);
 
 /* wasmtime exports this name in version 50.0 only; the layouts above hold for no other version. */
 #define WT_VERSION "50.0"
@@ -137,6 +150,9 @@ typedef ptrdiff_t (*wt_write_callback)(void *, const unsigned char *, size_t);
   X(void *, wasmtime_config_target_set, (void *, const char *)) \
   X(void, wasmtime_engine_increment_epoch, (void *)) \
   X(void *, wasmtime_module_new, (void *, const uint8_t *, size_t, void **)) \
+  X(void *, wasmtime_module_serialize, (void *, wt_bytes *)) \
+  X(void *, wasmtime_module_deserialize, (void *, const uint8_t *, size_t, void **)) \
+  X(void, wasmtime_module_delete, (void *)) \
   X(void *, wasmtime_store_new, (void *, void *, wt_finalizer)) \
   X(void *, wasmtime_store_context, (void *)) \
   X(void, wasmtime_store_limiter, (void *, int64_t, int64_t, int64_t, int64_t, int64_t)) \
@@ -148,6 +164,15 @@ typedef ptrdiff_t (*wt_write_callback)(void *, const unsigned char *, size_t);
   X(void *, wasmtime_linker_new, (void *)) \
   X(void, wasmtime_linker_delete, (void *)) \
   X(void *, wasmtime_linker_define_wasi, (void *)) \
+  X(void *, wasmtime_linker_define_func, \
+    (void *, const char *, size_t, const char *, size_t, const void *, wt_callback, void *, wt_finalizer)) \
+  X(void *, wasmtime_caller_context, (void *)) \
+  X(bool, wasmtime_caller_export_get, (void *, const char *, size_t, wt_extern *)) \
+  X(void *, wasmtime_context_get_data, (const void *)) \
+  X(void *, wasmtime_trap_new, (const char *, size_t)) \
+  X(void *, wasm_valtype_new, (uint8_t)) \
+  X(void, wasm_valtype_vec_new_uninitialized, (wt_vec *, size_t)) \
+  X(void *, wasm_functype_new, (wt_vec *, wt_vec *)) \
   X(void *, wasmtime_linker_instantiate, (const void *, void *, const void *, wt_instance *, void **)) \
   X(bool, wasmtime_instance_export_get, (void *, const wt_instance *, const char *, size_t, wt_extern *)) \
   X(void, wasmtime_extern_delete, (wt_extern *)) \

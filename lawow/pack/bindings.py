@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lawow.formats.bundle import BundledExport, BundledModule
-from lawow.pack.naming import class_name, method_names, string_literal
+from lawow.formats.wit import print_function
+from lawow.pack.java_types import JavaType, TypedExport, java_type, typed_exports
+from lawow.pack.naming import class_name, method_names, parameter_names, string_literal
 
 __all__ = ["Binding", "Method", "binding_of", "java_source"]
 
@@ -13,9 +15,6 @@ RESERVED = frozenset(("_initialize", "_start", "__wasm_call_ctors", "cabi_reallo
 """Exports that belong to the runtime's side of the contract, not to callers."""
 
 _PLACES = {"local": "in this process", "remote": "on the edge"}
-_PRIMITIVES = {"i": "int", "I": "long", "f": "float", "F": "double"}
-_DESCRIPTORS = {"i": "I", "I": "J", "f": "F", "F": "D"}
-_BOXES = {"i": "Integer", "I": "Long", "f": "Float", "F": "Double"}
 _MOST_PARAMETER_SLOTS = 255  # of a method in a class file; a long or a double takes two
 
 
@@ -24,42 +23,40 @@ class Method:
     """A static method and the export behind it."""
 
     name: str
-    export: BundledExport
+    typed: TypedExport
+
+    @property
+    def export(self) -> BundledExport:
+        """The export with its core type."""
+        return self.typed.export
 
     @property
     def signature(self) -> str:
-        """The signature by which the stub library calls the export."""
-        return self.export.signature
+        """The signature by which the stub library calls the export (`lawow.formats.signature`)."""
+        return self.typed.signature
 
     @property
-    def parameters(self) -> str:
-        """Letters of the parameters."""
-        return self.export.signature.partition(">")[0]
+    def parameters(self) -> tuple[tuple[JavaType, str], ...]:
+        """Types and names of the parameters."""
+        params = self.typed.function.params
+        names = parameter_names([item.name for item in params])
+        return tuple((java_type(item.type), name) for item, name in zip(params, names, strict=True))
 
     @property
-    def results(self) -> str:
-        """Letters of the results."""
-        return self.export.signature.partition(">")[2]
-
-    @property
-    def return_type(self) -> str:
-        """The Java type: void, a primitive, or ``Object[]`` for several results."""
-        if not self.results:
-            return "void"
-        return _PRIMITIVES[self.results] if len(self.results) == 1 else "Object[]"
+    def result(self) -> JavaType:
+        """The type of the result; void for none, ``Object[]`` for several."""
+        return java_type(self.typed.function.result)
 
     @property
     def declaration(self) -> str:
-        """The method's head without modifiers: ``int fib(int p0)``."""
-        parameters = (f"{_PRIMITIVES[letter]} p{index}" for index, letter in enumerate(self.parameters))
-        return f"{self.return_type} {self.name}({', '.join(parameters)})"
+        """The method's head without modifiers: ``int fib(int n)``."""
+        parameters = (f"{kind.name} {name}" for kind, name in self.parameters)
+        return f"{self.result.name} {self.name}({', '.join(parameters)})"
 
     @property
     def descriptor(self) -> str:
         """The method's types as class files and dex files write them: ``(I)I``."""
-        results = [_DESCRIPTORS[letter] for letter in self.results]
-        result = "V" if not results else results[0] if len(results) == 1 else "[Ljava/lang/Object;"
-        return f"({''.join(_DESCRIPTORS[letter] for letter in self.parameters)}){result}"
+        return f"({''.join(kind.descriptor for kind, _ in self.parameters)}){self.result.descriptor}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +70,16 @@ class Binding:
 
 
 def binding_of(module: BundledModule) -> Binding:
-    """Return the binding of a module; it has no method if nothing in the module can be called."""
-    candidates = [export for export in module.exports if not _is_reserved(export.name)]
-    exports = [export for export in candidates if _slots(export.signature) <= _MOST_PARAMETER_SLOTS]
-    left_out = tuple(
-        f"{export.name} (too many parameters for Java)" for export in candidates if export not in exports
-    )
-    names = method_names(export.name for export in exports)
-    methods = tuple(Method(names[export.name], export) for export in exports)
+    """Return the binding of a module; it has no method if nothing in the module can be called.
+
+    Raises `FormatError` if the interface that the module carries is none, or not that of its exports.
+    """
+    exports = (export for export in module.exports if not _is_reserved(export.name))
+    refusals = [(item, _refusal(item)) for item in typed_exports(module, exports)]
+    kept = [item for item, refusal in refusals if not refusal]
+    names = method_names(item.export.name for item in kept)
+    methods = tuple(Method(names[item.export.name], item) for item in kept)
+    left_out = tuple(f"{item.export.name} ({refusal})" for item, refusal in refusals if refusal)
     return Binding(module, class_name(module.file), methods, left_out)
 
 
@@ -88,9 +87,12 @@ def _is_reserved(name: str) -> bool:
     return name in RESERVED or name.startswith("cabi_post_")
 
 
-def _slots(signature: str) -> int:
-    parameters = signature.partition(">")[0]
-    return len(parameters) + sum(letter in "IF" for letter in parameters)
+def _refusal(item: TypedExport) -> str:
+    """Return why Java has no method for an export; empty if it can have one."""
+    if item.refusal:
+        return item.refusal
+    slots = sum(java_type(param.type).slots for param in item.function.params)
+    return "too many parameters for Java" if slots > _MOST_PARAMETER_SLOTS else ""
 
 
 def java_source(binding: Binding, package: str, seam: str = "local") -> str:
@@ -121,19 +123,14 @@ public final class {binding.class_name} {{
 
 
 def _method_source(method: Method, seam: str) -> str:
-    export, signature = string_literal(method.export.name), string_literal(method.export.signature)
-    values = ", ".join(f"p{index}" for index in range(len(method.parameters)))
+    export, signature = string_literal(method.export.name), string_literal(method.signature)
+    values = ", ".join(kind.give.format(name) for kind, name in method.parameters)
     call = f"Lawow.{seam}(MODULE, {export}, {signature}, new Object[] {{{values}}})"
+    statement = call if method.result.name == "void" else f"return {method.result.take.format(call)}"
     return f"""
-    /** {{@code {method.export.wit}}}. */
+    /** {{@code {print_function(method.typed.function)}}}. */
     @Offload(export = {export}, signature = {signature})
     public static {method.declaration} {{
-        {_statement(method, call)};
+        {statement};
     }}
 """
-
-
-def _statement(method: Method, call: str) -> str:
-    if not method.results:
-        return call
-    return f"return ({_BOXES[method.results] if len(method.results) == 1 else 'Object[]'}) {call}"

@@ -113,4 +113,6 @@ def sdk_notes(minimum: int | None) -> list[str]:
     if minimum < MIN_API:
         native = f"runs native code from {_FIRST_NATIVE_API} on"
         return [f"minSdk is {minimum}; the runtime needs {MIN_API}, and {native}"]
-    return [f"minSdk is {minimum}; below {_FIRST_NATIVE_API} modules are interpreted, about 12 times slower"]
+    return [
+        f"minSdk is {minimum}; below {_FIRST_NATIVE_API} modules are interpreted, about 14 to 50 times slower"
+    ]

@@ -8,11 +8,18 @@ keeps its name where Java allows it. Source: the Java Language Specification 3.8
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lawow.errors import UsageError
 
-__all__ = ["class_name", "is_class_name", "method_names", "require_package", "string_literal"]
+__all__ = [
+    "class_name",
+    "is_class_name",
+    "method_names",
+    "parameter_names",
+    "require_package",
+    "string_literal",
+]
 
 _PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _WORD = re.compile(r"[A-Za-z0-9]+")
@@ -72,6 +79,19 @@ def method_names(exports: Iterable[str]) -> dict[str, str]:
         names[export] = name
         taken.add(name)
     return {export: names[export] for export in ordered}
+
+
+def parameter_names(names: Sequence[str]) -> list[str]:
+    """Return Java names for a function's parameters: ``image-width`` -> ``imageWidth``, ``int`` -> ``int_``.
+
+    The result is distinct; where two names would meet, all are ``p0``, ``p1`` and so on.
+    """
+    found = []
+    for name in names:
+        first, *others = [word.lower() for word in _WORD.findall(name)] or ["p"]
+        camel = first + "".join(word.capitalize() for word in others)
+        found.append(f"{camel}_" if camel in _KEYWORDS else camel)
+    return found if len(set(found)) == len(found) else [f"p{index}" for index in range(len(found))]
 
 
 def _identifier(export: str) -> str:

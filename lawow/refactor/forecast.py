@@ -41,7 +41,9 @@ ID_LIMIT = 65_536
 """Types, protos, fields and methods of one dex file are counted in 16 bits."""
 LIBRARY_STRINGS = ("lawow", "wasmtime", "liblawow.so", "libwasmtime.so")
 LAWOW = "Ldev/lawow/Lawow;"
-LOCAL_CLASSES = ("Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;")
+LOCAL_CLASSES = tuple(
+    f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "LocalModule", "WasmModule")
+)
 SMALL_DEX_BYTES = 512 << 10
 """Up to this size a dex file is rewritten to see what remains of it; that takes some 0.1 s."""
 _CLASS_DEF_BYTES = 32

@@ -22,7 +22,7 @@ __all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
 LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
 RUNTIME_NAMES = frozenset(("lawow", "wasmtime"))
 LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so"}
-LOCAL_CLASSES = {"Ldev/lawow/LocalRuntime;", "Ldev/lawow/Native;", "Ldev/lawow/LocalModule;"}
+LOCAL_CLASSES = {f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "LocalModule", "WasmModule")}
 LAWOW = "Ldev/lawow/Lawow;"
 
 Test = Callable[[References], bool]

@@ -38,6 +38,8 @@ __all__ = [
 AUTO = "auto"
 ORIGINALS_STAY = "the app is elastic: the original methods stay and may need it"
 PROFILED_IDS = (ItemType.TYPE_ID_ITEM, ItemType.METHOD_ID_ITEM)
+_INTERPRETABLE = ".pulley"
+"""Code for the interpreter, which may lie beside a module (`lawow.runtime.device_code`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ def _surplus(plan: SplitPlan, dexes: DexSplit) -> tuple[set[str], list[KeptEntry
         if user := module_user(dexes, path.rpartition("/")[2]):
             kept.append(KeptEntry(path, user))
         else:
-            removed.add(path)
+            compiled = f"{path}{_INTERPRETABLE}"
+            removed.update({path, compiled} if compiled.encode() in plan.app.archive.by_name else {path})
     libraries = _runtime_libraries(plan.app)
     elsewhere = [f"{item.name}: {path}" for item in plan.app.companions for path in _runtime_libraries(item)]
     user = runtime_user(dexes, plan.app, removed) if libraries or elsewhere else None

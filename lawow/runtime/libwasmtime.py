@@ -182,6 +182,7 @@ _PROTOTYPES = {
     "wasi_config_set_stdout_custom": "vpppp",
     "wasmtime_caller_context": "pp",
     "wasmtime_caller_export_get": "bpszp",
+    "wasmtime_config_target_set": "pps",
     "wasmtime_context_get_fuel": "ppp",
     "wasmtime_context_set_epoch_deadline": "vpq",
     "wasmtime_context_set_fuel": "ppq",

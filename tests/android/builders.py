@@ -11,7 +11,7 @@ import wasmtime
 
 from tests.tools import run
 
-__all__ = ["CALLS", "WASI", "Jvm", "Sample", "sample"]
+__all__ = ["CALLS", "HOST", "WASI", "Jvm", "Sample", "sample"]
 
 CALLS = """
 (module
@@ -52,6 +52,8 @@ WASI = """
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (global $ready (mut i32) (i32.const 0))
   (data (i32.const 16) "hello from wasi\\n")
@@ -63,7 +65,36 @@ WASI = """
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
       (local.set $times (i32.sub (local.get $times) (i32.const 1)))
       (br_if $again (i32.gt_s (local.get $times) (i32.const 0)))))
+  (func (export "open") (param $folder i32) (result i32)
+    (call $open (local.get $folder) (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 0)
+      (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 64)))
   (func (export "leave") (param i32) (call $exit (local.get 0))))
+"""
+
+
+HOST = """
+(module
+  (import "env" "log" (func $log (param i32 i32)))
+  (import "env" "mix" (func $mix (param i32 i64 f32 f64) (result f64)))
+  (import "env" "swap" (func $swap (param i32 i64) (result i64 i32)))
+  (import "env" "act" (func $act (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "na\\c3\\afve")
+  (start $start)
+  (func $start (call $log (i32.const 16) (i32.const 6)))
+  (func (export "log_at") (param i32 i32) (call $log (local.get 0) (local.get 1)))
+  (func (export "mix") (param i32 i64 f32 f64) (result f64)
+    (call $mix (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+  (func (export "swap") (param i32 i64) (result i64 i32) (call $swap (local.get 0) (local.get 1)))
+  (func (export "act") (param i32) (result i32) (call $act (local.get 0)))
+  (func (export "act_often") (param i32)
+    (loop $again
+      (drop (call $act (local.get 0)))
+      (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+      (br_if $again (local.get 0))))
+  (func (export "act_forever") (param i32) (loop $again (drop (call $act (local.get 0))) (br $again)))
+  (func (export "spin") (param i32) (result i32) (loop $again (br $again)) (i32.const 0))
+  (func (export "div") (param i32) (result i32) (i32.div_s (i32.const 1) (local.get 0))))
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lawow.resources import android_stub
-from tests.android.builders import CALLS, WASI, Jvm, Sample, sample
+from tests.android.builders import CALLS, HOST, WASI, Jvm, Sample, sample
 from tests.tools import run
 
 SOURCES = Path(__file__).parent / "java"
@@ -22,6 +22,22 @@ def calls_module() -> Sample:
 @pytest.fixture(scope="session")
 def wasi_module() -> Sample:
     return sample("wasi.wasm", WASI)
+
+
+@pytest.fixture(scope="session")
+def host_module() -> Sample:
+    return sample("host.wasm", HOST)
+
+
+@pytest.fixture(scope="session")
+def samples(
+    tmp_path_factory: pytest.TempPathFactory, calls_module: Sample, wasi_module: Sample, host_module: Sample
+) -> tuple[Path, ...]:
+    """The three modules as files, in the order that `fake_jvm` takes them."""
+    folder = tmp_path_factory.mktemp("samples")
+    for module in (calls_module, wasi_module, host_module):
+        (folder / module.file).write_bytes(module.data)
+    return tuple(folder / module.file for module in (calls_module, wasi_module, host_module))
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +57,16 @@ def host_wasmtime() -> Path:
 
 
 @pytest.fixture(scope="session")
-def jvm(tmp_path_factory: pytest.TempPathFactory, calls_module: Sample, wasi_module: Sample) -> Jvm:
+def jvm(
+    tmp_path_factory: pytest.TempPathFactory, calls_module: Sample, wasi_module: Sample, host_module: Sample
+) -> Jvm:
     """A JVM that knows no native library yet; the modules are where an app has its assets."""
     folder = tmp_path_factory.mktemp("jvm")
     stub = android_stub("prebuilt", "lawow-stub.jar")
     run("javac", "-Xlint:all", "-Werror", "-cp", stub, "-d", folder / "classes", *SOURCES.glob("*.java"))
     assets = folder / "resources" / "assets" / "lawow"
     assets.mkdir(parents=True)
-    for module in (calls_module, wasi_module):
+    for module in (calls_module, wasi_module, host_module):
         (assets / module.file).write_bytes(module.data)
     return Jvm((stub, folder / "classes", folder / "resources"))
 

@@ -9,6 +9,7 @@ typedef struct JNINativeInterface Table;
 #endif
 #define SLOT(name) printf(#name " %zu\n", offsetof(Table, name) / sizeof(void *));
 int main(void) {
+  SLOT(DeleteLocalRef) SLOT(GetStaticMethodID) SLOT(CallStaticObjectMethodA)
   SLOT(GetArrayLength) SLOT(SetObjectArrayElement) SLOT(NewByteArray) SLOT(NewLongArray) SLOT(GetByteArrayRegion)
   SLOT(GetLongArrayRegion) SLOT(SetByteArrayRegion) SLOT(SetLongArrayRegion) SLOT(ExceptionCheck)
   return 0;

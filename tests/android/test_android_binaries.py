@@ -11,11 +11,15 @@ import pytest
 
 from lawow.pack.libraries import abi_libraries
 from lawow.resources import android_stub
+from lawow.runtime.device_code import PULLEY as PULLEY_TARGET
+from lawow.runtime.device_code import compile_for_app
 from tests.android.builders import Jvm, Sample, sample
 from tests.android.shim import build_shim
 from tests.android.test_local_runtime import TRAPS
 from tests.android.test_local_values import TROUBLE
 from tests.tools import run
+
+DEADLINES, PULLEY = 2, 4
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +88,49 @@ def test_eight_threads_call_the_android_runtime_at_once(android_jvm: Jvm, calls_
     assert android_jvm.run("Concurrency", calls_module.name) == "1600 of 1600\n"
 
 
+SCENARIOS = ("state", "limits", "host", "exceptions", "reentry", "output", "threads")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_modules_and_instances_are_those_of_the_host_build(android_jvm: Jvm, scenario: str) -> None:
+    assert android_jvm.run("Modules", scenario) == "all good\n"
+
+
+def fake_jvm(folder: Path, *flags: str) -> Path:
+    """Build the program that plays the JVM, for this machine."""
+    source, program = Path(__file__).parent / "shim" / "fake_jvm.c", folder / "fake_jvm"
+    run("gcc", "-O1", "-w", *flags, source, f"-I{android_stub('jni')}", "-o", program, "-ldl", "-lpthread")
+    return program
+
+
+@pytest.mark.parametrize("flags", [DEADLINES, DEADLINES | PULLEY], ids=["native", "pulley"])
+def test_under_a_filter_like_androids_modules_load_and_run_and_no_file_opens(
+    libraries: Path, shim: Path, samples: tuple[Path, ...], tmp_path: Path, flags: int
+) -> None:
+    """What Android's filter lacks is trapped; code is published, guests run, and WASI has no folder."""
+    done = run(
+        fake_jvm(tmp_path, "-DWITH_FILTER"), shim, libraries / "liblawow.so", libraries / "libwasmtime.so",
+        *samples, str(flags), check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "all good\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "flags"), [("x86_64-unknown-linux-gnu", DEADLINES), (PULLEY_TARGET, DEADLINES | PULLEY)]
+)
+def test_code_that_was_compiled_here_loads_in_the_android_runtime(
+    libraries: Path, shim: Path, samples: tuple[Path, ...], tmp_path: Path, target: str, flags: int
+) -> None:
+    code = tmp_path / "calls.cwasm"
+    code.write_bytes(compile_for_app(samples[0].read_bytes(), target, has_deadlines=True))
+    program = fake_jvm(tmp_path)
+    done = run(
+        program, shim, libraries / "liblawow.so", libraries / "libwasmtime.so", *samples, str(flags), code,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "all good\n"), done.stdout + done.stderr
+
+
 OPENAT2, MEMBARRIER, GETPGID = 437, 324, 121
 
 
@@ -103,7 +150,6 @@ def test_filtered_system_calls_fail_in_order_and_others_end_the_process_as_befor
 
 # ---- arm64, under an emulator of the processor
 
-DEADLINES, PULLEY = 2, 4
 QEMU = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
 
 
@@ -125,12 +171,13 @@ def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("pages", [(), ("-p", "16384")], ids=["4-kb-pages", "16-kb-pages"])
 @pytest.mark.parametrize("flags", [DEADLINES, DEADLINES | PULLEY], ids=["native", "pulley"])
 def test_the_arm64_libraries_run_and_trap_in_order(
-    arm64: Path, calls_module: Sample, wasi_module: Sample, tmp_path: Path, flags: int, pages: tuple[str, ...]
+    arm64: Path, samples: tuple[Path, ...], tmp_path: Path, flags: int, pages: tuple[str, ...]
 ) -> None:
-    for module in (calls_module, wasi_module):
-        (tmp_path / module.file).write_bytes(module.data)
+    """With code for the interpreter that was compiled on this machine, where the interpreter runs."""
+    code = tmp_path / "calls.cwasm"
+    code.write_bytes(compile_for_app(samples[0].read_bytes(), PULLEY_TARGET, has_deadlines=True))
     done = run(
         *QEMU, *pages, arm64 / "fake_jvm", arm64 / "shim", arm64 / "liblawow.so", arm64 / "libwasmtime.so",
-        tmp_path / calls_module.file, tmp_path / wasi_module.file, str(flags), check=False,
+        *samples, str(flags), *((code,) if flags & PULLEY else ()), check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "all good\n"), done.stdout + done.stderr

@@ -29,6 +29,13 @@ NATIVE_METHODS = {
     "instanceRead",
     "instanceStart",
     "instanceWrite",
+    "instanceMemoryBytes",
+    "linkerDefine",
+    "linkerFree",
+    "linkerNew",
+    "moduleFree",
+    "moduleLoad",
+    "moduleSave",
     "moduleNew",
 }
 

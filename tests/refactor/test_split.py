@@ -83,6 +83,12 @@ def calls_local(name: str) -> str:
     )
 
 
+def has_module(name: str) -> str:
+    """Return a resident class that closes a module of its own."""
+    close = "    invoke-virtual {p0}, Ldev/lawow/WasmModule;->close()V\n    return-void"
+    return smali_class(name, smali_method("go", "(Ldev/lawow/WasmModule;)V", close))
+
+
 def holds_string(name: str, text: str) -> str:
     """Return a resident class that uses a string."""
     return smali_class(name, smali_method("go", "()V", f'    const-string v0, "{text}"\n    return-void'))
@@ -257,10 +263,17 @@ def test_module_and_runtime_go_when_nobody_needs_them(build_app: BuildApp, refac
     assert done.report.savings["module"] > 0
 
 
+def test_code_for_the_interpreter_goes_with_its_module(build_app: BuildApp, refactor: RefactorApp) -> None:
+    compiled = {"assets/lawow/fibonacci.wasm.pulley": b"code"}
+    done = refactor(build_app(entries={**WITH_RUNTIME, **compiled}))
+    assert not {*WITH_RUNTIME, *compiled} & set(entries(done.apk))
+
+
 @pytest.mark.parametrize(
     ("resident", "more", "reason"),
     [
         (calls_local("com.example.app.User"), {}, "com.example.app.User runs modules on the device"),
+        (has_module("com.example.app.User"), {}, "com.example.app.User runs modules on the device"),
         (
             holds_string("com.example.app.User", "wasmtime"),
             {},

@@ -26,7 +26,9 @@ import java.util.Properties;
  *     set</td></tr>
  *   <tr><td>memory.bytes</td><td>most linear memory of one instance on this device; 268435456 if not set</td></tr>
  *   <tr><td>fuel</td><td>most instructions, roughly, of one call on this device; without end if not set</td></tr>
- *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, about 12 times slower)</td></tr>
+ *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, many times slower)</td></tr>
+ *   <tr><td>cache</td><td>private folder for compiled code, where nobody else may write; the app's code cache if not set,
+ *     and none on a JVM that is not Android's</td></tr>
  *   <tr><td>library, wasmtime</td><td>paths of liblawow and libwasmtime, for a JVM that is not Android's</td></tr>
  * </table>
  */
@@ -161,6 +163,11 @@ public final class Configuration {
             return text;
         }
         throw bad("engine", text, "native or pulley");
+    }
+
+    /** Returns the folder for compiled code that the owner asks for, or null. */
+    String cache() {
+        return text("cache", null);
     }
 
     /** Returns the path of liblawow, or null for the one in the app. */

@@ -17,11 +17,14 @@ final class GuestCall {
     private final String file;
     private final long instance;
     private final long fuel;
+    private final HostCalls host;
 
-    GuestCall(String file, long instance, long fuel) {
+    /** {@code host} is null for an instance without functions of the app. */
+    GuestCall(String file, long instance, long fuel, HostCalls host) {
         this.file = file;
         this.instance = instance;
         this.fuel = fuel;
+        this.host = host;
     }
 
     /** Calls the export and returns what {@link Target#call} gives. The caller's arrays change at the very end. */
@@ -87,13 +90,7 @@ final class GuestCall {
         requireAligned(export, area, PAIR_ALIGNMENT);
         ByteBuffer pair = ByteBuffer.wrap(read(export, area, 8)).order(ByteOrder.LITTLE_ENDIAN);
         long address = pair.getInt() & LOW_HALF;
-        long count = pair.getInt() & LOW_HALF;
-        requireAligned(export, address, type.elementBytes());
-        byte[] payload = read(export, address, count * type.elementBytes());
-        Object value = type.isList() ? Elements.make(type.letter, (int) count) : text(export, payload);
-        if (type.isList()) {
-            Elements.unpack(type.letter, payload, 0, value);
-        }
+        Object value = load(export, type, address, pair.getInt() & LOW_HALF);
         String post = "cabi_post_" + export;
         if (Native.instanceHas(instance, Native.utf8(post))) {
             call(post, "i>", new long[] {area});
@@ -101,9 +98,21 @@ final class GuestCall {
         return value;
     }
 
+    /** Copies a string or list of {@code count} bytes or elements; {@code export} begins the message of a trap. */
+    Object load(String export, ValueType type, long address, long count) {
+        requireAligned(export, address, type.elementBytes());
+        byte[] payload = read(export, address, count * type.elementBytes());
+        if (!type.isList()) {
+            return text(export, payload);
+        }
+        Object array = Elements.make(type.letter, (int) count);
+        Elements.unpack(type.letter, payload, 0, array);
+        return array;
+    }
+
     private void requireAligned(String export, long address, int alignment) {
         if (address % alignment != 0) {
-            throw new Trap(OUT_OF_BOUNDS, file + ": " + export + " returned an address that is no multiple of " + alignment);
+            throw new Trap(OUT_OF_BOUNDS, file + ": " + export + " gave an address that is no multiple of " + alignment);
         }
     }
 
@@ -115,7 +124,8 @@ final class GuestCall {
         }
     }
 
-    private byte[] read(String export, long address, long bytes) {
+    /** Copies out of the guest's memory. Throws {@link Trap} beyond its end. */
+    byte[] read(String export, long address, long bytes) {
         if (bytes > Integer.MAX_VALUE) {
             throw new Trap(OUT_OF_BOUNDS, file + ": " + export + ": a result of " + bytes + " bytes");
         }
@@ -128,7 +138,10 @@ final class GuestCall {
     private long[] call(String export, String signature, long[] bits) {
         byte[][] failure = new byte[1][];
         long[] results =
-            Native.instanceCall(instance, Native.utf8(export), Native.utf8(signature), bits, fuel, failure);
+            Native.instanceCall(instance, Native.utf8(export), Native.utf8(signature), bits, fuel, host, failure);
+        if (host != null) {
+            host.rethrow();
+        }
         Native.require(failure, file + ": " + export);
         return results;
     }

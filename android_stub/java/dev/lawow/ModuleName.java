@@ -9,7 +9,7 @@ import java.security.NoSuchAlgorithmException;
 /** The identity of a module, {@code fibonacci.wasm@<sha-256>}, and its bytes inside this app. */
 final class ModuleName {
     private static final int DIGEST_DIGITS = 64;
-    private static final String FOLDER = "/assets/lawow/";
+    static final String FOLDER = "/assets/lawow/";
 
     final String file;
     final String digest;
@@ -27,6 +27,11 @@ final class ModuleName {
             throw new IllegalArgumentException("not a module name: " + text);
         }
         return new ModuleName(text.substring(0, at), digest);
+    }
+
+    /** Names bytes that are at hand. */
+    static ModuleName of(String file, byte[] data) {
+        return new ModuleName(file, Hex.encode(sha256(data)));
     }
 
     /** Reads the module from the app's assets. Throws {@link IllegalStateException} if it is missing or another. */
@@ -51,18 +56,22 @@ final class ModuleName {
         }
         try {
             try {
-                ByteArrayOutputStream data = new ByteArrayOutputStream();
-                byte[] buffer = new byte[8192];
-                for (int count = stream.read(buffer); count >= 0; count = stream.read(buffer)) {
-                    data.write(buffer, 0, count);
-                }
-                return data.toByteArray();
+                return readAll(stream);
             } finally {
                 stream.close();
             }
         } catch (IOException error) {
             throw new IllegalStateException(path + ": cannot be read: " + error.getMessage(), error);
         }
+    }
+
+    static byte[] readAll(InputStream stream) throws IOException {
+        ByteArrayOutputStream data = new ByteArrayOutputStream();
+        byte[] buffer = new byte[8192];
+        for (int count = stream.read(buffer); count >= 0; count = stream.read(buffer)) {
+            data.write(buffer, 0, count);
+        }
+        return data.toByteArray();
     }
 
     static byte[] sha256(byte[] data) {

@@ -7,13 +7,16 @@ import java.nio.charset.StandardCharsets;
 /**
  * The functions of liblawow. Handles are addresses: never used after they were freed, never on two threads at once
  * (engines and modules excepted). A function that fails leaves a record in {@code failure[0]}: two little-endian
- * 32-bit numbers, code and exit status, then a message in UTF-8. The library looks up no Java name, so that a shrinker
- * may rename everything but this class and its native methods, which the usual rules keep.
+ * 32-bit numbers, code and exit status, then a message in UTF-8. The library looks up no Java name but {@link #hostCall},
+ * so that a shrinker may rename everything but this class, its native methods (which the usual rules keep), and that one.
  */
 final class Native {
     static final int FUEL = 1;
     static final int DEADLINES = 2;
     static final int PULLEY = 4;
+
+    /** The version of libwasmtime that compiled code is bound to; the library refuses any other. */
+    static final String RUNTIME = "50.0";
 
     private static final int ERROR = -1;
     private static final int EXIT = -2;
@@ -31,6 +34,24 @@ final class Native {
 
     static native long moduleNew(long engine, byte[] wasm, byte[][] failure);
 
+    /** Takes code that {@link #moduleSave} gave: machine code that is run as it is, so it must come from a safe place. */
+    static native long moduleLoad(long engine, byte[] compiled, byte[][] failure);
+
+    static native byte[] moduleSave(long module, byte[][] failure);
+
+    /** Frees a module; its instances are not affected. */
+    static native void moduleFree(long module);
+
+    /** Makes a linker that offers WASI. */
+    static native long linkerNew(long engine, byte[][] failure);
+
+    /** Offers the host function of this number to modules; the signature has numbers only. */
+    static native void linkerDefine(
+            long linker, byte[] module, byte[] name, byte[] signature, int index, byte[][] failure);
+
+    /** Frees a linker; instances are not affected. */
+    static native void linkerFree(long linker);
+
     /** Makes an empty store; nothing of the guest runs yet. */
     static native long instanceNew(long engine, long memoryBytes, byte[][] failure);
 
@@ -40,12 +61,24 @@ final class Native {
     /** Interrupts the guest at the next {@link #engineTick}. Any thread, while the instance exists. */
     static native void instanceExpire(long instance);
 
-    /** Instantiates with WASI (no files, no arguments), runs the start function and {@code _initialize}. */
-    static native void instanceStart(long instance, long module, long fuel, byte[][] failure);
+    /**
+     * Instantiates with a linker (0: WASI without files and arguments), runs the start function and {@code _initialize}.
+     * {@code host} is given to {@link #hostCall}.
+     */
+    static native void instanceStart(
+            long instance, long linker, long module, long fuel, Object host, byte[][] failure);
 
     /** Calls an export whose type must be exactly the signature's; returns the results' bits. */
     static native long[] instanceCall(
-            long instance, byte[] export, byte[] signature, long[] bits, long fuel, byte[][] failure);
+            long instance, byte[] export, byte[] signature, long[] bits, long fuel, Object host, byte[][] failure);
+
+    /** Called by the library, by this name, when a guest calls a host function; null if it threw. Throws nothing. */
+    static long[] hostCall(Object host, int index, long[] bits) {
+        return ((HostCalls) host).call(index, bits);
+    }
+
+    /** Returns the size of the exported memory; 0 if there is none. */
+    static native long instanceMemoryBytes(long instance);
 
     /** Tells whether the instance exports a function of this name. */
     static native boolean instanceHas(long instance, byte[] export);

@@ -1,0 +1,137 @@
+"""What the runtime inside an app costs, on a JVM of this machine: sizes, loading, calls, engines.
+
+The glue is built from the same C source, libwasmtime is this machine's: an engine of the same release with
+the settings of a phone. The engines run in turns, one JVM for each; the base of the ratios is the same engine
+with traps by signals, which a phone cannot have, called from Python in the same rounds. Needs gcc and a JDK.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from statistics import median
+
+import wasmtime
+
+from bench.kernels import module_path
+from bench.table import Table
+from lawow.pack.libraries import abi_libraries
+from lawow.pack.runtimes import ABIS
+from lawow.resources import android_stub
+from lawow.runtime.profiles import EXEC_PROFILE
+from lawow.runtime.wasmtime_engine import WasmtimeEngine
+
+__all__ = ["measure_calls", "measure_engines", "measure_sizes"]
+
+NOTHING = """
+(module
+  (import "env" "act" (func $act (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (func (export "nothing"))
+  (func (export "take") (param i32 i32))
+  (func (export "act_often") (param i32)
+    (loop $again
+      (drop (call $act (local.get 0)))
+      (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+      (br_if $again (local.get 0)))))
+"""
+PLAIN = NOTHING.replace('(import "env" "act" (func $act (param i32) (result i32)))', "").replace(
+    "(call $act (local.get 0))", "(local.get 0)"
+)
+ENGINES: dict[str, tuple[str, ...]] = {
+    "native": (),
+    "native, fuel and deadline": ("-Dlawow.fuel=9000000000000000000", "-Dlawow.timeout.seconds=600"),
+    "pulley": ("-Dlawow.engine=pulley",),
+}
+KERNELS = (("fibonacci", "fib", 30), ("matrix", "multiply", 200), ("insertion_sort", "sort", 5000))
+KERNEL_NANOS = 500_000_000
+"""How long each program is called again and again in a round; the fastest call counts."""
+MOST_ROUNDS = 7
+
+
+def measure_sizes(folder: Path, rounds: int) -> Table:
+    """Count the bytes that an app gets for each ABI; nothing is timed."""
+    rows: list[tuple[str | float, ...]] = []
+    for abi in ABIS:
+        for name, data in sorted(abi_libraries(abi, None).files.items()):
+            rows.append((abi, name, f"{len(data):,}", f"{len(zlib.compress(data, 9)):,}"))
+    dex = android_stub("prebuilt", "lawow-stub.dex").read_bytes()
+    rows.append(("all", "dev.lawow, before a shrinker", f"{len(dex):,}", f"{len(zlib.compress(dex, 9)):,}"))
+    return Table("The runtime inside an app, bytes", ("ABI", "file", "installed", "deflated"), tuple(rows))
+
+
+def measure_calls(folder: Path, rounds: int) -> Table:
+    """Measure loading and calls through JNI, for each engine."""
+    runs = _runs(folder, min(rounds, MOST_ROUNDS))
+    names = [name for name in runs["native"][0] if not name.startswith(tuple(item[1] for item in KERNELS))]
+    rows = [(name, *(min(run[name] for run in runs[engine]) / 1e3 for engine in ENGINES)) for name in names]
+    return Table("Loading and calls through JNI, least of all rounds, us", ("what", *ENGINES), tuple(rows))
+
+
+def measure_engines(folder: Path, rounds: int) -> Table:
+    """Measure three programs on each engine, as ratios to the engine with traps by signals."""
+    runs = _runs(folder, min(rounds, MOST_ROUNDS))
+    rows: list[tuple[str | float, ...]] = []
+    for _, export, argument in KERNELS:
+        name = f"{export} {argument}"
+        base = [run[name] for run in runs["signals"]]
+        ratios = (
+            median(run[name] / one for run, one in zip(runs[engine], base, strict=True)) for engine in ENGINES
+        )
+        rows.append((name, min(base) / 1e6, *ratios))
+    columns = ("program", "traps by signals, ms", *(f"{name}, ratio" for name in ENGINES))
+    return Table("Engines of the app's runtime (median of rounds)", columns, tuple(rows))
+
+
+@functools.lru_cache(maxsize=1)
+def _runs(folder: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Run everything in turns, once for both tables; figures in nanoseconds by name."""
+    command = _prepare(folder)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("signals", *ENGINES)}
+    for _ in range(rounds):
+        found["signals"].append(_with_signals())
+        for name, options in ENGINES.items():
+            done = subprocess.run(["java", *options, *command], capture_output=True, text=True, check=True)
+            lines = (line.split("\t") for line in done.stdout.splitlines())
+            found[name].append({key: float(value) for key, value in lines})
+    return found
+
+
+def _prepare(folder: Path) -> list[str]:
+    """Build glue and program, lay out the modules; return the JVM's arguments."""
+    root = folder / "android"
+    assets = root / "assets" / "lawow"
+    assets.mkdir(parents=True)
+    for file, _, _ in KERNELS:
+        (assets / f"{file}.wasm").write_bytes(Path(module_path(file)).read_bytes())
+    (assets / "nothing.wasm").write_bytes(bytes(wasmtime.wat2wasm(NOTHING)))
+    plain = bytes(wasmtime.wat2wasm(PLAIN))
+    (assets / "plain.wasm").write_bytes(plain)
+    glue, stub = root / "liblawow.so", android_stub("prebuilt", "lawow-stub.jar")
+    subprocess.run([sys.executable, str(android_stub("build.py")), "--host", str(glue)], check=True)
+    source = Path(__file__).parent / "java" / "StubFigures.java"
+    subprocess.run(["javac", "-cp", str(stub), "-d", str(root), str(source)], check=True)
+    library = next(Path(wasmtime.__file__).parent.glob("linux-*/_libwasmtime.so"))
+    properties = [f"-Dlawow.library={glue}", f"-Dlawow.wasmtime={library}"]
+    name = f"plain.wasm@{hashlib.sha256(plain).hexdigest()}"
+    return [*properties, "-cp", f"{stub}:{root}", "StubFigures", name]
+
+
+def _with_signals() -> dict[str, float]:
+    engine, figures = WasmtimeEngine(EXEC_PROFILE), {}
+    for file, export, argument in KERNELS:
+        instance = engine.compile(Path(module_path(file)).read_bytes()).instantiate()
+        turns, end = [], time.perf_counter_ns() + KERNEL_NANOS
+        while (started := time.perf_counter_ns()) < end:
+            instance.call(export, (argument,))
+            turns.append(time.perf_counter_ns() - started)
+        instance.close()
+        figures[f"{export} {argument}"] = float(min(turns))
+    engine.close()
+    return figures

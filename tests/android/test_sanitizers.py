@@ -1,0 +1,75 @@
+"""The glue under the compiler's sanitizers, without a JVM, whose own tricks they would report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lawow.resources import android_stub
+from tests.tools import run
+
+SHIM = Path(__file__).parent / "shim"
+SANITIZERS = (
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+    "-g",
+    "-O1",
+)
+FUEL, DEADLINES, PULLEY = 1, 2, 4
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the glue and the program that plays the JVM, both with the sanitizers."""
+    folder = tmp_path_factory.mktemp("sanitized")
+    jni = android_stub("jni")
+    run(
+        "gcc",
+        *SANITIZERS,
+        "-w",
+        f"-I{jni}",
+        SHIM / "fake_jvm.c",
+        "-o",
+        folder / "fake_jvm",
+        "-ldl",
+        "-lpthread",
+    )
+    run(
+        "gcc", *SANITIZERS, "-std=c11", "-shared", "-fPIC", jni / "lawow_jni.c",
+        "-o", folder / "liblawow.so", "-ldl",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("flags", [DEADLINES, DEADLINES | PULLEY], ids=["native", "pulley"])
+def test_neither_a_wrong_access_nor_a_leak_nor_undefined_behaviour_is_found(
+    sanitized: Path, host_wasmtime: Path, samples: tuple[Path, ...], flags: int
+) -> None:
+    done = run(
+        sanitized / "fake_jvm", "-", sanitized / "liblawow.so", host_wasmtime, *samples, str(flags),
+        env={"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all good\n", "")
+
+
+def test_the_sanitizer_would_find_a_leak_of_the_glue(
+    sanitized: Path, host_wasmtime: Path, samples: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """The same glue with one `free` taken away."""
+    for path in android_stub("jni").iterdir():
+        text = path.read_text()
+        if path.name == "lawow_jni.c":
+            assert text.count("  free(values);\n") == 1
+            text = text.replace("  free(values);\n", "")
+        (tmp_path / path.name).write_text(text)
+    glue = tmp_path / "liblawow.so"
+    run("gcc", *SANITIZERS, "-std=c11", "-shared", "-fPIC", tmp_path / "lawow_jni.c", "-o", glue, "-ldl")
+    done = run(
+        sanitized / "fake_jvm", "-", glue, host_wasmtime, *samples, str(DEADLINES),
+        env={"ASAN_OPTIONS": "detect_leaks=1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "in call_with" in done.stderr
