@@ -58,6 +58,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--wheel", multiple=True, metavar="FILE", type=_FILE, help="Take the runtime from this wheel, repeatable."
 )
+@click.option(
+    "--interpreter/--no-interpreter",
+    default=True,
+    help="Put code for the device's interpreter beside each module, so that no call waits for a compiler.",
+)
 @click.option("--config", metavar="FILE", type=_FILE, help=f"Settings. [default: {CONFIG_NAME} in the app]")
 @click.option("--remove", is_flag=True, help="Take back what an earlier run wrote.")
 @click.option("--check", is_flag=True, help="Exit with 4 unless the tree is what would be written.")
@@ -84,6 +89,7 @@ def command(
     runtime: str | None,
     runtime_dir: Path | None,
     wheel: tuple[Path, ...],
+    interpreter: bool,
     config: Path | None,
     remove: bool,
     check: bool,
@@ -116,6 +122,7 @@ def command(
         runtime_dir=runtime_dir,
         wheels=wheel,
         builder=source_builder(_tell),
+        interpreted=_interpreter_file if interpreter else None,
     )
     _require_consistent(asked, runtime)
     say = _Output(as_json=as_json)
@@ -133,7 +140,12 @@ def command(
         allow_old_android=allow_old_android,
     )
     if remove:
-        if asked != PackOptions(builder=asked.builder) or config or runtime or check:
+        if (
+            asked != PackOptions(builder=asked.builder, interpreted=asked.interpreted)
+            or config
+            or runtime
+            or check
+        ):
             raise UsageError(
                 "--remove takes back all that the lock file lists; it goes with --force and --dry-run only"
             )
@@ -162,6 +174,12 @@ def _tell(sentence: str) -> None:
     """Say what takes a while, to a person who waits."""
     if sys.stderr.isatty():
         click.echo(sentence, err=True)
+
+
+def _interpreter_file(wasm: bytes, /, *, has_fuel: bool, has_deadlines: bool) -> bytes:
+    from lawow.execution.device_code import interpreter_file
+
+    return interpreter_file(wasm, has_fuel=has_fuel, has_deadlines=has_deadlines)
 
 
 def _refuse_options(kind: str, **given: object) -> None:

@@ -32,7 +32,7 @@ from lawow.pack.libraries import AbiLibraries, abi_libraries, sdk_notes, tier_of
 from lawow.pack.modules import read_bindings
 from lawow.pack.naming import require_package
 from lawow.pack.options import PackOptions
-from lawow.pack.packer import common_assets, method_notes
+from lawow.pack.packer import common_assets, method_notes, module_assets
 from lawow.pack.runtimes import require_abis
 from lawow.resources import android_stub
 
@@ -177,8 +177,10 @@ def _abis(app: AppPackage, own: set[str], options: PackOptions) -> list[str]:
 
 def _new_assets(app: AppPackage, bindings: Sequence[Binding], options: PackOptions) -> Iterator[ZipEntry]:
     """Yield the modules and what lies beside them."""
-    assets = {item.module.file: item.module.data for item in bindings} | common_assets(options)
-    for name, data in assets.items():
+    assets = common_assets(options)
+    for item in bindings:
+        assets |= module_assets(item, options)
+    for name, data in sorted(assets.items()):
         if not _is_there(app, f"{_ASSETS}/{name}", data):
             yield make_entry(f"{_ASSETS}/{name}", data)
 

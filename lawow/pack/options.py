@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from lawow.pack.profile import NO_PROFILE, Profile
 
-__all__ = ["RUNTIMES", "Builder", "PackOptions"]
+__all__ = ["RUNTIMES", "Builder", "Interpreted", "PackOptions"]
 
 RUNTIMES = ("wasmtime", "none")
 
@@ -30,6 +31,13 @@ class Builder:
         return path.suffix in self.suffixes
 
 
+class Interpreted(Protocol):
+    """Makes the file that the device interprets until it has compiled the module itself."""
+
+    def __call__(self, wasm: bytes, /, *, has_fuel: bool, has_deadlines: bool) -> bytes:
+        """Return it for an app that limits fuel or time so. Raises `LawowError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackOptions:
     """What to put into an app, and under which names.
@@ -37,7 +45,7 @@ class PackOptions:
     `wasm`: modules and sources, by default those of the app's folder for them. `abis`: all that there is a
     runtime for, if empty. `runtime` is one of `RUNTIMES`; with ``none`` the classes call the edge. It comes
     from `runtime_dir`, from the `wheels` on disk, or else through pip. `class_names` maps file names of
-    modules to simple class names.
+    modules to simple class names. With `interpreted` the app starts modules without waiting for a compiler.
     """
 
     wasm: tuple[Path, ...] = ()
@@ -49,6 +57,7 @@ class PackOptions:
     class_names: Mapping[str, str] = field(default_factory=dict)
     profile: Profile = NO_PROFILE
     builder: Builder | None = None
+    interpreted: Interpreted | None = None
 
     @property
     def is_remote(self) -> bool:

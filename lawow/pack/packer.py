@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawow.errors import FormatError
 from lawow.formats.apk import INTERNET
 from lawow.pack.app_tree import AppTree, read_app_tree
 from lawow.pack.bindings import Binding, java_source
@@ -16,7 +17,7 @@ from lawow.pack.runtimes import LIBRARY, require_abis, runtime_licence
 from lawow.pack.tree import Changes, compare_tree, plan_changes
 from lawow.resources import android_stub
 
-__all__ = ["PackPlan", "common_assets", "method_notes", "plan_pack"]
+__all__ = ["PackPlan", "common_assets", "method_notes", "module_assets", "plan_pack"]
 
 SETTINGS = "edge.properties"
 
@@ -89,7 +90,7 @@ def _files(
     package_folder = f"{layout.java}/{tree.package.replace('.', '/')}"
     files: dict[str, bytes] = {}
     for binding in bindings:
-        files[f"{layout.assets}/{binding.module.file}"] = binding.module.data
+        files |= {f"{layout.assets}/{name}": data for name, data in module_assets(binding, options).items()}
         source = java_source(binding, tree.package, options.seam)
         files[f"{package_folder}/{binding.class_name}.java"] = source.encode()
     for item in libraries:
@@ -100,6 +101,22 @@ def _files(
     files[layout.keep_rules] = _KEEP_RULES_TEXT.encode()
     files |= {f"{layout.assets}/{name}": data for name, data in common_assets(options).items()}
     return files
+
+
+def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
+    """Return a module, and code for the interpreter beside it, by their names in ``assets/lawow``."""
+    module = binding.module
+    files = {module.file: module.data}
+    settings = dict(options.profile.settings)
+    if options.interpreted is None or options.is_remote or settings.get("engine") == "native":
+        return files
+    try:
+        code = options.interpreted(
+            module.data, has_fuel="fuel" in settings, has_deadlines="timeout.seconds" in settings
+        )
+    except FormatError as error:
+        raise error.within(module.file) from None
+    return files | {f"{module.file}.pulley": code}
 
 
 def common_assets(options: PackOptions) -> dict[str, bytes]:

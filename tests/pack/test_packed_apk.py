@@ -14,6 +14,8 @@ import pytest
 import wasmtime
 
 from fixtures.build import DX, maven_jar
+from lawow.build.modules import build_module
+from lawow.build.sources import find_sources
 from lawow.formats.apk import AppPackage, read_app
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.reader import Dex, read_dex
@@ -61,23 +63,67 @@ public class Main {
 """
 
 
+TYPED = """
+#include "lawow.h"
+#include <stdbool.h>
+LAWOW_OFFLOAD int32_t sum(LAWOW_LIST(int32_t, values)) {
+  int32_t total = 0;
+  for (size_t i = 0; i < values_count; i++) total += values[i];
+  return total;
+}
+LAWOW_OFFLOAD bool flip(bool value) { return !value; }
+LAWOW_OFFLOAD int8_t negate(int8_t value) { return -value; }
+LAWOW_OFFLOAD uint16_t count(LAWOW_STRING(text)) { return (uint16_t)text_bytes + 0 * (unsigned char)text[0]; }
+LAWOW_OFFLOAD uint64_t add(uint64_t big, double more) { return big + (uint64_t)more; }
+"""
+
+TYPED_MAIN = """
+import com.example.types.TypesWasm;
+public class Main {
+    public static void main(String[] unused) {
+        System.out.println(TypesWasm.sum(new int[] {1, 2, 3}) + " " + TypesWasm.flip(false) + " "
+            + TypesWasm.negate((byte) 5) + " " + TypesWasm.count("abcd") + " " + TypesWasm.add(40L, 2.0));
+    }
+}
+"""
+
+
+def types_module(folder: Path, kind: str) -> Path:
+    """Return types.wasm, with core types alone or with an interface."""
+    path = folder / "types.wasm"
+    if kind == "core":
+        path.write_bytes(wat(TYPES))
+        return path
+    source = folder / "types.c"
+    source.write_text(TYPED)
+    path.write_bytes(build_module(find_sources(source), "types").wasm)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "main", "printed"), [("core", MAIN, "7.5 6 7 1 2.5\n"), ("wit", TYPED_MAIN, "6 true -5 4 42\n")]
+)
 def test_a_jvm_runs_the_classes_of_the_packed_apk_through_the_glue(
-    small: dict[str, bytes], runtime_dir: Path, key: SigningKey, tmp_path: Path
+    small: dict[str, bytes],
+    runtime_dir: Path,
+    key: SigningKey,
+    tmp_path: Path,
+    kind: str,
+    main: str,
+    printed: str,
 ) -> None:
-    types = tmp_path / "types.wasm"
-    types.write_bytes(wat(TYPES))
-    found = plan_small(small, types, runtime_dir, package="com.example.types")
+    found = plan_small(small, types_module(tmp_path, kind), runtime_dir, package="com.example.types")
     with zipfile.ZipFile(io.BytesIO(pack_apk(found, key))) as archive:
         archive.extractall(tmp_path / "apk")
     jar = enjarify(tmp_path / "apk" / "classes2.dex", tmp_path / "classes.jar")
-    (tmp_path / "Main.java").write_text(MAIN)
+    (tmp_path / "Main.java").write_text(main)
     run("javac", "-cp", jar, "-d", tmp_path, tmp_path / "Main.java")
     glue = tmp_path / "liblawow.so"
     run(sys.executable, android_stub("build.py"), "--host", glue)
     library = next(Path(wasmtime.__file__).parent.glob("linux-*/_libwasmtime.so"))
     options = ("-Xverify:all", f"-Dlawow.library={glue}", f"-Dlawow.wasmtime={library}")
     done = run("java", *options, "-cp", f"{jar}:{tmp_path}:{tmp_path / 'apk'}", "Main")
-    assert done.stdout == "7.5 6 7 1 2.5\n"
+    assert done.stdout == printed
 
 
 def surface(dex: Dex, descriptor: str) -> set[str]:
@@ -91,12 +137,11 @@ def surface(dex: Dex, descriptor: str) -> set[str]:
     return set(map(str, parts))
 
 
+@pytest.mark.parametrize("kind", ["core", "wit"])
 def test_the_class_is_the_one_that_a_compiler_makes_of_the_java_source(
-    small: dict[str, bytes], runtime_dir: Path, tmp_path: Path
+    small: dict[str, bytes], runtime_dir: Path, tmp_path: Path, kind: str
 ) -> None:
-    types = tmp_path / "types.wasm"
-    types.write_bytes(wat(TYPES))
-    found = plan_small(small, types, runtime_dir)
+    found = plan_small(small, types_module(tmp_path, kind), runtime_dir)
     (tmp_path / "TypesWasm.java").write_text(java_source(found.bindings[0], found.package))
     stub = android_stub("prebuilt", "lawow-stub.jar")
     flags = ("--release", "8", "-nowarn", "-Xlint:-options")
@@ -108,7 +153,10 @@ def test_the_class_is_the_one_that_a_compiler_makes_of_the_java_source(
     descriptor = "Lcom/example/app/TypesWasm;"
     assert surface(ours, descriptor) == surface(compiled, descriptor)
     refs = [item.references_of(item.class_def(descriptor)) for item in (ours, compiled)]
-    assert refs[0].methods == refs[1].methods
+    # A narrow result is cut by an instruction here, by a call of java.lang.Integer there.
+    narrowing = {"byteValue", "shortValue", "intValue"}
+    methods = [{ref for ref in item.methods if ref.name not in narrowing} for item in refs]
+    assert methods[0] == methods[1]
     assert refs[0].strings == refs[1].strings
 
 
