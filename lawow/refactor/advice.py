@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lawow.errors import FormatError
 from lawow.formats.apk import MANIFEST, RUNTIME_LIBRARY, AppPackage
 from lawow.formats.axml.document import Document, Element, ValueType
-from lawow.formats.dex.search import type_ids
+from lawow.formats.dex.search import Use, type_ids
 from lawow.refactor.code_index import CodeIndex
 from lawow.refactor.edge_properties import DEFAULT_EDGE, PATH, EdgeProperties
 from lawow.refactor.rules import java_name
@@ -208,10 +208,12 @@ def _own_check(app: AppPackage) -> str:
     """Return a method outside of Google's libraries that handles certificates of packages, or nothing."""
     if not any(type_ids(item.dex, _SIGNATURE_TYPES) for item in app.dexes):
         return ""
-    for use in CodeIndex(app).uses_of_classes(_SIGNATURE_TYPES):
-        if not use.method.owner.descriptor.startswith(_LOOKS_AT_OTHERS):
-            return f"{java_name(use.method.owner.descriptor)}.{use.method.name}"
-    return ""
+    use = CodeIndex(app).first_use_of_classes(_SIGNATURE_TYPES, _is_own)
+    return "" if use is None else f"{java_name(use.method.owner.descriptor)}.{use.method.name}"
+
+
+def _is_own(use: Use) -> bool:
+    return not use.method.owner.descriptor.startswith(_LOOKS_AT_OTHERS)
 
 
 def _network(facts: _Facts, edge: EdgeProperties | None) -> Iterator[Advice]:

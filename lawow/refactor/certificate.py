@@ -23,7 +23,7 @@ from lawow.refactor.pipeline import Refactored
 from lawow.refactor.plan import ClassMove
 from lawow.refactor.proof import CHECKS
 from lawow.refactor.report import report_record
-from lawow.refactor.split import EntryChange
+from lawow.refactor.split import EntryChange, Split
 
 __all__ = ["Certified", "JudgeResult", "certificate_bytes", "certificate_record"]
 
@@ -74,7 +74,7 @@ def certificate_record(
         "output": {"files": _files(certified.output_files)},
         "certificate_sha256": done.report.certificate_sha256,
         "entries": {
-            "changed": [_change(change, app, signed) for change in split.changes],
+            "changed": [_change(change, split, signed) for change in split.changes],
             "kept": report["kept"],
             "identical": {
                 "count": done.evidence.identical_entries,
@@ -105,8 +105,9 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _change(change: EntryChange, app: AppPackage, signed: Mapping[str, ZipArchive]) -> dict[str, object]:
+def _change(change: EntryChange, split: Split, signed: Mapping[str, ZipArchive]) -> dict[str, object]:
     """Describe one changed entry; that of another APK of the set is called ``PATH: ENTRY``."""
+    app = split.plan.app
     owners = {f"{item.name}: ": item for item in app.companions}
     prefix = next((prefix for prefix in owners if change.path.startswith(prefix)), "")
     owner, path = owners.get(prefix, app), change.path.removeprefix(prefix).encode()
@@ -115,17 +116,25 @@ def _change(change: EntryChange, app: AppPackage, signed: Mapping[str, ZipArchiv
         "path": change.path,
         "kind": change.kind,
         "action": change.action,
-        "before": _content(owner.archive.by_name.get(path)),
-        "after": _content(after),
+        "before": _content(owner.archive.by_name.get(path), _inflated(owner, path)),
+        "after": _content(after, split.dexes.get(change.path)),
     }
 
 
-def _content(entry: ZipEntry | None) -> dict[str, object] | None:
-    """Return size and digest of an entry's content, or None for no entry or one that cannot be read."""
+def _inflated(app: AppPackage, path: bytes) -> bytes | None:
+    """Return the content of an entry that has been inflated before."""
+    return next((item.content for item in app.dexes if item.entry.name == path), None)
+
+
+def _content(entry: ZipEntry | None, known: bytes | None) -> dict[str, object] | None:
+    """Return size and digest of an entry's content, which may be `known`; None for no entry. The digest is
+    None for an entry that cannot be read.
+    """
     if entry is None:
         return None
     try:
-        return {"bytes": entry.uncompressed_bytes, "sha256": _sha256(entry.read())}
+        content = entry.read() if known is None else known
+        return {"bytes": entry.uncompressed_bytes, "sha256": _sha256(content)}
     except (FormatError, LimitExceeded):
         return {"bytes": entry.uncompressed_bytes, "sha256": None}
 

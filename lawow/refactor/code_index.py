@@ -109,6 +109,18 @@ class CodeIndex:
             for use in self._search(item.name, item.dex, _ids_of_classes(item.dex, descriptors))
         ]
 
+    def first_use_of_classes(self, descriptors: Collection[str], counts: Callable[[Use], bool]) -> Use | None:
+        """Return the first instruction in the files that names one of these classes, or a member by that
+        class, and counts."""
+        for item in self._dexes:
+            try:
+                uses = iter_uses(item.dex, _ids_of_classes(item.dex, descriptors))
+                if (found := next(filter(counts, uses), None)) is not None:
+                    return found
+            except FormatError as error:
+                raise error.within(item.name).within(self._name) from None
+        return None
+
     def uses_until(self, descriptors: Collection[str], settled: Callable[[Use], bool]) -> None:
         """Show `settled` the instructions that name one of these classes, or a member by that class.
 

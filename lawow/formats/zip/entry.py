@@ -35,7 +35,9 @@ HAS_DESCRIPTOR = 1 << 3
 _UTF8_NAME = 1 << 11
 
 _FIRST_DOS_TIME = 0x0021_0000  # 1980-01-01 00:00:00, the earliest that the format can say
-_DEFLATE_LEVEL = 6  # level 9 takes twice the time for 0.3 % of the size of a dex file
+_DEFLATE_LEVEL = (
+    5  # for 0.6 % of a dex file's size level 6 takes a third more time; for 1 % level 9 takes thrice
+)
 _INPUT_PIECE_BYTES = 256 << 10
 _OUTPUT_PIECE_BYTES = 1 << 20
 
