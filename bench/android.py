@@ -20,6 +20,7 @@ import wasmtime
 
 from bench.kernels import module_path
 from bench.table import Table
+from lawow.pack import PackOptions
 from lawow.pack.libraries import abi_libraries
 from lawow.pack.runtimes import ABIS
 from lawow.resources import android_stub
@@ -59,7 +60,7 @@ def measure_sizes(folder: Path, rounds: int) -> Table:
     """Count the bytes that an app gets for each ABI; nothing is timed."""
     rows: list[tuple[str | float, ...]] = []
     for abi in ABIS:
-        for name, data in sorted(abi_libraries(abi, None).files.items()):
+        for name, data in sorted(abi_libraries(PackOptions(), abi).files.items()):
             rows.append((abi, name, f"{len(data):,}", f"{len(zlib.compress(data, 9)):,}"))
     dex = android_stub("prebuilt", "lawow-stub.dex").read_bytes()
     rows.append(("all", "dev.lawow, before a shrinker", f"{len(dex):,}", f"{len(zlib.compress(dex, 9)):,}"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.pack import PackOptions
 from lawow.pack.libraries import abi_libraries
 from lawow.resources import android_stub
 from lawow.runtime.device_code import PULLEY as PULLEY_TARGET
@@ -26,7 +27,7 @@ DEADLINES, PULLEY = 2, 4
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with both libraries for x86_64."""
     folder = tmp_path_factory.mktemp("x86_64")
-    for name, data in abi_libraries("x86_64", None).files.items():
+    for name, data in abi_libraries(PackOptions(), "x86_64").files.items():
         (folder / name).write_bytes(data)
     return folder
 
@@ -157,7 +158,7 @@ QEMU = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
 def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with both libraries for arm64, the stand-ins, and a program that plays the JVM."""
     folder = tmp_path_factory.mktemp("arm64")
-    for name, data in abi_libraries("arm64-v8a", None).files.items():
+    for name, data in abi_libraries(PackOptions(), "arm64-v8a").files.items():
         (folder / name).write_bytes(data)
     build_shim("aarch64", list(folder.glob("*.so")), folder / "shim")
     compile_ = (sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.36", "-O1", "-w")
