@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,20 @@ import pytest
 from lawow.durable import made_folders, remove_tree_of_files, replace_all, write_file
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 4 KiB, which is how a full disk looks to a writer."""
+    """Let no file of this process grow beyond 4 KiB, which is how a full disk looks to a writer.
+
+    Not a fixture: those end after the test runner has written its own word, maybe to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def names(folder: Path) -> list[str]:
@@ -35,9 +41,9 @@ def test_a_written_file_holds_the_data_and_nothing_lies_beside_it(tmp_path: Path
     assert names(tmp_path) == ["a"]
 
 
-def test_a_full_disk_leaves_the_old_files_and_no_part(tmp_path: Path, full_disk: None) -> None:
+def test_a_full_disk_leaves_the_old_files_and_no_part(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError), full_disk():
         replace_all([(tmp_path / "a", b"new"), (tmp_path / "b", bytes(100_000))])
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
