@@ -173,7 +173,9 @@ class _Renumbering:
         new = self.new[kind]
         base = [*new[:-1], 0]  # for a first member, whose previous one is -1: it counts from 0
         for place, index, previous in zip(members.places, members.indexes, members.previous, strict=True):
-            replace_uleb128(self.out, place, new[index] - base[previous])
+            difference = new[index] - base[previous]
+            if difference != index - max(previous, 0):  # nearly all stay as they were
+                replace_uleb128(self.out, place, difference)
 
     def _numbers(self, places: Places, new: Sequence[int], first: int) -> None:
         """Overwrite ULEB128 indexes that count from `first`."""

@@ -39,19 +39,26 @@ class Column:
         self.flags = array("I")
         self.group = bytearray()
 
-    def extend(self, numbers: Numbers, first: int, end: int, step: int, group: int) -> None:
-        """Append the members whose numbers stand from `first` to `end`, `step` for each."""
+    def extend(self, numbers: Numbers, first: int, count: int, end: int, step: int) -> None:
+        """Append the members whose numbers stand from `first` to `end`, `step` for each: `count` of the first
+        list of a class, and its second list.
+        """
         if first == end:
             return
-        indexes = list(accumulate(numbers.values[first:end:step]))
+        differences = numbers.values[first:end:step]
+        self.places.extend(numbers.starts[first:end:step])
+        self.flags.extend(numbers.values[first + 1 : end : step].tolist())
+        self.group.extend(b"\0" * count + b"\1" * (len(differences) - count))
+        for listed in (differences[:count], differences[count:]):
+            if listed:
+                self._extend_indexes(list(accumulate(listed)))
+
+    def _extend_indexes(self, indexes: list[int]) -> None:
         if indexes[-1] >= self.table_size:
             raise FormatError("member is past its table", structure="class_data_item", found=indexes[-1])
-        self.places.extend(numbers.starts[first:end:step])
-        self.indexes.extend(indexes)
         self.previous.append(-1)
         self.previous.extend(indexes[:-1])
-        self.flags.extend(numbers.values[first + 1 : end : step].tolist())
-        self.group.extend(bytes((group,)) * len(indexes))
+        self.indexes.extend(indexes)
 
 
 class Members:
@@ -93,16 +100,12 @@ def _read_item(numbers: Numbers, offset: int, members: Members) -> int:
     if first > len(values):
         raise FormatError("is cut off", structure="class_data_item", offset=offset)
     static, instance, direct, virtual = values[first - 4 : first]
-    instances = first + 2 * static
-    directs = instances + 2 * instance
-    virtuals = directs + 3 * direct
-    end = virtuals + 3 * virtual
+    directs = first + 2 * (static + instance)
+    end = directs + 3 * (direct + virtual)
     if end > len(values):
         raise FormatError("too many members", structure="class_data_item", offset=offset)
-    members.fields.extend(numbers, first, instances, 2, 0)
-    members.fields.extend(numbers, instances, directs, 2, 1)
-    members.methods.extend(numbers, directs, virtuals, 3, 0)
-    members.methods.extend(numbers, virtuals, end, 3, 1)
+    members.fields.extend(numbers, first, static, directs, 2)
+    members.methods.extend(numbers, directs, direct, end, 3)
     members.code_offs.extend(values[directs + 2 : end : 3].tolist())
     members.code_places.extend(numbers.starts[directs + 2 : end : 3])
     return numbers.starts[end]

@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 from lawow.errors import FormatError, UsageError
 from lawow.formats.dex.bulk import Numbers
 from lawow.formats.dex.code import IndexPlaces, find_indexes
+from lawow.formats.dex.code_extents import CodeExtents
 from lawow.formats.dex.header import Header, Section, read_header, read_map_list
 from lawow.formats.dex.leb128 import read_uleb128
 from lawow.formats.dex.mutf8 import decode_mutf8, utf16_length
@@ -181,6 +182,11 @@ class Dex:
             self.claim(item, end - offset)
             self._decoded[key] = value
         return self._decoded[key]  # type: ignore[return-value]
+
+    @cached_property
+    def code_extents(self) -> CodeExtents:
+        """Where the code of the file lies."""
+        return CodeExtents(self)
 
     @cached_property
     def class_data_numbers(self) -> Numbers:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from lawow.errors import FormatError
 from lawow.formats.dex.code import IndexPlaces, find_indexes, payload_units
 from lawow.formats.dex.items import read_offset_list
-from lawow.formats.dex.leb128 import read_sleb128, read_uleb128
 from lawow.formats.dex.members import read_members
 from lawow.formats.dex.opcodes import INDEX_AND_UNITS, OPCODES, UNUSED, IndexKind
 from lawow.formats.dex.reader import Dex
@@ -39,8 +38,6 @@ __all__ = [
     "type_ids",
 ]
 
-_CODE_HEAD = struct.Struct("<HHHHII")
-_TRY_BYTES = 8
 _JUMBO = 0x1B
 _FEW = 128
 """Up to so many methods are looked for one by one; for more, all class_data is read once: linear work."""
@@ -106,8 +103,10 @@ def iter_uses(dex: Dex, wanted: Mapping[IndexKind, Collection[int]]) -> Iterator
     if section is None or not any(wanted.values()):
         return
     hits = _candidates(dex, section.offset, section.end, wanted)
+    if not hits:
+        return
     owners = _Owners(dex)
-    for code_off, places in _code_items_with(dex, section.offset, section.size, section.end, hits):
+    for code_off, places in dex.code_extents.items_with(hits):
         if not any(_is_wanted(dex.data, place, wanted) for place in places):
             continue
         for method in owners.methods_with(code_off):
@@ -163,48 +162,6 @@ def _two_bytes(indexes: Iterable[int]) -> Iterator[re.Pattern[bytes]]:
 
 def _escaped(values: bytes) -> bytes:
     return b"".join(b"\\x%02x" % value for value in values)
-
-
-def _code_items_with(
-    dex: Dex, offset: int, count: int, end: int, hits: list[int]
-) -> Iterator[tuple[int, list[int]]]:
-    """Yield the offsets of the code items that hold hits, with these. Items follow each other."""
-    data, position, hit = dex.data, offset, 0
-    for _ in range(count):
-        if hit == len(hits):
-            return
-        if position + _CODE_HEAD.size > end:
-            raise FormatError("is cut off", structure="code_item", offset=position)
-        _, _, _, tries_size, _, insns_size = _CODE_HEAD.unpack_from(data, position)
-        insns_end = position + _CODE_HEAD.size + 2 * insns_size
-        if insns_end > end:
-            raise FormatError("insns_size is too large", structure="code_item", offset=position)
-        while hit < len(hits) and hits[hit] < position + _CODE_HEAD.size:
-            hit += 1  # in the head of this item, or between two
-        first = hit
-        while hit < len(hits) and hits[hit] < insns_end:
-            hit += 1
-        if first < hit:
-            yield position, hits[first:hit]
-        item_end = _skip_handlers(data, insns_end, tries_size) if tries_size else insns_end
-        position = item_end + 3 & ~3
-
-
-def _skip_handlers(data: bytes, insns_end: int, tries_size: int) -> int:
-    position = (insns_end + 3 & ~3) + _TRY_BYTES * tries_size
-    lists, position = read_uleb128(data, position)
-    if lists > tries_size:
-        raise FormatError("more handlers than try_items", structure="code_item", offset=position, found=lists)
-    for _ in range(lists):
-        size, position = read_sleb128(data, position)
-        numbers = 2 * abs(size) + (size <= 0)
-        if numbers > len(data) - position:
-            raise FormatError("too many handlers", structure="code_item", offset=position, found=size)
-        for _ in range(numbers):
-            while position < len(data) and data[position] >= 0x80:
-                position += 1
-            position += 1
-    return position
 
 
 class _Owners:
