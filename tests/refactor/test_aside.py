@@ -11,7 +11,6 @@ import pytest
 
 from lawow.refactor.aside import Aside
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
