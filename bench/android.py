@@ -18,7 +18,7 @@ from statistics import median
 
 import wasmtime
 
-from bench.kernels import module_path
+from bench.guests import module_path
 from bench.table import Table
 from lawow.pack import PackOptions
 from lawow.pack.libraries import abi_libraries
