@@ -27,7 +27,7 @@ from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
 from lawow.limits import ARCHIVE
 from lawow.pack import Changes, PackOptions, plan_pack, plan_removal
 from lawow.pack.config import NO_CONFIG, read_pack_config
-from lawow.pack.options import RUNTIMES
+from lawow.pack.options import LARGE_MODULE_BYTES, RUNTIMES
 
 __all__ = ["command"]
 
@@ -60,8 +60,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option(
     "--interpreter/--no-interpreter",
-    default=True,
-    help="Put code for the device's interpreter beside each module, so that no call waits for a compiler.",
+    default=None,
+    help="Put code for the device's interpreter beside each module, so that no call waits for a compiler."
+    " [default: beside modules of 64 KiB and more]",
 )
 @click.option("--config", metavar="FILE", type=_FILE, help=f"Settings. [default: {CONFIG_NAME} in the app]")
 @click.option("--remove", is_flag=True, help="Take back what an earlier run wrote.")
@@ -89,7 +90,7 @@ def command(
     runtime: str | None,
     runtime_dir: Path | None,
     wheel: tuple[Path, ...],
-    interpreter: bool,
+    interpreter: bool | None,
     config: Path | None,
     remove: bool,
     check: bool,
@@ -122,7 +123,8 @@ def command(
         runtime_dir=runtime_dir,
         wheels=wheel,
         builder=source_builder(_tell),
-        interpreted=_interpreter_file if interpreter else None,
+        interpreted=None if interpreter is False else _interpreter_file,
+        interpreted_from_bytes=0 if interpreter else LARGE_MODULE_BYTES,
     )
     _require_consistent(asked, runtime)
     say = _Output(as_json=as_json)
@@ -141,7 +143,12 @@ def command(
     )
     if remove:
         if (
-            asked != PackOptions(builder=asked.builder, interpreted=asked.interpreted)
+            asked
+            != PackOptions(
+                builder=asked.builder,
+                interpreted=asked.interpreted,
+                interpreted_from_bytes=asked.interpreted_from_bytes,
+            )
             or config
             or runtime
             or check

@@ -9,9 +9,13 @@ from typing import Protocol
 
 from lawow.pack.profile import NO_PROFILE, Profile
 
-__all__ = ["RUNTIMES", "Builder", "Interpreted", "PackOptions"]
+__all__ = ["LARGE_MODULE_BYTES", "RUNTIMES", "Builder", "Interpreted", "PackOptions"]
 
 RUNTIMES = ("wasmtime", "none")
+LARGE_MODULE_BYTES = 64 << 10
+"""From here on a phone compiles for a tenth of a second and more. A smaller module is compiled before a call
+could gain by an interpreter, which is 14 to 50 times slower.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class PackOptions:
     `wasm`: modules and sources, by default those of the app's folder for them. `abis`: all that there is a
     runtime for, if empty. `runtime` is one of `RUNTIMES`; with ``none`` the classes call the edge. It comes
     from `runtime_dir`, from the `wheels` on disk, or else through pip. `class_names` maps file names of
-    modules to simple class names. With `interpreted` the app starts modules without waiting for a compiler.
+    modules to simple class names. With `interpreted` the app starts modules of `interpreted_from_bytes` and
+    more without waiting for a compiler.
     """
 
     wasm: tuple[Path, ...] = ()
@@ -58,6 +63,7 @@ class PackOptions:
     profile: Profile = NO_PROFILE
     builder: Builder | None = None
     interpreted: Interpreted | None = None
+    interpreted_from_bytes: int = LARGE_MODULE_BYTES
 
     @property
     def is_remote(self) -> bool:

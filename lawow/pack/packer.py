@@ -108,7 +108,8 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
     module = binding.module
     files = {module.file: module.data}
     settings = dict(options.profile.settings)
-    if options.interpreted is None or options.is_remote or settings.get("engine") == "native":
+    is_wanted = not options.is_remote and settings.get("engine") != "native"
+    if options.interpreted is None or not is_wanted or len(module.data) < options.interpreted_from_bytes:
         return files
     try:
         code = options.interpreted(

@@ -16,11 +16,7 @@ from tests.tools import run
 LIBRARIES = {
     f"lib/{abi}/{name}" for abi in ("arm64-v8a", "x86_64") for name in ("libwasmtime.so", "liblawow.so")
 }
-MODULES = {
-    f"assets/lawow/{name}.wasm{suffix}"
-    for name in ("fibonacci", "matrix", "insertion_sort")
-    for suffix in ("", ".pulley")
-}
+MODULES = {f"assets/lawow/{name}.wasm" for name in ("fibonacci", "matrix", "insertion_sort")}
 PASSWORD = {"LAWOW_KEYSTORE_PASSWORD": "lawow-debug"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from lawow.errors import FormatError
 from lawow.execution.device_code import interpreter_file
 from lawow.formats.compiled import read_compiled
+from lawow.pack.options import LARGE_MODULE_BYTES
 from lawow.pack.profile import Profile
 from tests.conftest import lawow
 from tests.pack.builders import FIBONACCI, added, app_tree, plan_pack, plan_small, wat
@@ -29,21 +29,34 @@ def code_of(file: bytes) -> bytes:
 
 def test_the_command_puts_code_for_both_abis_beside_a_module(tmp_path: Path, runtime_dir: Path) -> None:
     app = app_tree(tmp_path)
-    lawow("pack", app, "--runtime-dir", runtime_dir)
+    lawow("pack", app, "--runtime-dir", runtime_dir, "--interpreter")
     code = read_compiled(code_of((app / ASSET).read_bytes()))
     assert code.target.startswith("pulley64")
     assert set(code.abis) == {"arm64-v8a", "x86_64"}
-    assert lawow("pack", app, "--runtime-dir", runtime_dir, "--check").returncode == 0
+    assert lawow("pack", app, "--runtime-dir", runtime_dir, "--interpreter", "--check").returncode == 0
 
 
-def test_without_interpreter_there_is_none(tmp_path: Path, runtime_dir: Path) -> None:
-    app = app_tree(tmp_path)
-    done = lawow("pack", app, "--runtime-dir", runtime_dir, "--no-interpreter", "--json")
-    assert ASSET not in json.loads(done.stdout)["written"]
+def large() -> bytes:
+    """A module of more than 64 KiB, most of it a constant."""
+    constant = '(memory (export "memory") 2) (data (i32.const 0) "' + "a" * LARGE_MODULE_BYTES + '")'
+    return wat(FIBONACCI.replace("(module", f"(module {constant}", 1))
+
+
+@pytest.mark.parametrize(("option", "found"), [((), {"large"}), (("--no-interpreter",), set())])
+def test_only_modules_that_take_a_while_to_compile_have_it_unasked(
+    tmp_path: Path, runtime_dir: Path, option: tuple[str, ...], found: set[str]
+) -> None:
+    """A small one would run whole calls slowly to spare milliseconds."""
+    app = app_tree(tmp_path, {"small.wasm": wat(FIBONACCI), "large.wasm": large()})
+    lawow("pack", app, "--runtime-dir", runtime_dir, *option)
+    files = (app / ASSET).parent.glob("*.pulley")
+    assert {path.name.partition(".")[0] for path in files} == found
 
 
 def test_a_packed_apk_has_it_too(small: dict[str, bytes], module: Path, runtime_dir: Path) -> None:
-    found = added(plan_small(small, module, runtime_dir, interpreted=interpreter_file))
+    found = added(
+        plan_small(small, module, runtime_dir, interpreted=interpreter_file, interpreted_from_bytes=0)
+    )
     code_of(found["assets/lawow/fibonacci.wasm.pulley"])
 
 
@@ -52,7 +65,13 @@ def test_limits_of_the_app_make_other_code(tmp_path: Path, runtime_dir: Path, se
     """The engine refuses code that was made for other limits."""
     app = app_tree(tmp_path)
     plain, limited = (
-        plan_pack(app, runtime_dir=runtime_dir, profile=profile, interpreted=interpreter_file)
+        plan_pack(
+            app,
+            runtime_dir=runtime_dir,
+            profile=profile,
+            interpreted=interpreter_file,
+            interpreted_from_bytes=0,
+        )
         for profile in (Profile(), Profile(((setting, "5"),)))
     )
     assert code_of(plain.changes.write[ASSET]) != code_of(limited.changes.write[ASSET])
@@ -65,7 +84,9 @@ def test_an_app_that_interprets_nothing_gets_none(
     tmp_path: Path, runtime_dir: Path, options: dict[str, object]
 ) -> None:
     folder = {} if "runtime" in options else {"runtime_dir": runtime_dir}
-    plan = plan_pack(app_tree(tmp_path), interpreted=interpreter_file, **folder, **options)
+    plan = plan_pack(
+        app_tree(tmp_path), interpreted=interpreter_file, interpreted_from_bytes=0, **folder, **options
+    )
     assert ASSET not in plan.changes.write
     assert ASSET.removesuffix(".pulley") in plan.changes.write
 
@@ -77,4 +98,4 @@ def test_a_module_that_does_not_compile_is_named(tmp_path: Path, runtime_dir: Pa
     )
     app = app_tree(tmp_path, {"broken.wasm": broken})
     with pytest.raises(FormatError, match=r"broken\.wasm"):
-        plan_pack(app, runtime_dir=runtime_dir, interpreted=interpreter_file)
+        plan_pack(app, runtime_dir=runtime_dir, interpreted=interpreter_file, interpreted_from_bytes=0)

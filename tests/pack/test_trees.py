@@ -10,7 +10,6 @@ import pytest
 
 from lawow.cli.pack_sources import source_builder
 from lawow.errors import FormatError, Refused, UsageError
-from lawow.execution.device_code import interpreter_file
 from lawow.pack import Builder, plan_removal, runtimes
 from lawow.pack.runtimes import ABIS
 from lawow.resources import android_stub
@@ -109,7 +108,7 @@ def test_check_is_content_with_what_pack_wrote_and_with_nothing_else(app: Path, 
     code, differences = check(app, runtime_dir)
     assert (code, snapshot(app)) == (4, before)
     assert {f"{JAVA} is missing", f"{ASSET} is missing", "lawow.lock.json is missing"} <= set(differences)
-    plan_pack(app, runtime_dir=runtime_dir, interpreted=interpreter_file).changes.apply()
+    plan_pack(app, runtime_dir=runtime_dir).changes.apply()
     assert check(app, runtime_dir) == (0, [])
     (app / JAVA).write_text("// mine\n")
     (app / ASSET).unlink()
