@@ -427,27 +427,35 @@ def _list(package: Package, member: str, as_json: bool) -> None:
         click.echo(f"{item.class_name}.{item.method}{item.descriptor} = {item.module} {item.export}")
 
 
+_FOR_THE_CALLER = ("_initialize", "cabi_realloc")
+"""Exports that whoever runs a module calls by itself."""
+
+
 def _functions(found: Found) -> list[tuple[str, FuncType]]:
     return [
         (item.name, item.type)
         for item in found.info.exports
-        if item.type is not None and item.name != "_initialize"
+        if item.type is not None and item.name not in _FOR_THE_CALLER
     ]
 
 
 def _exports(found: Found) -> list[dict[str, object]]:
+    from lawow.execution.interfaces import declaration_of
+
     return [
         {
             "name": name,
             "type": str(function),
             "signature": signature_letters(function) if function.is_callable else None,
-            "wit": wit_of(name, function),
+            "wit": declaration_of(found, name, function),
         }
         for name, function in _functions(found)
     ]
 
 
 def _print_exports(found: Found, indent: str) -> None:
+    from lawow.execution.interfaces import declaration_of
+
     functions = _functions(found)
     if not functions:
         click.echo(f"{indent}no functions are exported")
@@ -455,5 +463,6 @@ def _print_exports(found: Found, indent: str) -> None:
     name_width = max(len(name) for name, _ in functions)
     type_width = max(len(str(function)) for _, function in functions)
     for name, function in functions:
-        remark = wit_of(name, function) if function.is_callable else "cannot be called from outside"
+        is_callable = function.is_callable
+        remark = declaration_of(found, name, function) if is_callable else "cannot be called from outside"
         click.echo(f"{indent}{name:<{name_width}}  {function!s:<{type_width}}  {remark}")

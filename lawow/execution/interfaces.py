@@ -6,11 +6,20 @@ import os
 
 from lawow.errors import FormatError
 from lawow.execution.extractor import Found
-from lawow.formats.interface import FuncType, is_typed, kebab_name
+from lawow.formats.interface import FuncType, is_typed, kebab_name, wit_of
 from lawow.formats.wasm import WIT_SECTION
-from lawow.formats.wit import Field, Function, Primitive, Tuple, World, parse_wit, signature_of
+from lawow.formats.wit import (
+    Field,
+    Function,
+    Primitive,
+    Tuple,
+    World,
+    parse_wit,
+    print_function,
+    signature_of,
+)
 
-__all__ = ["interface_of", "typed_signature"]
+__all__ = ["declaration_of", "interface_of", "typed_signature"]
 
 _PRIMITIVES = {"i32": "s32", "i64": "s64", "f32": "f32", "f64": "f64"}
 _HIDDEN = ("_initialize", "cabi_realloc")
@@ -37,6 +46,15 @@ def interface_of(found: Found, path: str) -> World:
     ]
     stem = os.path.splitext(os.path.basename(found.label))[0]
     return World(kebab_name(stem), tuple(functions))
+
+
+def declaration_of(found: Found, export: str, function: FuncType) -> str:
+    """Return an export as WIT: by the interface that its module carries, else by its core type.
+
+    Raises `FormatError` for an interface that is none.
+    """
+    declared = interface_of(found, "").find(kebab_name(export)) if found.info.interface is not None else None
+    return wit_of(export, function) if declared is None else print_function(declared)
 
 
 def typed_signature(found: Found, export: str) -> str:

@@ -238,3 +238,12 @@ def test_a_module_that_carries_its_interface_takes_strings_without_an_option(
     for _ in range(2):
         done = lawow("exec", "typed.wasm", "count_all", "wörds")
         assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
+
+
+def test_a_listing_shows_the_interface_that_a_module_carries_and_not_its_plumbing(
+    lawow: Run, tmp_path: Path
+) -> None:
+    wit = "package a:b;\nworld w { export count-all: func(text: string) -> s32; }"
+    (tmp_path / "typed.wasm").write_bytes(with_wit(wat(TYPED), wit))
+    listed = lawow("exec", "typed.wasm").stdout
+    assert listed == "count_all  (i32, i32) -> i32  count-all: func(text: string) -> s32\n"
