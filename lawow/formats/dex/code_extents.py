@@ -5,7 +5,6 @@ Code items follow each other, so no class is read for this. Raises `FormatError`
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from lawow.errors import FormatError
 from lawow.formats.dex.leb128 import read_sleb128, read_uleb128
-from lawow.formats.dex.spec import ItemType
+from lawow.formats.dex.spec import CODE_ITEM, ItemType
 
 if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
 
 __all__ = ["CodeExtents"]
 
-_CODE_HEAD = struct.Struct("<HHHHII")
 _TRY_BYTES = 8
 
 
@@ -41,17 +39,17 @@ class CodeExtents:
         """Yield the items among whose instructions some of these offsets (ascending) are, with those."""
         for index, inside in groupby(places, key=lambda place: bisect_right(self.starts, place) - 1):
             if index >= 0:
-                start, end = self.starts[index] + _CODE_HEAD.size, self.insns_ends[index]
+                start, end = self.starts[index] + CODE_ITEM.size, self.insns_ends[index]
                 if found := [place for place in inside if start <= place < end]:
                     yield self.starts[index], found
 
     def _walk(self, data: bytes, position: int, count: int, end: int) -> None:
-        unpack = _CODE_HEAD.unpack_from
+        unpack = CODE_ITEM.unpack_from
         for _ in range(count):
-            if position + _CODE_HEAD.size > end:
+            if position + CODE_ITEM.size > end:
                 raise FormatError("is cut off", structure="code_item", offset=position)
             _, _, _, tries_size, _, insns_size = unpack(data, position)
-            insns_end = position + _CODE_HEAD.size + 2 * insns_size
+            insns_end = position + CODE_ITEM.size + 2 * insns_size
             if insns_end > end:
                 raise FormatError("insns_size is too large", structure="code_item", offset=position)
             self.starts.append(position)

@@ -24,7 +24,7 @@ from lawow.formats.dex.header import Header, Section, read_header, read_map_list
 from lawow.formats.dex.leb128 import read_uleb128
 from lawow.formats.dex.mutf8 import decode_mutf8, utf16_length
 from lawow.formats.dex.opcodes import IndexKind
-from lawow.formats.dex.spec import ALIGNMENT, ID_BYTES, ItemType, item_name
+from lawow.formats.dex.spec import ALIGNMENT, CODE_ITEM, ID_BYTES, ItemType, item_name
 from lawow.formats.dex.symbols import FieldRef, MethodRef, References, is_type_descriptor
 from lawow.formats.dex.views import ClassView, MethodView
 
@@ -32,7 +32,6 @@ __all__ = ["ClassDef", "CodeItem", "Dex", "read_dex"]
 
 _PROTO_ID = struct.Struct("<III")
 _MEMBER_ID = struct.Struct("<HHI")
-_CODE_ITEM = struct.Struct("<HHHHII")
 _CLASS_DEF = struct.Struct("<8I")
 
 # Allowances for what may be shared: R8 lets methods share code items, classes share lists of interfaces,
@@ -291,9 +290,9 @@ class Dex:
     def code_item(self, offset: int) -> CodeItem:
         """Return the fixed part of the code_item at `offset`; its instructions lie inside of the section."""
         section = self.require_item(ItemType.CODE_ITEM, offset)
-        if offset + _CODE_ITEM.size > section.end:
+        if offset + CODE_ITEM.size > section.end:
             raise FormatError("is cut off", structure="code_item", offset=offset)
-        code = CodeItem._make((*_CODE_ITEM.unpack_from(self.data, offset), offset + _CODE_ITEM.size))
+        code = CodeItem._make((*CODE_ITEM.unpack_from(self.data, offset), offset + CODE_ITEM.size))
         if code.insns_end > section.end:
             raise FormatError(
                 "insns_size is too large", structure="code_item", offset=offset, found=code.insns_size

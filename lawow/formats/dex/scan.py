@@ -21,7 +21,7 @@ from lawow.formats.dex.bulk import u16_view
 from lawow.formats.dex.code import payload_units
 from lawow.formats.dex.leb128 import read_sleb128, read_uleb128
 from lawow.formats.dex.opcodes import INDEX_AND_UNITS, JUMBO, UNUSED, IndexKind
-from lawow.formats.dex.spec import ItemType, ValueType, item_name
+from lawow.formats.dex.spec import CODE_ITEM, ItemType, ValueType, item_name
 
 if TYPE_CHECKING:
     from lawow.formats.dex.reader import Dex
@@ -38,7 +38,6 @@ __all__ = [
     "scan_tries",
 ]
 
-_CODE_ITEM = struct.Struct("<HHHHII")
 _TRY_ITEM = struct.Struct("<IHH")
 _MAX_NESTING = 64
 _NOP_STEP = 0xFE
@@ -126,14 +125,14 @@ def scan_code(dex: Dex, offsets: Sequence[int], uses: Uses) -> CodeScan:
     data, start, limit = dex.data, section.offset, section.end
     found = CodeScan(u16_view(data, start, limit))
     steps = data[start:limit:2].translate(_STEPS)
-    unpack = _CODE_ITEM.unpack_from
+    unpack = CODE_ITEM.unpack_from
     end = 0
     for offset in offsets:
-        if offset < end or offset + _CODE_ITEM.size > limit:
+        if offset < end or offset + CODE_ITEM.size > limit:
             raise _overlap(ItemType.CODE_ITEM, offset)
         head = unpack(data, offset)
         end = code_end(head, offset, limit)
-        _scan_instructions(found, steps, (offset + _CODE_ITEM.size - start) >> 1, (end - start) >> 1)
+        _scan_instructions(found, steps, (offset + CODE_ITEM.size - start) >> 1, (end - start) >> 1)
         if head[3]:
             end = scan_tries(data, end, head, uses.plain[IndexKind.TYPE])
             if end > limit:
@@ -147,7 +146,7 @@ def code_end(head: tuple[int, ...], offset: int, limit: int) -> int:
     """Return where the instructions of the code_item with this head end. Raises `FormatError` for a malformed
     head."""
     registers, ins, outs, _, _, insns_size = head
-    end = offset + _CODE_ITEM.size + 2 * insns_size
+    end = offset + CODE_ITEM.size + 2 * insns_size
     if end > limit or ins > registers or not insns_size or outs > max(registers, _WORDS_35C):
         raise FormatError("head of the method is malformed", structure="code_item", offset=offset)
     return end

@@ -7,7 +7,6 @@ at for two items, however a hostile file lays them out.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -16,11 +15,9 @@ from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.patterns import code_pattern, debug_info_pattern
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.scan import CodeScan, Uses, code_end, scan_code, scan_debug_info, scan_tries
-from lawow.formats.dex.spec import ItemType
+from lawow.formats.dex.spec import CODE_ITEM, ItemType
 
 __all__ = ["CheckedCode", "check_code", "check_debug_info"]
-
-_CODE_ITEM = struct.Struct("<HHHHII")
 
 
 class CheckedCode:
@@ -42,15 +39,15 @@ def check_code(dex: Dex, offsets: Sequence[int], uses: Uses) -> CheckedCode:
     """
     checked = CheckedCode(offsets)
     odd = []
-    match, unpack, data = code_pattern(dex).match, _CODE_ITEM.unpack_from, dex.data
+    match, unpack, data = code_pattern(dex).match, CODE_ITEM.unpack_from, dex.data
     limit = dex.sections[ItemType.CODE_ITEM].end if offsets else 0
     end = 0
     for offset in offsets:
-        if offset < end or offset + _CODE_ITEM.size > limit:
+        if offset < end or offset + CODE_ITEM.size > limit:
             raise FormatError("items overlap or are cut off", structure="code_item", offset=offset)
         head = unpack(data, offset)
         end = code_end(head, offset, limit)
-        matched = match(data, offset + _CODE_ITEM.size, end)
+        matched = match(data, offset + CODE_ITEM.size, end)
         if matched is None or matched.end() != end:
             odd.append(offset)
             continue

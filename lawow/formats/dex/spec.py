@@ -5,6 +5,7 @@ Source: the "Dalvik executable format" page of the Android Open Source Project; 
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ACC_STATIC",
     "ACC_SYNCHRONIZED",
     "ALIGNMENT",
+    "CODE_ITEM",
     "DEBUG_OPERANDS",
     "ENDIAN_CONSTANT",
     "FIRST_SPECIAL",
@@ -32,6 +34,9 @@ __all__ = [
     "ValueType",
     "item_name",
 ]
+
+CODE_ITEM = struct.Struct("<HHHHII")
+"""The head of a code_item: registers_size, ins_size, outs_size, tries_size, debug_info_off, insns_size."""
 
 NO_INDEX = 0xFFFFFFFF
 HEADER_BYTES = 0x70
