@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import struct
 from ctypes import addressof, c_size_t, c_uint64, c_void_p
+from functools import partial
 
 from lawow.errors import UsageError
 from lawow.formats.interface import FuncType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lawow.runtime.libwasmtime import ExternRecord
 
@@ -26,34 +27,43 @@ _RAW_SLOT = {"i32": "I12x", "i64": "Q8x", "f32": "I12x", "f64": "Q8x"}
 _RAW_VALUE = {"i32": "I4x", "i64": "Q", "f32": "I4x", "f64": "Q"}
 
 NOT_PACKED = (struct.error, OverflowError, TypeError)
-"""What `BoundExport.pack` raises for arguments that are to be fitted first."""
+"""What `BoundExport.put` raises for arguments that are to be fitted first."""
 
 
 class BoundExport:
     """An export made ready: the function, its type, the buffer of its arguments and results.
 
-    `take` reads the results from `buffer`. `target`, `address` and `slots` are what the library's call takes,
-    in the form that ctypes passes on as it is: it converts numbers anew at each call, which takes as long as
-    the call.
+    `put(*arguments)` writes the buffer, `enter()` calls the guest and returns the library's error, `take()`
+    reads the results. All they need is bound beforehand, in the form that ctypes passes on as it is: it
+    converts numbers anew at each call, which takes as long as the call. `enter` holds the context of the
+    store: the instance calls it only while it owns an open one.
     """
 
-    __slots__ = ("address", "buffer", "function", "item", "name", "pack", "slots", "take", "target")
+    __slots__ = ("buffer", "enter", "function", "item", "name", "put", "take")
 
-    def __init__(self, name: str, item: ExternRecord, function: FuncType) -> None:
+    def __init__(
+        self,
+        name: str,
+        item: ExternRecord,
+        function: FuncType,
+        call: Callable[..., int | None],
+        context: c_void_p,
+        trap: c_void_p,
+    ) -> None:
         self.name = name
         self.function = function
-        self.item = item  # keeps the memory of the wasmtime_func_t, to which `target` points
-        self.target = c_void_p(item.address)
+        self.item = item  # keeps the memory of the wasmtime_func_t, to which `enter` passes a pointer
         slots = max(len(function.params), len(function.results))
-        self.slots = c_size_t(slots)
         self.buffer = (c_uint64 * (2 * slots + 2))()
-        self.address = c_void_p(addressof(self.buffer))
-        self.pack = struct.Struct("<" + "".join(SLOT[item] for item in function.params)).pack_into
-        self.take = struct.Struct("<" + "".join(SLOT[item] for item in function.results)).unpack_from
+        self.enter = partial(
+            call, context, c_void_p(item.address), c_void_p(addressof(self.buffer)), c_size_t(slots), trap
+        )
+        self.put = partial(_layout(function.params).pack_into, self.buffer, 0)
+        self.take = partial(_layout(function.results).unpack_from, self.buffer)
 
     def put_fitted(self, arguments: Sequence[int | float]) -> None:
-        """Write arguments that `pack` did not take. Raises `UsageError` if they do not fit the parameters."""
-        self.pack(self.buffer, 0, *fit_arguments(self.name, self.function, arguments))
+        """Write arguments that `put` did not take. Raises `UsageError` if they do not fit the parameters."""
+        self.put(*fit_arguments(self.name, self.function, arguments))
 
     def put_raw(self, values: bytes) -> None:
         """Write arguments given as bit patterns of 8 bytes."""
@@ -70,6 +80,10 @@ class BoundExport:
         types = self.function.results
         found = struct.unpack_from("<" + "".join(_RAW_SLOT[item] for item in types), self.buffer)
         return struct.pack("<" + "".join(_RAW_VALUE[item] for item in types), *found)
+
+
+def _layout(types: Sequence[str]) -> struct.Struct:
+    return struct.Struct("<" + "".join(SLOT[item] for item in types))
 
 
 def fit_arguments(name: str, function: FuncType, arguments: Sequence[int | float]) -> list[int | float]:

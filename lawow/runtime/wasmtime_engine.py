@@ -343,7 +343,6 @@ class WasmtimeInstance(Instance):
         self._dead = ""
         self._trap = c_void_p()
         self._trap_address = c_void_p(addressof(self._trap))
-        self._call = functions.wasmtime_func_call_unchecked
         self._set_epoch_deadline = functions.wasmtime_context_set_epoch_deadline
 
     def start(self, linker: int, module: int, deadline_seconds: float | None) -> None:
@@ -372,11 +371,11 @@ class WasmtimeInstance(Instance):
         self._enter()
         try:
             try:
-                bound.pack(bound.buffer, 0, *arguments)
+                bound.put(*arguments)
             except NOT_PACKED:
                 bound.put_fitted(arguments)
             self._run(bound, deadline_seconds)
-            return bound.take(bound.buffer)
+            return bound.take()
         finally:
             self._lock.release()
 
@@ -495,9 +494,7 @@ class WasmtimeInstance(Instance):
         if store.token or deadline_seconds is not None:
             self._arm(deadline_seconds)
         try:
-            error = self._call(
-                store.open_context, bound.target, bound.address, bound.slots, self._trap_address
-            )
+            error = bound.enter()
             if error or self._trap:
                 failure = self._failure(error, bound.name)
                 if not (_is_good_end(failure) and not bound.function.results):
@@ -560,7 +557,14 @@ class WasmtimeInstance(Instance):
             self._lock.release()
         if not function.is_callable:
             raise UsageError(f"{name} cannot be called from outside: its type is {function}")
-        bound = self._bound[name] = BoundExport(name, item, function)
+        bound = self._bound[name] = BoundExport(
+            name,
+            item,
+            function,
+            lib.library().wasmtime_func_call_unchecked,
+            self._store.context,
+            self._trap_address,
+        )
         return bound
 
     def _look_up_type(self, name: str, item: lib.ExternRecord) -> FuncType:
