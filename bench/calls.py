@@ -45,7 +45,7 @@ def _package(wasm: bytes) -> dict[str, tuple[Callable[[], object], int]]:
     module, linker, store = wasmtime.Module(engine, wasm), wasmtime.Linker(engine), wasmtime.Store(engine)
     call = linker.instantiate(store, module).exports(store)["fib"]
     return {
-        CALL: (lambda: call(store, 1), 500),
+        CALL: (lambda: call(store, 1), 1_000),
         INSTANCE: (
             lambda: linker.instantiate(wasmtime.Store(engine), module),
             100,
@@ -58,6 +58,6 @@ def _lawow(wasm: bytes) -> dict[str, tuple[Callable[[], object], int]]:
     for name, profile in (("exec", EXEC_PROFILE), ("edge, with deadline", EDGE_PROFILE)):
         module = WasmtimeEngine(profile).compile(wasm)
         instance = module.instantiate()
-        ways[f"call: lawow, {name}"] = (lambda call=instance.call: call("fib", (1,)), 2_000)  # type: ignore[misc]
+        ways[f"call: lawow, {name}"] = (lambda call=instance.call: call("fib", (1,)), 10_000)  # type: ignore[misc]
         ways[f"instance: lawow, {name}"] = (lambda make=module.instantiate: make().close(), 100)  # type: ignore[misc]
     return ways

@@ -334,12 +334,13 @@ class WasmtimeInstance(Instance):
     def __init__(self, store: _Store, types: dict[str, FuncType]) -> None:
         functions = lib.library()
         self._store = store
+        self._watched = bool(store.token)
         self._types = types
         self._record = (c_uint64 * 2)()  # wasmtime_instance_t
         self._bound: dict[str, BoundExport] = {}
         self._memory: lib.ExternRecord | None = None
         self._lock = allocate_lock()
-        self._acquire = self._lock.acquire
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self._dead = ""
         self._trap = c_void_p()
         self._trap_address = c_void_p(addressof(self._trap))
@@ -368,23 +369,29 @@ class WasmtimeInstance(Instance):
         self, export: str, arguments: Sequence[int | float] = (), *, deadline_seconds: float | None = None
     ) -> tuple[int | float, ...]:
         bound = self._bound.get(export) or self._ready(export)
-        self._enter()
+        if not self._acquire(False):  # not by `_enter`: every call comes through here
+            raise LocalProtocolError(_BUSY)
         try:
+            if self._dead:
+                raise self._refusal()
             try:
                 bound.put(*arguments)
             except NOT_PACKED:
                 bound.put_fitted(arguments)
-            self._run(bound, deadline_seconds)
+            if self._watched or deadline_seconds is not None:
+                self._run_watched(bound, deadline_seconds)
+            elif (error := bound.enter()) or self._trap:
+                self._settle(bound, error)
             return bound.take()
         finally:
-            self._lock.release()
+            self._release()
 
     def call_raw(self, export: str, values: bytes, *, deadline_seconds: float | None = None) -> bytes:
         bound = self._bound.get(export) or self._ready(export)
         self._enter()
         try:
             bound.put_raw(values)
-            self._run(bound, deadline_seconds)
+            self._run_watched(bound, deadline_seconds)
             return bound.take_raw()
         finally:
             self._lock.release()
@@ -479,29 +486,31 @@ class WasmtimeInstance(Instance):
 
     def _enter(self) -> None:
         """Take the instance for a call, if it can still be called."""
-        if not self._acquire(False):  # not by `_take`: every call comes through here
-            raise LocalProtocolError(_BUSY)
+        self._take()
         if self._dead:
             self._lock.release()
-            raise LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
+            raise self._refusal()
 
-    def _run(self, bound: BoundExport, deadline_seconds: float | None) -> None:
+    def _refusal(self) -> LocalProtocolError:
+        return LocalProtocolError(f"this instance cannot be called any more: {self._dead}")
+
+    def _run_watched(self, bound: BoundExport, deadline_seconds: float | None) -> None:
         """Call the guest with what is in the buffer; results are in the buffer afterwards.
 
-        `_enter` has seen that the store is open.
+        The caller has taken the instance, and has seen that it can be called.
         """
-        store = self._store
-        if store.token or deadline_seconds is not None:
-            self._arm(deadline_seconds)
+        self._arm(deadline_seconds)
         try:
-            error = bound.enter()
-            if error or self._trap:
-                failure = self._failure(error, bound.name)
-                if not (_is_good_end(failure) and not bound.function.results):
-                    raise failure
+            if (error := bound.enter()) or self._trap:
+                self._settle(bound, error)
         finally:
-            if store.token:
-                self._disarm()
+            self._disarm()
+
+    def _settle(self, bound: BoundExport, error: int | None) -> None:
+        """Raise what the library returned, unless it is the good end of a command."""
+        failure = self._failure(error, bound.name)
+        if not (_is_good_end(failure) and not bound.function.results):
+            raise failure
 
     def _arm(self, deadline_seconds: float | None) -> None:
         store = self._store
