@@ -68,7 +68,7 @@ def test_recursion_of_every_kind_is_a_trap(engine: WasmtimeEngine, kind: str) ->
 
 def test_nothing_of_an_instance_is_found_by_the_next_one(engine: WasmtimeEngine) -> None:
     module = engine.compile(wat(KEEPER))
-    for _ in range(1_000):
+    for _ in range(10_000):
         with module.instantiate() as instance:
             instance.call("hide", (SECRET,))
         with module.instantiate() as instance:
