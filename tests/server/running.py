@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from lawow.device.edge_client import EdgeClient
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
-from lawow.edge.tenants import Tenants
+from lawow.edge.tenants import Tenants, TokenTerms
 from tests.conftest import ROOT
 
 __all__ = ["Reply", "RunningEdge", "issue_token", "running_edge", "until"]
@@ -192,11 +192,11 @@ def running_edge(
         process.stdout.close()
 
 
-def issue_token(data: Path, tenant: str) -> str:
+def issue_token(data: Path, tenant: str, terms: TokenTerms | None = None) -> str:
     """Make a token in a data folder, whether a server runs on it or not."""
     database = Database(DataFolder(data).database)
     try:
-        return Tenants(database).issue(tenant).token
+        return Tenants(database).issue(tenant, terms).token
     finally:
         database.close()
 
