@@ -41,7 +41,7 @@ from lawow.server.rest import Routes, make_router
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import Bounds, EdgeServer
 
-__all__ = ["Edge", "create_app", "metrics_app", "serve"]
+__all__ = ["Edge", "create_app", "make_routes", "metrics_app", "serve"]
 
 if TYPE_CHECKING:
     from lawow.server.tracing import Tracing
@@ -98,6 +98,12 @@ class Edge:
 
 def create_app(edge: Edge, metrics: Metrics) -> Guard:
     """Return the ASGI application of an edge; its lifespan's end closes the edge."""
+    app = make_routes(edge, metrics)
+    return Guard(app, Authenticator(edge.tenants), edge.log, edge.meter, edge.audit, metrics)
+
+
+def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
+    """Return the routes of an edge, which nobody has guarded yet."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -128,7 +134,7 @@ def create_app(edge: Edge, metrics: Metrics) -> Guard:
     }.items():
         app.add_exception_handler(kind, handle)
     app.openapi_schema = _describe(app)
-    return Guard(app, Authenticator(edge.tenants), edge.log, edge.meter, edge.audit, metrics)
+    return app
 
 
 def serve(

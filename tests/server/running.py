@@ -69,6 +69,7 @@ class RunningEdge:
     data: Path
     log: Path
     tokens: dict[str, str] = field(default_factory=dict)
+    announced: dict[str, str] = field(default_factory=dict)
 
     def token(self, tenant: str) -> str:
         """Return the tenant's token, made on first use."""
@@ -182,7 +183,8 @@ def running_edge(
     try:
         line = process.stdout.readline()
         assert line, log.read_text()
-        edge = RunningEdge(process, json.loads(line)["url"], data, log)
+        announced = json.loads(line)
+        edge = RunningEdge(process, announced["url"], data, log, announced=announced)
         yield edge
         status = edge.stop() if process.poll() is None else process.returncode
         assert status in (0, -signal.SIGKILL), log.read_text()
