@@ -90,9 +90,7 @@ class Authority:
         constraints = self._certificate.extensions.get_extension_for_class(x509.NameConstraints).value
         for name, host in zip(names, hosts, strict=True):
             if not any(_covers(item, name) for item in constraints.permitted_subtrees or ()):
-                raise UsageError(
-                    f"this authority is not for {host}; `certs init --host {host}` makes one"
-                )
+                raise UsageError(f"this authority is not for {host}; `certs init --host {host}` makes one")
         return self._issue(out, "edge", "LAWOW edge", names, ExtendedKeyUsageOID.SERVER_AUTH, days)
 
     def issue_client(self, out: Path, tenant: str, uri: str, days: int) -> Issued:

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from lawow.edge.policies import SCOPES
 
-__all__ = ["URI_HOST", "ClientCertificate", "Connection", "read_client_certificate", "tenant_uri"]
+__all__ = ["NOBODY", "URI_HOST", "ClientCertificate", "Connection", "read_client_certificate", "tenant_uri"]
 
 URI_HOST = "tenant.lawow.internal"
 """A host that no resolver knows; authorities constrain their names by it."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from lawow.edge.policies import SCOPES
 from lawow.edge.tenants import TokenTerms
@@ -33,7 +34,16 @@ def application_routes() -> list[Route]:
         app = make_routes(edge, Metrics(edge.handler.supervisor.load, lambda: 0, edge.meter))
         edge.database.close()
         edge.folder.release()
-    return [route for route in app.routes if isinstance(route, Route)]
+    return list(flat(app.routes))
+
+
+def flat(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """Routes of included routers too, which newer releases of FastAPI keep apart."""
+    for route in routes:
+        if isinstance(route, Route):
+            yield route
+        else:
+            yield from flat(route.original_router.routes)  # type: ignore[attr-defined]
 
 
 ROUTES = application_routes()
@@ -56,7 +66,8 @@ def ask(edge: RunningEdge, route: Route, tenant: str | None, digest: str, sessio
         value = {"digest": f"sha256:{digest}", "name": "number", "session": session}.get(name, session)
         path = path.replace(f"{{{name}:path}}", value).replace(f"{{{name}}}", value)
     method = sorted((route.methods or set()) - {"HEAD"})[0]
-    body = b'{"arguments": []}' if method in ("POST", "PUT", "PATCH") else None
+    takes_body = "requestBody" in (getattr(route, "openapi_extra", None) or {})
+    body = b'{"arguments": []}' if takes_body else None
     return edge.ask(method, path, tenant, body, {"Content-Type": "application/json"} if body else {})
 
 
@@ -92,7 +103,7 @@ def test_another_tenant_with_every_scope_finds_nothing(
     absent = ask(edge, route, tenant, NOWHERE, "0" * 32)
     assert reply.status == absent.status
     assert reply.status != 403
-    if route.param_convertors and "upload" != scope_of(route):
+    if route.param_convertors and scope_of(route) != "upload":
         assert reply.refused_with(404, "not-found")
     assert b"scopes-owner" not in reply.body
 
