@@ -1,8 +1,7 @@
-"""Host functions on the edge: none, unless the operator granted them to that tenant; and behind the fences."""
+"""Host functions on the edge: none, unless the operator granted them to that tenant; behind the fences."""
 
 from __future__ import annotations
 
-import site
 import subprocess
 import sys
 import venv
@@ -61,7 +60,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: thermometer\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[lawow.host_functions]\nthermometer = thermometer:FUNCTIONS\n")
     (packages / "thermometer.py").write_text(OFFER)
-    (packages / "rest.pth").write_text("\n".join([str(ROOT), *site.getsitepackages()]))
+    mine = [path for path in sys.path if path.endswith("-packages")]
+    (packages / "rest.pth").write_text("\n".join([str(ROOT), *mine]))
     return root / "venv" / "bin" / "python"
 
 
