@@ -19,6 +19,7 @@ from lawow.edge.tenants import Tenants
 from lawow.server.client_certificates import NOBODY, read_client_certificate, tenant_uri
 from lawow.server.tls import make_certificate
 from tests.conftest import lawow
+from tests.edge.builders import numbered
 from tests.server.running import RunningEdge, issue_token, running_edge
 from tests.tools import run
 
@@ -128,6 +129,24 @@ def test_with_required_certificates_nobody_else_is_served(site: Site, tmp_path: 
         for path in ("/v1/health", "/v1/modules"):
             with pytest.raises((ssl.SSLError, OSError)):
                 site.ask(edge, "", token, path)
+
+
+def test_upload_shows_a_certificate_where_one_is_required(site: Site, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "token").write_text(issue_token(data, "acme"))
+    (tmp_path / "m.wasm").write_bytes(numbered(1).wasm)
+    ca = ("--ca", site.root / "ca" / "ca.crt", "--token-file", tmp_path / "token")
+    own = (
+        "--client-cert",
+        site.root / "acme" / "client.crt",
+        "--client-key",
+        site.root / "acme" / "client.key",
+    )
+    with running_edge(data, command=command(site, data, "--require-client-certificate")) as edge:
+        upload = ("upload", tmp_path / "m.wasm", "--edge", edge.url, *ca)
+        assert numbered(1).digest in lawow(*upload, *own).stdout
+        assert lawow(*upload, check=False).returncode in (4, 6)
+        assert lawow(*upload, *own[:2], check=False).returncode == 2
 
 
 @pytest.mark.parametrize("options", [("--require-client-certificate",), ("--client-ca", "CA")])
