@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from lawow.edge.audit import operator_name, write_record
 from lawow.edge.database import Database
-from lawow.edge.policies import DEFAULT_SCOPES, TenantPolicy, default_quotas, require_scopes
+from lawow.edge.policies import DEFAULT_SCOPES, QUOTAS, TenantPolicy, default_quotas, require_scopes
 from lawow.errors import UsageError
 from lawow.limits import EDGE, EdgeLimits
 
@@ -97,7 +97,6 @@ class Tenants:
     def __init__(self, database: Database, limits: EdgeLimits = EDGE) -> None:
         self._database = database
         self._defaults = default_quotas(limits)
-        self._limits = limits
         self._policies: dict[str, TenantPolicy] = {}
         self._seen = -1
 
@@ -256,7 +255,8 @@ class Tenants:
         if record is None:
             return TenantPolicy(self._defaults)
         quotas = {**self._defaults, **record.quotas}
-        quotas["memory_bytes"] = min(quotas["memory_bytes"], self._limits.memory_bytes)
+        for name in (name for name, quota in QUOTAS.items() if quota.is_capped):
+            quotas[name] = min(quotas[name], self._defaults[name])
         return TenantPolicy(quotas, record.grants)
 
 

@@ -191,9 +191,10 @@ class Guard:
         if route is None or identity is None or scope_of(route) not in AUDITED_SCOPES:
             return
         who = f"tenant:{identity.tenant}:{identity.credential}"
+        action = str(getattr(route, "operation_id", None) or route.path)
         subject = " ".join(str(value) for value in exchange.scope.get("path_params", {}).values())
         outcome = exchange.problem.code if exchange.problem is not None else f"done-{status}"
-        await asyncio.to_thread(self._audit.write, who, route.operation_id, subject, outcome)
+        await asyncio.to_thread(self._audit.write, who, action, subject, outcome)
 
     async def _answer(self, exchange: _Exchange, problem: Problem) -> None:
         """Send a problem, unless an answer has begun: then cutting it short is all that is left."""

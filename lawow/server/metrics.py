@@ -59,9 +59,10 @@ class Metrics:
         self._tenants: set[str] = set()
         self._calls = Counter("lawow_calls", "Calls", ["tenant", "outcome"], registry=registry)
         self._requests = Counter("lawow_requests", "Requests by outcome", ["outcome"], registry=registry)
-        self._seconds = Histogram(
+        seconds = Histogram(
             "lawow_call_seconds", "Parts of calls that returned", ["part"], buckets=BUCKETS, registry=registry
         )
+        self._parts = [seconds.labels(part) for part in ("transfer", "prepare", "run")]
         registry.register(_Now(load, connections, meter))
 
     def observe_call(self, facts: CallFacts) -> None:
@@ -69,9 +70,9 @@ class Metrics:
         self._calls.labels(self._label(facts.tenant), facts.outcome).inc()
         if facts.prepare_seconds is None or facts.run_seconds is None:
             return
-        self._seconds.labels("transfer").observe(facts.transfer_seconds)
-        self._seconds.labels("prepare").observe(facts.prepare_seconds)
-        self._seconds.labels("run").observe(facts.run_seconds)
+        times = (facts.transfer_seconds, facts.prepare_seconds, facts.run_seconds)
+        for part, value in zip(self._parts, times, strict=True):
+            part.observe(value)
 
     def count_request(self, status: int | None, problem: Problem | None) -> None:
         """Count a request of any kind; `status` None if its answer never began."""

@@ -61,9 +61,12 @@ def test_processor_time_is_counted_also_for_calls_that_are_stopped(edge: Running
     sorts = all_sorts()
     edge.put(tenant, sorts.wasm, sorts.digest)
     set_quotas(edge, tenant, cpu_seconds=1)
-    for _ in range(2):
-        assert edge.call(tenant, sorts.digest, "loop", deadline_seconds=0.8).status == 504
-    assert refused_for(edge.call(tenant, sorts.digest, "nothing"), "cpu_seconds", 1)
+    stopped = 0
+    while (reply := edge.call(tenant, sorts.digest, "loop", deadline_seconds=0.5)).status == 504:
+        stopped += 1
+        assert stopped < 40  # on a busy machine half a second of time is less of a processor's
+    assert stopped >= 2
+    assert refused_for(reply, "cpu_seconds", 1)
 
 
 def test_a_rate_is_that_of_the_tenant_and_of_the_token(edge: RunningEdge, new_tenant) -> None:
