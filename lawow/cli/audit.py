@@ -15,14 +15,17 @@ __all__ = ["command"]
 
 @click.group("audit", short_help="Read and verify the audit log of an edge.")
 def command() -> None:
-    """Read and verify the audit log of the edge on --data, which may run meanwhile."""
+    """Read and verify the audit log of the edge on --data, which may run meanwhile.
+
+    Each prints JSON with --json.
+    """
 
 
 @command.command("show")
 @click.option("--last", default=50, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
 @data_option
 @json_option
-def show_records(last: int, data: Path, as_json: bool) -> None:
+def _show_records(last: int, data: Path, as_json: bool) -> None:
     """Show the last records, oldest first. With --json each is one line."""
     with open_database(data) as database:
         records = AuditLog(database).show(last)
@@ -39,7 +42,7 @@ def show_records(last: int, data: Path, as_json: bool) -> None:
 @click.option("--head", metavar="HASH", help="A hash that was printed earlier: it must be there still.")
 @data_option
 @json_option
-def verify(head: str | None, data: Path, as_json: bool) -> None:
+def _verify(head: str | None, data: Path, as_json: bool) -> None:
     """See whether records were changed, removed or exchanged. Note the hash that is printed elsewhere."""
     with open_database(data) as database:
         state = AuditLog(database).verify(head)

@@ -34,6 +34,7 @@ def command() -> None:
     """Make an authority, have it sign certificates, list and revoke them.
 
     For one edge whose devices know its pin, `lawow certificate` is enough.
+    Each prints JSON with --json.
     """
 
 
@@ -41,7 +42,7 @@ def command() -> None:
 @_ca_option
 @click.option("--host", "hosts", multiple=True, help="DNS name, address or network it may sign for.")
 @json_option
-def init(ca: Path, hosts: tuple[str, ...], as_json: bool) -> None:
+def _init(ca: Path, hosts: tuple[str, ...], as_json: bool) -> None:
     """Make an authority that may sign for the hosts, loopback and tenants alone; for a year."""
     from lawow.server.authority import init_authority
 
@@ -57,7 +58,7 @@ def init(ca: Path, hosts: tuple[str, ...], as_json: bool) -> None:
 @click.option("--out", required=True, type=FOLDER, help="Folder to write to.")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 90), help="Validity.")
 @json_option
-def issue(
+def _issue(
     ca: Path,
     hosts: tuple[str, ...],
     tenant: str | None,
@@ -84,7 +85,7 @@ def issue(
 @command.command("list")
 @_ca_option
 @json_option
-def list_issued(ca: Path, as_json: bool) -> None:
+def _list_issued(ca: Path, as_json: bool) -> None:
     """List the certificates that the authority signed."""
     from lawow.server.authority import Authority
 
@@ -97,7 +98,7 @@ def list_issued(ca: Path, as_json: bool) -> None:
 @click.argument("serial")
 @data_option
 @json_option
-def revoke(serial: str, data: Path, as_json: bool) -> None:
+def _revoke(serial: str, data: Path, as_json: bool) -> None:
     """Have the edge on --data refuse the client certificate SERIAL, from the next request on."""
     digits = serial.lower().replace(":", "").lstrip("0")
     if not digits or len(digits) > SERIAL_DIGITS or set(digits) - set("0123456789abcdef"):

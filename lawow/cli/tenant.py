@@ -10,7 +10,7 @@ import click
 from lawow.cli.operator_options import data_option, date_text, json_option, open_database, show
 from lawow.edge.database import Database
 from lawow.edge.meter import read_usage
-from lawow.edge.policies import QUOTAS, current_day, parse_quota
+from lawow.edge.policies import QUOTAS, current_day, parse_quota, require_grants
 from lawow.edge.tenants import TenantRecord, Tenants
 from lawow.errors import UsageError
 from lawow.limits import EDGE
@@ -23,7 +23,10 @@ NONE = "none"
 
 @click.group("tenant", short_help="Add, change and remove tenants of an edge.")
 def command() -> None:
-    """Add, list, show, change and remove tenants of the edge on --data, which may run meanwhile."""
+    """Add, list, show, change and remove tenants of the edge on --data, which may run meanwhile.
+
+    Each prints JSON with --json.
+    """
 
 
 def _policy_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +51,7 @@ def _policy_options(function: Callable[..., None]) -> Callable[..., None]:
 @_policy_options
 @data_option
 @json_option
-def add(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas: str | None) -> None:
+def _add(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas: str | None) -> None:
     """Make a tenant NAME; a token for it comes from `lawow token`."""
     values, granted = _values(quotas), _grants(grants)
     with open_database(data) as database:
@@ -62,7 +65,7 @@ def add(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas:
 @_policy_options
 @data_option
 @json_option
-def change(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas: str | None) -> None:
+def _change(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas: str | None) -> None:
     """Change quotas and grants of the tenant NAME, in force with its next request."""
     values, granted = _values(quotas), _grants(grants)
     if not values and granted is None:
@@ -75,7 +78,7 @@ def change(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quot
 @click.argument("name")
 @data_option
 @json_option
-def show_one(name: str, data: Path, as_json: bool) -> None:
+def _show_one(name: str, data: Path, as_json: bool) -> None:
     """Show quotas, grants, and what the tenant NAME used today."""
     with open_database(data) as database:
         _show(database, Tenants(database).get(name), as_json)
@@ -84,7 +87,7 @@ def show_one(name: str, data: Path, as_json: bool) -> None:
 @command.command("list")
 @data_option
 @json_option
-def list_all(data: Path, as_json: bool) -> None:
+def _list_all(data: Path, as_json: bool) -> None:
     """List all tenants, removed ones too."""
     with open_database(data) as database:
         documents = [_document(database, record) for record in Tenants(database).all()]
@@ -96,7 +99,7 @@ def list_all(data: Path, as_json: bool) -> None:
 @click.argument("name")
 @data_option
 @json_option
-def remove(name: str, data: Path, as_json: bool) -> None:
+def _remove(name: str, data: Path, as_json: bool) -> None:
     """Remove the tenant NAME for good: its tokens and modules. The name is not used again."""
     with open_database(data) as database:
         _show(database, Tenants(database).remove(name), as_json)
@@ -110,17 +113,13 @@ def _values(quotas: dict[str, str | None]) -> dict[str, int | None]:
 
 def _grants(names: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return what is granted from now on, None for no change. Raises `UsageError` for what cannot be."""
-    from lawow.runtime.host_functions import INFERENCE, find_host_functions
-
     if not names:
         return None
     if NONE in names:
         if len(names) > 1:
             raise UsageError(f"--grant {NONE} takes all grants back; give it alone")
         return ()
-    if INFERENCE in names:
-        raise UsageError(f"--grant {INFERENCE} is for `lawow exec`: the edge's workers may open no files")
-    find_host_functions(names)  # the edge could not start a worker without them
+    require_grants(names)
     return names
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import UsageError
@@ -25,6 +25,7 @@ __all__ = [
     "default_quotas",
     "parse_duration",
     "parse_quota",
+    "require_grants",
     "require_scopes",
     "seconds_to_next_day",
 ]
@@ -120,6 +121,15 @@ def require_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
     if unknown or not scopes:
         raise UsageError(f"{', '.join(unknown) or 'no scope'}: the scopes are {', '.join(SCOPES)}")
     return tuple(sorted(set(scopes)))
+
+
+def require_grants(names: Sequence[str]) -> None:
+    """Raise `UsageError` for host functions that no worker could be started with."""
+    from lawow.runtime.host_functions import INFERENCE, find_host_functions
+
+    if INFERENCE in names:
+        raise UsageError(f"{INFERENCE} is for `lawow exec` alone: the edge's workers may open no files")
+    find_host_functions(names)
 
 
 def current_day(now: float | None = None) -> int:

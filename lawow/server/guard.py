@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lawow.edge.audit import AuditLog
 from lawow.edge.meter import Meter
+from lawow.edge.refusals import StorageFailed
 from lawow.edge.tenants import Identity
 from lawow.errors import LawowError
 from lawow.server.auth import Authenticator, scope_of
@@ -186,7 +187,10 @@ class Guard:
         exchange.before_answer = partial(self._record, exchange)
 
     async def _record(self, exchange: _Exchange, status: int) -> None:
-        """Write what changes the edge to the audit log, before the answer says that it was done."""
+        """Write what changes the edge to the audit log, before the answer says that it was done.
+
+        Raises `StorageFailed` if that cannot be written. A refusal is answered all the same.
+        """
         route, identity = exchange.scope.get("route"), exchange.identity
         if route is None or identity is None or scope_of(route) not in AUDITED_SCOPES:
             return
@@ -194,7 +198,12 @@ class Guard:
         action = str(getattr(route, "operation_id", None) or route.path)
         subject = " ".join(str(value) for value in exchange.scope.get("path_params", {}).values())
         outcome = exchange.problem.code if exchange.problem is not None else f"done-{status}"
-        await asyncio.to_thread(self._audit.write, who, action, subject, outcome)
+        try:
+            await asyncio.to_thread(self._audit.write, who, action, subject, outcome)
+        except StorageFailed as error:
+            self._log("audit-not-written", who=who, action=action, outcome=outcome, reason=str(error))
+            if exchange.problem is None:
+                raise
 
     async def _answer(self, exchange: _Exchange, problem: Problem) -> None:
         """Send a problem, unless an answer has begun: then cutting it short is all that is left."""
