@@ -212,7 +212,8 @@ class Guard:
             return
         if problem.code != "too-slow":
             await self._drain(exchange)
-        exchange.closes = exchange.has_unread_body
+        # One connection too many must not stay open all the same.
+        exchange.closes = exchange.has_unread_body or problem.of_quota("connections")
         body = problem.body()
         headers = [*problem.headers(), (b"content-length", str(len(body)).encode())]
         await exchange.give({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -243,8 +244,8 @@ class Guard:
         route = getattr(exchange.scope.get("route"), "path", None)
         problem = exchange.problem
         is_quiet = exchange.scope["path"] in PUBLIC and exchange.status == 200
-        if is_quiet or (problem is not None and problem.code == "too-many-failures"):
-            return  # anybody may cause these, as often as they like: they must not fill the disk with log
+        if is_quiet or (problem is not None and problem.is_of_a_flood):
+            return  # a peer causes these as often as it likes: they must not fill the disk with log
         self._log(
             "request",
             id=exchange.request_id,

@@ -77,6 +77,15 @@ class Problem:
         """The HTTP status."""
         return PROBLEMS[self.code].status
 
+    @property
+    def is_of_a_flood(self) -> bool:
+        """Whether the peer is told to come less often."""
+        return self.code == "too-many-failures" or self.of_quota("requests_per_second")
+
+    def of_quota(self, name: str) -> bool:
+        """Tell whether this is about a certain quota."""
+        return self.quota is not None and self.quota.quota == name
+
     def body(self) -> bytes:
         """Return the document."""
         document: dict[str, object] = {
