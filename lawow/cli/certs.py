@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SERIAL_DIGITS = 40
+LEAF_DAYS = 30
 
 
 def _ca_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -56,7 +57,7 @@ def _init(ca: Path, hosts: tuple[str, ...], as_json: bool) -> None:
 @click.option("--tenant", help="For a client of this tenant.")
 @click.option("--scope", "scopes", multiple=True, metavar="NAME", help="As for `lawow token`.")
 @click.option("--out", required=True, type=FOLDER, help="Folder to write to.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 90), help="Validity.")
+@click.option("--days", default=LEAF_DAYS, show_default=True, help="Validity; 90 at most.")
 @json_option
 def _issue(
     ca: Path,

@@ -2,9 +2,9 @@
 
 The authority may sign for the hosts that it was made for, for loopback, and for tenants' names
 (`lawow.server.client_certificates`), and for nothing else: name constraints of RFC 5280, which every TLS
-library checks. Certificates live 30 days unless told otherwise, 90 at most, and never longer than the
-authority. Keys are EC P-256 in files of mode 0600; there is no password, so whoever reads the folder can
-sign. For more than that, take an authority with hardware behind it: ``--client-ca`` takes any.
+library checks. Certificates live 90 days at most, and never longer than the authority. Keys are EC P-256 in
+files of mode 0600; there is no password, so whoever reads the folder can sign. For more than that, take an
+authority with hardware behind it: ``--client-ca`` takes any.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from lawow.errors import FormatError, KeystoreError, Refused, UsageError
 from lawow.server.client_certificates import URI_HOST
 from lawow.server.tls import BACKDATED, general_name, key_usage
 
-__all__ = ["LEAF_DAYS", "MAX_LEAF_DAYS", "Authority", "Issued", "init_authority"]
+__all__ = ["MAX_LEAF_DAYS", "Authority", "Issued", "init_authority"]
 
 AUTHORITY_DAYS = 365
-LEAF_DAYS = 30
 MAX_LEAF_DAYS = 90
 LOOPBACK = ("localhost", "127.0.0.0/8", "::1/128")
 
@@ -119,6 +118,8 @@ class Authority:
         usage: x509.ObjectIdentifier,
         days: int,
     ) -> Issued:
+        if not 1 <= days <= MAX_LEAF_DAYS:
+            raise UsageError(f"{days} days: this authority signs for 1 to {MAX_LEAF_DAYS}")
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         latest = self._certificate.not_valid_after_utc

@@ -203,6 +203,9 @@ def test_keys_are_private_hosts_are_bounded_and_nothing_is_overwritten(site: Sit
     assert beyond.returncode == 2
     assert "not for x.org" in beyond.stderr
     assert lawow("certs", "init", "--ca", ca, check=False).returncode == 4
+    for days in ("0", "91"):
+        one = ("certs", "issue", "--ca", ca, "--tenant", "acme", "--out", site.root / "long", "--days", days)
+        assert lawow(*one, check=False).returncode == 2
     listed = json.loads(lawow("certs", "list", "--ca", ca, "--json").stdout)
     assert tenant_uri("acme", ("call",)) in [name for item in listed for name in item["names"]]
 
