@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,22 +74,24 @@ class Edge:
             compiled_removed=stale,
         )
 
-    async def keep_usage(self) -> None:
-        """Write what tenants used every few seconds, for as long as the edge runs."""
-        while True:
-            await asyncio.sleep(self.handler.limits.usage_flush_seconds)
-            try:
-                await asyncio.to_thread(self.meter.flush)
-            except StorageFailed as error:
-                self.log("usage-not-written", reason=str(error))
+    async def keep_usage(self, stop: asyncio.Event) -> None:
+        """Write what tenants used every few seconds, until it is time to stop."""
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.handler.limits.usage_flush_seconds):
+                    await stop.wait()
+            await self._write_usage()
+
+    async def _write_usage(self) -> None:
+        try:
+            await asyncio.to_thread(self.meter.flush)
+        except StorageFailed as error:
+            self.log("usage-not-written", reason=str(error))
 
     async def close(self) -> None:
         """End the workers, write what is only in memory, close the files."""
         await self.handler.supervisor.close()
-        try:
-            self.meter.flush()
-        except StorageFailed as error:
-            self.log("usage-not-written", reason=str(error))
+        await self._write_usage()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
         self.database.close()
@@ -108,10 +110,11 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         edge.handler.supervisor.prepare_spare()
-        usage = asyncio.get_running_loop().create_task(edge.keep_usage())
+        stop = asyncio.Event()
+        usage = asyncio.get_running_loop().create_task(edge.keep_usage(stop))
         yield
-        usage.cancel()
-        await asyncio.gather(usage, return_exceptions=True)
+        stop.set()
+        await usage
         await edge.close()
 
     app = FastAPI(
