@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import CACHE
 from tests.tools import run
 
-__all__ = ["maven_folder"]
+__all__ = ["maven_folder", "proguard_folder"]
 
 _POM = """
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -31,3 +31,9 @@ def maven_folder(name: str, artifact: str, sha256: str) -> Path:
     _, file, version = artifact.split(":")
     assert hashlib.sha256((folder / f"{file}-{version}.jar").read_bytes()).hexdigest() == sha256
     return folder
+
+
+def proguard_folder() -> Path:
+    """Return the folder with ProGuard, which reads the rules that R8 reads; R8 is on Google's Maven alone."""
+    digest = "8a3a9837da14881ccdd189cabe9069fd7ffa9fffc69387fdd4f7f3682781e498"
+    return maven_folder("proguard", "com.guardsquare:proguard-base:7.4.2", digest)

@@ -16,7 +16,7 @@ import pytest
 from lawow.resources import android_stub
 from tests.android.builders import Jvm
 from tests.conftest import ROOT
-from tests.maven import maven_folder
+from tests.maven import proguard_folder
 from tests.tools import run, tool
 
 ABIS = ("arm64-v8a", "x86_64")
@@ -100,14 +100,10 @@ def pom() -> str:
 
 # ---- shrinking: ProGuard, whose rules R8 takes
 
-PROGUARD = "com.guardsquare:proguard-base:7.4.2"
-PROGUARD_SHA256 = "8a3a9837da14881ccdd189cabe9069fd7ffa9fffc69387fdd4f7f3682781e498"
-
 
 @pytest.fixture(scope="module")
 def proguard() -> Path:
-    """A folder with ProGuard's JARs; fetched once by name through Maven."""
-    return maven_folder("proguard", PROGUARD, PROGUARD_SHA256)
+    return proguard_folder()
 
 
 def shrunk(proguard: Path, jvm: Jvm, rules: str, out: Path) -> Jvm:

@@ -31,6 +31,7 @@ JVMS = {"local_jvm", "android_jvm", "caching"}
 JAVA = "usr/lib/jvm/java-17-openjdk-arm64/bin/java"
 
 arm64 = test_android_binaries.arm64
+assets = test_local_values.assets
 caching = test_code_cache.caching
 
 
@@ -38,9 +39,9 @@ caching = test_code_cache.caching
 def android_jvm(jvm: Jvm, arm64: Path) -> Jvm:
     """An arm64 JVM that runs the Android libraries over the stand-ins."""
     root = Path(run(ROOT / ".ci" / "arm64-jvm").stdout.strip())
-    emulated = replace(jvm, launcher=("qemu-aarch64", "-L", root, root / JAVA))
-    libraries = {"library": arm64 / "liblawow.so", "wasmtime": arm64 / "libwasmtime.so"}
-    return emulated.with_properties(**libraries, test_shim=arm64 / "shim")
+    found = ("-E", f"LD_LIBRARY_PATH={arm64 / 'shim'}")
+    emulated = replace(jvm, launcher=("qemu-aarch64", "-L", root, *found, root / JAVA))
+    return emulated.with_properties(library=arm64 / "liblawow.so", wasmtime=arm64 / "libwasmtime.so")
 
 
 @pytest.fixture(scope="session")
