@@ -28,7 +28,8 @@ pytestmark = pytest.mark.nightly
 
 SOURCES = (test_android_binaries, test_local_runtime, test_local_values, test_modules, test_code_cache)
 JVMS = {"local_jvm", "android_jvm", "caching"}
-LEFT_OUT = {"test_ten_thousand_traps_leave_no_memory_behind"}  # more than five minutes there, on its own
+# It takes more than five minutes there.
+LEFT_OUT = {"test_ten_thousand_traps_leave_no_memory_behind"}
 JAVA = "usr/lib/jvm/java-17-openjdk-arm64/bin/java"
 
 arm64 = test_android_binaries.arm64
@@ -55,7 +56,8 @@ def _checks() -> Iterator[tuple[str, object]]:
     """Yield the tests that need nothing but a JVM with a runtime, under names that tell their origin."""
     for source in SOURCES:
         for name, test in inspect.getmembers(source, inspect.isfunction):
-            if name.startswith("test_") and name not in LEFT_OUT and JVMS & {*inspect.signature(test).parameters}:
+            uses_jvm = JVMS & {*inspect.signature(test).parameters}
+            if name.startswith("test_") and name not in LEFT_OUT and uses_jvm:
                 yield f"{name}__of_{source.__name__.rpartition('.')[2]}", test
 
 
