@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: conformance fuzz demo test test-apk check bench fixtures stub setup setup-demo clean
+.PHONY: conformance fuzz demo test test-apk test-nightly check bench fixtures stub setup setup-demo clean
 
 setup-demo:
 	@.ci/setup demo
@@ -18,6 +18,10 @@ test: setup                 ## all tests
 
 test-apk: setup             ## random classes of real apps, before every judge; SEEDS=5 on all apps
 	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
+
+test-nightly: setup         ## the checks of the local runtime on an arm64 JVM under qemu
+	.ci/arm64-jvm
+	$(PY) -m pytest -q -m nightly
 
 SUITES ?= fixtures
 ENGINE ?= wasmtime
