@@ -7,11 +7,13 @@ compares.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lawow.channel.frames import BULK, Op
 from lawow.channel.payloads import PAYLOADS, fields_of
-from lawow.channel.states import ROWS, Row
+from lawow.channel.states import CALL_ROWS, CHANNEL_ROWS, CONNECTION_ROWS, Row
 
 __all__ = ["blocks", "draw", "main"]
 
@@ -27,7 +29,12 @@ BULK_FIELDS = {
 
 def blocks() -> dict[str, str]:
     """Return every drawn block by its name."""
-    return {"operations": _operations()} | {name: _states(rows) for name, rows in ROWS.items()}
+    return {
+        "operations": _operations(),
+        "connection": _states(CONNECTION_ROWS),
+        "call": _states(CALL_ROWS),
+        "channel": _states(CHANNEL_ROWS),
+    }
 
 
 def draw(page: str) -> str:
@@ -53,7 +60,7 @@ def _fields(op: Op) -> str:
     return ", ".join(f"{kind} {name}" for name, kind in fields_of(PAYLOADS[op])) or "nothing"
 
 
-def _states(rows: tuple[Row, ...]) -> str:
+def _states(rows: Sequence[Row[Any]]) -> str:
     lines = ["| state | sender | events | then |", "|---|---|---|---|"]
     for row in rows:
         crossing = " (crossing)" if row.crossing else ""

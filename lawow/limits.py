@@ -145,8 +145,8 @@ class EdgeLimits:
 class ChannelLimits:
     """What one end of the data plane's protocol takes from the other, for one connection and its session.
 
-    An end that has a connection holds at most `call_bytes` and `calls` x `result_bytes` of payload, `channels`
-    x 2 x `window_bytes`, and `kept_bytes`.
+    A server holds at most `call_bytes` of arguments, `kept_bytes` of results and 2 x `channels` x
+    `window_bytes` of messages; a client `result_bytes` for each call that it makes, and the same of messages.
     """
 
     frame_bytes: int = 1 * MIB  # payload of one frame; NATS has the same. What is larger travels in parts

@@ -1,9 +1,9 @@
 """Payloads of the frames that have no values in them, as dataclasses whose annotations are the layout.
 
 The fields follow each other as they are written here, little-endian, nothing in between: ``U8`` to ``U64``
-and ``I32`` are integers; ``Text`` (UTF-8), ``Blob`` and ``Code`` (kebab-case, or empty) have a u16 length before
-them; ``Ids``, ``Marks`` and ``Texts`` a u16 count. Bytes behind the last field are an error, except in HELLO
-and WELCOME, which a later version may extend. Whatever the bytes are, nothing but `RemoteProtocolError`
+and ``I32`` are integers; ``Text`` (UTF-8), ``Blob`` and ``Code`` (kebab-case, or empty) have a u16 length
+before them; ``Ids``, ``Marks`` and ``Texts`` a u16 count. Bytes behind the last field are an error, except in
+HELLO and WELCOME, which a later version may extend. Whatever the bytes are, nothing but `RemoteProtocolError`
 escapes from `read_payload`. Defined by docs/PROTOCOL.md, which is drawn from `PAYLOADS`.
 """
 
@@ -19,6 +19,7 @@ from typing import Annotated, TypeVar, get_type_hints
 from lawow.channel.frames import MAGIC, Op
 from lawow.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from lawow.formats.bytes import ByteReader, ByteWriter
+from lawow.limits import CHANNEL
 
 __all__ = [
     "PAYLOADS",
@@ -294,9 +295,9 @@ def fields_of(payload: type[object]) -> tuple[tuple[str, str], ...]:
     return _FIELDS[payload]
 
 
-def read_payload(expected: type[P], data: bytes | memoryview) -> P:
+def read_payload(expected: type[P], data: bytes | bytearray | memoryview) -> P:
     """Return the payload in `data`. Raises `RemoteProtocolError`."""
-    reader = ByteReader(data, structure=expected.__name__)
+    reader = ByteReader(bytes(data), structure=expected.__name__)
     try:
         values = {name: _READERS[kind](reader) for name, kind in _FIELDS[expected]}
         if reader.remaining and expected not in MAY_GROW:
@@ -316,6 +317,8 @@ def write_payload(payload: Payload) -> bytes:
         except (struct.error, UnicodeEncodeError, ValueError):
             place = f"{type(payload).__name__}.{name}"
             raise LocalProtocolError(f"{place}: {value!r:.80} does not fit ({kind})") from None
+    if len(writer) > CHANNEL.control_bytes:
+        raise LocalProtocolError(f"{type(payload).__name__} of {len(writer)} bytes (allowed 16 KiB)")
     return bytes(writer.data)
 
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Generic, TypeVar
 
 __all__ = [
     "CALL",
+    "CALL_ROWS",
     "CHANNEL",
+    "CHANNEL_ROWS",
     "CONNECTION",
-    "ROWS",
+    "CONNECTION_ROWS",
     "CallState",
     "ChannelState",
     "ConnectionState",
@@ -87,21 +90,22 @@ class ChannelState(Enum):
 
 
 State = ConnectionState | CallState | ChannelState
+StateType = TypeVar("StateType", bound=State)
 C, S = Role.CLIENT, Role.SERVER
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@dataclass(frozen=True)
+class Row(Generic[StateType]):
     """In `state`, when `sender` sends one of `events`, the state becomes `then`."""
 
-    state: State
+    state: StateType
     sender: Role
     events: str
-    then: State
+    then: StateType
     crossing: bool = False
 
 
-def _connection() -> tuple[Row, ...]:
+def _connection() -> tuple[Row[ConnectionState], ...]:
     s = ConnectionState
     opens = "BIND CALL CALL_PART OPEN"
     client = "ACK CANCEL CONTINUE MESSAGE CREDIT CLOSE RESET MOVE PING PONG"
@@ -125,7 +129,7 @@ def _connection() -> tuple[Row, ...]:
     )
 
 
-def _call() -> tuple[Row, ...]:
+def _call() -> tuple[Row[CallState], ...]:
     s = CallState
     ends = "BOUND RESULT TRAP REFUSED FAILED"
     return (
@@ -147,7 +151,7 @@ def _call() -> tuple[Row, ...]:
     )
 
 
-def _channel() -> tuple[Row, ...]:
+def _channel() -> tuple[Row[ChannelState], ...]:
     s = ChannelState
     say = "MESSAGE MESSAGE_PART CONTINUE LAST"
     return (
@@ -155,6 +159,7 @@ def _channel() -> tuple[Row, ...]:
         Row(s.OPENING, S, "OPENED", s.OPEN),
         Row(s.OPENING, S, "REFUSED RESET", s.CLOSED),
         Row(s.OPENING, C, "RESET", s.CLOSED),
+        *(Row(state, S, "OPENED", state) for state in (s.OPEN, s.MOVING, s.CLIENT_CLOSED)),
         Row(s.OPEN, C, f"{say} CREDIT", s.OPEN),
         Row(s.OPEN, S, f"{say} CREDIT", s.OPEN),
         Row(s.OPEN, C, "CLOSE", s.CLIENT_CLOSED),
@@ -162,7 +167,7 @@ def _channel() -> tuple[Row, ...]:
         Row(s.OPEN, C, "MOVE", s.MOVING),
         Row(s.OPEN, S, "MOVED", s.MOVED),
         Row(s.MOVING, S, f"{say} CREDIT", s.MOVING),
-        Row(s.MOVING, C, "CREDIT", s.MOVING),
+        Row(s.MOVING, C, "CREDIT MOVE", s.MOVING),
         Row(s.MOVING, S, "MOVED", s.MOVED),
         Row(s.MOVING, S, "REFUSED", s.OPEN),
         Row(s.MOVING, S, "CLOSE", s.SERVER_CLOSED),
@@ -177,6 +182,7 @@ def _channel() -> tuple[Row, ...]:
         Row(s.BOTH_CLOSED, C, "CREDIT", s.BOTH_CLOSED),
         Row(s.BOTH_CLOSED, S, "CREDIT", s.BOTH_CLOSED),
         Row(s.MOVED, C, f"{say} CREDIT CLOSE MOVE", s.MOVED, crossing=True),
+        Row(s.MOVED, S, f"{say} CREDIT MOVED", s.MOVED),
         *(
             Row(state, sender, "RESET", s.CLOSED)
             for state in (s.OPEN, s.MOVING, s.CLIENT_CLOSED, s.SERVER_CLOSED, s.BOTH_CLOSED)
@@ -188,12 +194,12 @@ def _channel() -> tuple[Row, ...]:
     )
 
 
-Table = dict[tuple[Role, State, Direction, str], State]
+Table = dict[tuple[Role, StateType, Direction, str], StateType]
 
 
-def table_of(rows: tuple[Row, ...]) -> Table:
+def table_of(rows: tuple[Row[StateType], ...]) -> Table[StateType]:
     """Return the rows as a table for both roles. Raises `ValueError` where two rows disagree."""
-    table: Table = {}
+    table: Table[StateType] = {}
     for row in rows:
         for event in row.events.split():
             keys = [(row.sender.other, row.state, Direction.RECEIVE, event)]
@@ -205,7 +211,9 @@ def table_of(rows: tuple[Row, ...]) -> Table:
     return table
 
 
-ROWS = {"connection": _connection(), "call": _call(), "channel": _channel()}
-CONNECTION = table_of(ROWS["connection"])
-CALL = table_of(ROWS["call"])
-CHANNEL = table_of(ROWS["channel"])
+CONNECTION_ROWS = _connection()
+CALL_ROWS = _call()
+CHANNEL_ROWS = _channel()
+CONNECTION = table_of(CONNECTION_ROWS)
+CALL = table_of(CALL_ROWS)
+CHANNEL = table_of(CHANNEL_ROWS)
