@@ -194,7 +194,7 @@ class ClientConnection(ExchangingConnection):
         end = self.channel(channel_id)
         payload = write_payload(Move(destination))
         end.state = self._step(end, SEND, "MOVE")
-        end.held_from, end.destination = end.sent, destination
+        end.destination = destination
         self._put(channel_id, Op.MOVE, payload)
 
     # inside
@@ -304,8 +304,9 @@ class ClientConnection(ExchangingConnection):
     def _resume_channel(self, channel_id: int, end: ChannelEnd, received: int) -> None:
         if end.state is ChannelState.OPENING:
             return
+        end.write_again(received)
         self._put_credit(channel_id, end)
-        self._put_again(channel_id, end, received)
+        self._write(channel_id, end)
         if end.state is ChannelState.MOVING:
             self._put(channel_id, Op.MOVE, write_payload(Move(end.destination)))
 
@@ -435,7 +436,7 @@ class ClientConnection(ExchangingConnection):
         if end.state is ChannelState.CLOSED:
             del self.session.channels[frame_id]
             return True
-        self._put_kept(frame_id, end, end.held_from)
+        self._write(frame_id, end)
         events.append(MoveRefused(frame_id, refusal.code, refusal.detail))
         return False
 
@@ -449,7 +450,8 @@ class ClientConnection(ExchangingConnection):
         if was_opening:
             end.peer_window = opened.window_bytes
             end.let_go(opened.received)
-            self._put_again(frame_id, end, opened.received)
+            end.write_again(opened.received)
+            self._write(frame_id, end)
             end.state = ChannelState.CLIENT_CLOSED if end.closed else end.state
             events.append(ChannelOpened(frame_id))
 

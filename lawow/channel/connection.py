@@ -177,6 +177,8 @@ class Connection:
                 handler = self._handlers.get(operation)
                 if handler is not None:
                     handler(frame_id, flags, payload, events)
+                    if self.state is ConnectionState.CLOSED:
+                        break
                 elif operation < OPTIONAL or operation == PLACED:
                     self._unexpected(operation)
         except RemoteProtocolError as error:

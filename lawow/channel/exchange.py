@@ -48,8 +48,7 @@ class ExchangingConnection(Connection):
         if end.state is not ChannelState.MOVING:  # then it is kept, and goes where the other end goes
             self._step(end, SEND, "MESSAGE")
         sequence = end.keep(value)
-        if end.state is not ChannelState.MOVING:
-            self._put_message(channel_id, sequence, value)
+        self._write(channel_id, end)
         return sequence
 
     def send_credit(self, channel_id: int, taken: int) -> None:
@@ -67,7 +66,8 @@ class ExchangingConnection(Connection):
         self._require(Op.CLOSE)
         end = self.channel(channel_id)
         end.state = self._step(end, SEND, "CLOSE")
-        self._put(channel_id, Op.CLOSE, write_payload(Close(end.keep_close())))
+        end.keep_close()
+        self._write(channel_id, end)
 
     def send_reset(self, channel_id: int, code: str, detail: str = "") -> None:
         """End a channel in both directions, whatever is on its way."""
@@ -118,17 +118,11 @@ class ExchangingConnection(Connection):
     def _put_credit(self, channel_id: int, end: ChannelEnd) -> None:
         self._put(channel_id, Op.CREDIT, write_payload(Credit(end.taken, end.window)))
 
-    def _put_again(self, channel_id: int, end: ChannelEnd, received: int) -> None:
-        """Send what the other end has not received, after a loss or a move."""
-        if received > end.sent:
-            raise RemoteProtocolError(
-                f"channel {end.name!r:.80}: received {received}, but sent were {end.sent}"
-            )
-        if end.state is not ChannelState.MOVING:
-            self._put_kept(channel_id, end, received)
-
-    def _put_kept(self, channel_id: int, end: ChannelEnd, beyond: int) -> None:
-        for sequence, value in end.kept_beyond(beyond):
+    def _write(self, channel_id: int, end: ChannelEnd) -> None:
+        """Send what was not sent yet and the window has room for, unless the other end is moving."""
+        if end.state in (ChannelState.MOVING, ChannelState.OPENING):
+            return
+        for sequence, value in end.to_write():
             if value is None:
                 self._put(channel_id, Op.CLOSE, write_payload(Close(sequence)))
             else:
@@ -189,6 +183,8 @@ class ExchangingConnection(Connection):
         end.peer_window = credit.window_bytes
         if end.state is not ChannelState.MOVED:
             events.append(Writable(frame_id, credit.taken))
+            if end.written < end.sent:
+                self._write(frame_id, end)
             self._settle(frame_id, end)
 
     def _on_close(self, frame_id: int, flags: int, payload: Payload, events: list[Event]) -> None:
@@ -201,11 +197,9 @@ class ExchangingConnection(Connection):
             raise RemoteProtocolError("CLOSE within a message")
         if then is ChannelState.MOVED or not end.accept_close(close.sequence):
             return
-        was_moving = end.state is ChannelState.MOVING
         end.state = then
         events.append(PeerClosed(frame_id))
-        if was_moving:
-            self._put_kept(frame_id, end, end.held_from)
+        self._write(frame_id, end)
         if end.taken == end.close_received:
             self._put_credit(frame_id, end)
         self._settle(frame_id, end)

@@ -41,7 +41,6 @@ class ChannelEnd:
         "close_received",
         "closed",
         "destination",
-        "held_from",
         "kept",
         "kept_bytes",
         "kind",
@@ -57,6 +56,7 @@ class ChannelEnd:
         "untaken",
         "untaken_bytes",
         "window",
+        "written",
     )
 
     def __init__(self, kind: Kind, policy: Policy, name: str, type_name: str, window: int) -> None:
@@ -68,8 +68,8 @@ class ChannelEnd:
         self.peer_window = 0
         self.state = ChannelState.IDLE
         self.sent = self.received = self.taken = 0
+        self.written = 0  # given to the present connection; while the other end moves, `sent` runs ahead
         self.asked_received = 0  # what the client says on opening that it has
-        self.held_from = 0  # while the other end moves, what is sent beyond this is only kept
         self.destination = ""
         self.closed = False  # by this end
         self.close_received = 0
@@ -116,9 +116,24 @@ class ChannelEnd:
             if value is not None:
                 self.kept_bytes -= len(value) + MESSAGE_BYTES
 
-    def kept_beyond(self, sequence: int) -> Iterator[Kept]:
-        """Yield what has to be sent again to an end that has all up to `sequence`."""
-        return (item for item in self.kept if item[0] > sequence)
+    def write_again(self, received: int) -> None:
+        """The other end, or the next one, has all up to `received`. Raises `RemoteProtocolError`."""
+        if received > self.sent:
+            raise RemoteProtocolError(
+                f"channel {self.name}: received {received}, but {self.sent} was the last sent"
+            )
+        self.written = received
+
+    def to_write(self) -> Iterator[Kept]:
+        """Yield what the window has room for and the connection has not been given, and take note of it."""
+        used = 0
+        for sequence, value in self.kept:
+            used += 0 if value is None else len(value) + MESSAGE_BYTES
+            if used > self.peer_window:
+                return
+            if sequence > self.written:
+                self.written = sequence
+                yield sequence, value
 
     def accept(self, sequence: int, value: Payload) -> int | None:
         """Return how many messages before this one are missing, or None for one that was here already.
@@ -163,7 +178,7 @@ class ChannelEnd:
     def start_at(self, position: Position) -> None:
         """Go on where the flexible end's former host stopped."""
         self.received = self.taken = position.received
-        self.sent = position.sent
+        self.sent = self.written = position.sent
 
     @property
     def is_settled(self) -> bool:

@@ -268,8 +268,9 @@ class ServerConnection(ExchangingConnection):
                 continue
             if not end.received:
                 self._put(mark.id, Op.OPENED, write_payload(Opened(end.window, 0)))
+            end.write_again(mark.received)
             self._put_credit(mark.id, end)
-            self._put_again(mark.id, end, mark.received)
+            self._write(mark.id, end)
             if end.state is ChannelState.MOVED:
                 self._put(mark.id, Op.MOVED, end.moved)
 

@@ -243,3 +243,24 @@ def test_a_channel_the_client_gave_up_ends_at_the_server() -> None:
     assert second.lost == [events.ChannelEnded(channel, "reset", "")]
     assert isinstance(second.server.session, ServerSession)
     assert not second.server.session.channels
+
+
+def test_a_next_host_with_a_smaller_window_gets_no_more_than_that_at_once() -> None:
+    pair, channel = joined()
+    for number in range(10):
+        pair.client.send_message(channel, b"%d" % number)
+    pair.run()
+    position = pair.server.send_moved(channel, "edge-2:9000", b"ticket")
+    moved = pair.run()[0][-1]
+    assert isinstance(moved, events.Moved)
+    there = Pair(client_limits=TINY, server_limits=replace(TINY, window_bytes=50))
+    there.greet()
+    again_id = there.client.send_reopen(moved.channel, moved.ticket)
+    there.run()
+    there.server.send_opened(again_id, position)
+    got: list[bytes] = []
+    while news := values(there.run()[1]):
+        got += news
+        assert len(news) <= 2
+        there.server.send_credit(again_id, len(got))
+    assert got == [b"%d" % number for number in range(10)]
