@@ -39,7 +39,7 @@ class ExchangingConnection(Connection):
 
     def can_send(self, channel_id: int, size: int) -> bool:
         """Tell whether a message of `size` bytes has room in the receiver's window now."""
-        return self.channel(channel_id).room_for(size)
+        return Op.MESSAGE in self._may_send and self.channel(channel_id).room_for(size)
 
     def send_message(self, channel_id: int, value: bytes) -> int:
         """Send a message and return its sequence number; it is kept until the receiver has taken it."""
@@ -76,6 +76,14 @@ class ExchangingConnection(Connection):
         end.state = self._step(end, SEND, "RESET")
         self._put(channel_id, Op.RESET, write_payload(Reset(code, detail)))
         del self.session.channels[channel_id]
+
+    def end_channel(self, channel_id: int, code: str, detail: str = "") -> None:
+        """End a channel as `send_reset` does; a client that is away learns it when it comes back."""
+        if Op.RESET in self._may_send:
+            self.send_reset(channel_id, code, detail)
+        else:
+            self.channel(channel_id).state = ChannelState.CLOSED
+            del self.session.channels[channel_id]
 
     def _all_handlers(self) -> dict[int, Handler]:
         return super()._all_handlers() | {
