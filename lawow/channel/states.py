@@ -154,12 +154,13 @@ def _call() -> tuple[Row[CallState], ...]:
 def _channel() -> tuple[Row[ChannelState], ...]:
     s = ChannelState
     say = "MESSAGE MESSAGE_PART CONTINUE LAST"
+    closing = (s.CLIENT_CLOSED, s.SERVER_CLOSED, s.BOTH_CLOSED)
     return (
         Row(s.IDLE, C, "OPEN", s.OPENING),
         Row(s.OPENING, S, "OPENED", s.OPEN),
         Row(s.OPENING, S, "REFUSED RESET", s.CLOSED),
         Row(s.OPENING, C, "RESET", s.CLOSED),
-        *(Row(state, S, "OPENED", state) for state in (s.OPEN, s.MOVING, s.CLIENT_CLOSED)),
+        *(Row(state, S, "OPENED", state) for state in (s.OPEN, s.MOVING, *closing)),
         Row(s.OPEN, C, f"{say} CREDIT", s.OPEN),
         Row(s.OPEN, S, f"{say} CREDIT", s.OPEN),
         Row(s.OPEN, C, "CLOSE", s.CLIENT_CLOSED),
@@ -185,7 +186,7 @@ def _channel() -> tuple[Row[ChannelState], ...]:
         Row(s.MOVED, S, f"{say} CREDIT MOVED", s.MOVED),
         *(
             Row(state, sender, "RESET", s.CLOSED)
-            for state in (s.OPEN, s.MOVING, s.CLIENT_CLOSED, s.SERVER_CLOSED, s.BOTH_CLOSED)
+            for state in (s.OPEN, s.MOVING, *closing)
             for sender in (C, S)
         ),
         Row(s.MOVED, C, "RESET", s.CLOSED),
