@@ -18,7 +18,7 @@ LETTERS = ("i", "I", "f", "F", "S", "[z", "[b", "[c", "[s", "[i", "[I", "[f", "[
 
 
 def _types() -> dict[str, str]:
-    return {parse_typedparse_typed_signature(f"{letters}>").params[0].wit: letters for letters in LETTERS}
+    return {parse_typed_signature(f"{letters}>").params[0].wit: letters for letters in LETTERS}
 
 
 MESSAGE_TYPES = _types()
@@ -37,7 +37,8 @@ def require_message_type(type_name: str) -> str:
 
 def pack_message(type_name: str, value: Value) -> bytes:
     """Return a value as a message. Raises `FormatError` for one that does not fit."""
-    return write_arguments(arguments_of_values(parse_typed_signature(f"{require_message_type(type_name)}>"), [value]))
+    signature = parse_typed_signature(f"{require_message_type(type_name)}>")
+    return write_arguments(arguments_of_values(signature, [value]))
 
 
 def unpack_message(type_name: str, data: bytes | bytearray | memoryview) -> Value:
