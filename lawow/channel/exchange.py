@@ -15,7 +15,7 @@ from lawow.channel.inbox import Payload
 from lawow.channel.payloads import Close, Credit, Reset, read_payload, write_payload
 from lawow.channel.sequences import ChannelEnd
 from lawow.channel.sessions import Session
-from lawow.channel.states import CHANNEL, ChannelState, Direction
+from lawow.channel.states import CHANNEL, ChannelState, Direction, Role
 from lawow.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = ["ExchangingConnection"]
@@ -45,7 +45,7 @@ class ExchangingConnection(Connection):
         """Send a message and return its sequence number; it is kept until the receiver has taken it."""
         self._require(Op.MESSAGE)
         end = self.channel(channel_id)
-        if end.state is not ChannelState.MOVING:  # then it is kept, and goes where the other end goes
+        if not self._is_held(end):
             self._step(end, SEND, "MESSAGE")
         sequence = end.keep(value)
         self._write(channel_id, end)
@@ -126,9 +126,13 @@ class ExchangingConnection(Connection):
     def _put_credit(self, channel_id: int, end: ChannelEnd) -> None:
         self._put(channel_id, Op.CREDIT, write_payload(Credit(end.taken, end.window)))
 
+    def _is_held(self, end: ChannelEnd) -> bool:
+        """Whether messages are only kept, because the other end moves: they go where it goes."""
+        return end.state is ChannelState.MOVING and self.role is Role.CLIENT
+
     def _write(self, channel_id: int, end: ChannelEnd) -> None:
-        """Send what was not sent yet and the window has room for, unless the other end is moving."""
-        if end.state in (ChannelState.MOVING, ChannelState.OPENING):
+        """Send what was not sent yet and the window has room for."""
+        if end.state is ChannelState.OPENING or self._is_held(end):
             return
         for sequence, value in end.to_write():
             if value is None:

@@ -264,3 +264,14 @@ def test_a_next_host_with_a_smaller_window_gets_no_more_than_that_at_once() -> N
         assert len(news) <= 2
         there.server.send_credit(again_id, len(got))
     assert got == [b"%d" % number for number in range(10)]
+
+
+def test_what_a_flexible_end_says_while_it_is_asked_to_move_arrives() -> None:
+    pair, channel = joined()
+    pair.client.send_move(channel, "edge-2")
+    pair.run()
+    pair.server.send_message(channel, b"last words")
+    pair.server.send_moved(channel, "edge-2:9000", b"ticket")
+    told, _ = pair.run()
+    assert values(told) == [b"last words"]
+    assert isinstance(told[-1], events.Moved)

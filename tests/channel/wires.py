@@ -12,7 +12,7 @@ from lawow.channel.server import PayloadBuffer, ServerConnection
 from lawow.channel.sessions import ClientSession, ServerSession
 from lawow.limits import CHANNEL, ChannelLimits
 
-__all__ = ["CUTS", "Cut", "Pair", "byte_by_byte", "whole"]
+__all__ = ["CUTS", "TOKEN", "Cut", "Pair", "anywhere", "byte_by_byte", "feed", "whole"]
 
 Cut = Callable[[bytes], Iterator[bytes]]
 TOKEN = b"lease"
