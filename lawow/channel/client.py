@@ -167,7 +167,10 @@ class ClientConnection(ExchangingConnection):
         return self.send_reopen(end, b"")
 
     def send_reopen(self, channel: ChannelEnd, ticket: bytes) -> int:
-        """Go on with a channel whose flexible end has moved to this server; return its new id."""
+        """Go on with a channel whose flexible end has moved to this server; return its new id.
+
+        Keep both until `ChannelOpened`: after `ChannelEnded` with the code ``not-opened`` try again.
+        """
         if len(self.session.channels) >= self._server.channels:
             raise LocalProtocolError(f"{len(self.session.channels)} channels, which is the server's limit")
         payload = write_payload(
@@ -298,8 +301,9 @@ class ClientConnection(ExchangingConnection):
             if channel_id in received:
                 self._resume_channel(channel_id, end, received[channel_id])
             else:
+                code = "not-opened" if end.state is ChannelState.OPENING else "session-lost"
                 del self.session.channels[channel_id]
-                events.append(ChannelEnded(channel_id, "session-lost", ""))
+                events.append(ChannelEnded(channel_id, code, ""))
 
     def _resume_channel(self, channel_id: int, end: ChannelEnd, received: int) -> None:
         if end.state is ChannelState.OPENING:
@@ -329,7 +333,7 @@ class ClientConnection(ExchangingConnection):
         events += self._not_started(late)
         for channel_id in [key for key in self.session.channels if key > last_id]:
             del self.session.channels[channel_id]
-            events.append(ChannelEnded(channel_id, "not-started", ""))
+            events.append(ChannelEnded(channel_id, "not-opened", ""))
 
     def _end(self, frame_id: int, operation: Op, size: int = 0) -> Call:
         """Remove a call that has its outcome, and acknowledge outcomes now and then."""

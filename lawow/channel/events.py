@@ -234,7 +234,10 @@ class PeerClosed:
 
 @dataclass(frozen=True, slots=True)
 class ChannelEnded:
-    """The other end has ended the channel in both directions, or it was lost with the session."""
+    """The other end has ended the channel in both directions.
+
+    Codes of this end's own: ``session-lost``; ``not-opened`` if the server never saw it, or refused unheard.
+    """
 
     id: int
     code: str

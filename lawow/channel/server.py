@@ -340,6 +340,8 @@ class ServerConnection(ExchangingConnection):
             return
         if hello.frame_bytes < self.limits.control_bytes:
             raise RemoteProtocolError(f"HELLO with frames of {hello.frame_bytes} bytes")
+        if _repeats(hello.calls) or _repeats([mark.id for mark in hello.channels]):
+            raise RemoteProtocolError("HELLO names a call or a channel twice")
         self._hello = hello
         self._peer_frame_bytes = hello.frame_bytes
         events.append(Greeted(VERSION, hello.token, hello.session))
@@ -518,3 +520,8 @@ class ServerConnection(ExchangingConnection):
         end.state = self._step(end, RECEIVE, "MOVE")
         if was is ChannelState.OPEN:
             events.append(MoveAsked(frame_id, move.destination))
+
+
+def _repeats(ids: Sequence[int]) -> bool:
+    """Whether an id stands there twice: each costs as much as what is kept for it."""
+    return len(set(ids)) < len(ids)

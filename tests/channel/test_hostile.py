@@ -7,7 +7,8 @@ import tracemalloc
 
 import pytest
 
-from lawow.channel.frames import PART, Op, frame
+from lawow.channel.frames import MAGIC, PART, Op, frame
+from lawow.channel.payloads import Hello, Mark, write_payload
 from lawow.channel.server import ServerConnection
 from lawow.errors import RemoteProtocolError
 from tests.channel.test_connection import opened
@@ -54,6 +55,14 @@ def test_n3_nothing_but_hello_is_taken_before_the_welcome() -> None:
         with pytest.raises(RemoteProtocolError, match="not allowed while the connection is new"):
             server.receive_data(frame(0, operation))
         assert server.receive_data(b"anything") == []
+
+
+def test_a_hello_that_asks_for_one_outcome_many_times_is_refused() -> None:
+    calls, marks = (7,) * 3_000, (Mark(7, 0),) * 2
+    for asked in ((calls, ()), ((), marks)):
+        hello = Hello(MAGIC, 1, 1, 1 << 20, 1 << 20, b"t", b"session", *asked)
+        with pytest.raises(RemoteProtocolError, match="twice"):
+            ServerConnection().receive_data(frame(0, Op.HELLO, write_payload(hello)))
 
 
 def test_a_client_that_knows_no_end_hits_every_limit() -> None:

@@ -87,6 +87,7 @@ class Ends(RuleBasedStateMachine):
         self.channels: dict[int, str] = {}
         self.names: dict[int, str] = {}
         self.moves: list[tuple[ChannelEnd, bytes]] = []
+        self.reopened: dict[int, tuple[ChannelEnd, bytes]] = {}
         self.tickets: dict[bytes, tuple[str, Position]] = {}
         self.asked: dict[int, events.ChannelAsked] = {}
         self.asked_moves: set[int] = set()
@@ -108,6 +109,8 @@ class Ends(RuleBasedStateMachine):
                     self.asked[event.id] = event
                 case events.MoveAsked():
                     self.asked_moves.add(event.id)
+                case events.ChannelEnded(code="not-opened") if event.id in self.reopened:
+                    self.moves.append(self.reopened.pop(event.id))
                 case events.Moved():
                     self.moves.append((event.channel, event.ticket))
                 case events.Message():
@@ -239,7 +242,9 @@ class Ends(RuleBasedStateMachine):
     def reopen(self) -> None:
         """The next host is the same server: nothing of the channel is left there but the ticket."""
         channel, ticket = self.moves.pop()
-        self.names[self.pair.client.send_reopen(channel, ticket)] = channel.name
+        channel_id = self.pair.client.send_reopen(channel, ticket)
+        self.names[channel_id] = channel.name
+        self.reopened[channel_id] = (channel, ticket)
 
     @rule()
     def lose(self) -> None:
