@@ -50,6 +50,7 @@ class ChannelEnd:
         "policy",
         "received",
         "sent",
+        "started_at",
         "state",
         "taken",
         "type",
@@ -71,6 +72,7 @@ class ChannelEnd:
         self.written = 0  # given to the present connection; while the other end moves, `sent` runs ahead
         self.asked_received = 0  # what the client says on opening that it has
         self.destination = ""
+        self.started_at = 0  # what the flexible end had received when this host opened the channel
         self.closed = False  # by this end
         self.close_received = 0
         self.kept: deque[Kept] = deque()
@@ -177,7 +179,7 @@ class ChannelEnd:
 
     def start_at(self, position: Position) -> None:
         """Go on where the flexible end's former host stopped."""
-        self.received = self.taken = position.received
+        self.received = self.taken = self.started_at = position.received
         self.sent = self.written = position.sent
 
     @property

@@ -274,8 +274,8 @@ class ServerConnection(ExchangingConnection):
             end = self.session.channels.get(mark.id)
             if end is None or end.state is ChannelState.OPENING:
                 continue
-            if not end.received:
-                self._put(mark.id, Op.OPENED, write_payload(Opened(end.window, 0)))
+            if end.received == end.started_at:  # the client may not know yet that it is open
+                self._put(mark.id, Op.OPENED, write_payload(Opened(end.window, end.started_at)))
             end.write_again(mark.received)
             self._put_credit(mark.id, end)
             self._write(mark.id, end)

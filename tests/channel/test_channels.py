@@ -275,3 +275,20 @@ def test_what_a_flexible_end_says_while_it_is_asked_to_move_arrives() -> None:
     told, _ = pair.run()
     assert values(told) == [b"last words"]
     assert isinstance(told[-1], events.Moved)
+
+
+def test_a_moved_channel_whose_opening_was_lost_opens_again() -> None:
+    pair, channel = joined()
+    pair.client.send_message(channel, b"taken")
+    pair.run()
+    pair.server.send_credit(channel, 1)
+    position = pair.server.send_moved(channel, "edge-2:9000", b"ticket")
+    moved = pair.run()[0][-1]
+    assert isinstance(moved, events.Moved)
+    there = Pair(client_limits=TINY, server_limits=TINY)
+    there.greet()
+    reopened = there.client.send_reopen(moved.channel, moved.ticket)
+    there.run()
+    there.server.send_opened(reopened, position)
+    there.lose()
+    assert events.ChannelOpened(reopened) in again(there, TINY)[1]
