@@ -137,6 +137,17 @@ class EdgeLimits:
     worker_losses: int = 3  # a module that ends its worker so often within `worker_loss_seconds` ...
     worker_loss_seconds: float = 10.0  # ... rests for `quarantine_seconds`
     quarantine_seconds: float = 60.0
+    document_bytes: int = 64 * KIB  # a JSON document of the control plane
+    requests_per_tenant: int = 64  # offload requests that are open, each with its offers
+    offer_seconds: float = 60.0  # an offer that nobody takes ends by then
+    lease_seconds: float = 600.0  # without use; each use and each PUT begins it anew
+    leases: int = 512  # in force, of all tenants together
+    leases_per_tenant: int = 64  # in force; instances are fewer, `sessions_per_tenant`
+    shared_modules_per_tenant: int = 64
+    tenants_per_shared_module: int = 64
+    remembered_seconds: float = 3600.0  # ended leases, and answers that an Idempotency-Key repeats
+    state_bytes: int = 64 * MIB  # one instance's state, on its way home or back
+    hosts: int = 256  # in a hosts file
 
 
 MODULE = ModuleLimits()

@@ -59,6 +59,12 @@ def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     help="Tenants that compute at one time.",
     type=click.IntRange(1, 1024),
 )
+@click.option(
+    "--hosts",
+    "hosts_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Other hosts to offer, and figures about this one; TOML.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin.")
 def command(
     host: str,
@@ -69,6 +75,7 @@ def command(
     deadline: float,
     memory: int,
     workers: int,
+    hosts_file: Path | None,
     as_json: bool,
 ) -> None:
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
@@ -77,6 +84,8 @@ def command(
     error; SIGTERM ends the edge after the calls under way. docs/edge.md is the operator's guide.
     """
     require_edge_extra()
+    from lawow.edge.hosts import look_at_this_host
+    from lawow.edge.hosts_file import read_hosts
     from lawow.server.app import Edge, serve
     from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
     from lawow.server.log import EventLog
@@ -88,8 +97,9 @@ def command(
     pin = read_leaf(cert).pin if cert is not None else None
     context = server_context(cert, key) if cert is not None and key is not None else None
     limits = _limits(deadline, memory, workers)
+    hosts = () if hosts_file is None else read_hosts(hosts_file, look_at_this_host(limits))
     listener = open_listener(host, port)
-    edge = Edge(data, EventLog(), limits)
+    edge = Edge(data, EventLog(), limits, hosts)
     url = url_of(host, listener, has_tls=context is not None)
     line = json.dumps({"url": url, "pin": pin}) if as_json else _greeting(url, pin, data)
     serve(edge, listener, context, lambda: print(line, flush=True))

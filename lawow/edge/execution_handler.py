@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from lawow.channel.bodies import read_arguments
 from lawow.channel.values import require_slots
@@ -45,10 +46,16 @@ class ExecutionHandler:
         actual = await asyncio.to_thread(upload.seal)
         if actual != digest:
             raise BadModule(f"the body's SHA-256 is {actual}, its name says {digest}")
-        exports = await self.intake.module(upload.path)
-        await self.compiled.prepare(tenant, digest, upload.path)
-        module = StoredModule(digest, upload.size_bytes, exports)
-        created = await asyncio.to_thread(self.store.keep, tenant, [StagedModule(upload.path, module)])
+        return await self.keep_file(tenant, upload.path, upload.size_bytes, digest)
+
+    async def keep_file(
+        self, tenant: str, path: Path, size_bytes: int, digest: str
+    ) -> tuple[StoredModule, bool]:
+        """Keep a flushed file whose digest was checked; same promises and errors as `keep_module`."""
+        exports = await self.intake.module(path)
+        await self.compiled.prepare(tenant, digest, path)
+        module = StoredModule(digest, size_bytes, exports)
+        created = await asyncio.to_thread(self.store.keep, tenant, [StagedModule(path, module)])
         return module, created[0]
 
     async def keep_bundle(self, tenant: str, upload: Upload) -> BundleFindings:

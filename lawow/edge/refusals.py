@@ -12,9 +12,12 @@ from lawow.errors import LawowError
 __all__ = [
     "BadArguments",
     "BadModule",
+    "BadRequest",
     "Busy",
+    "Conflict",
     "DeadlineExceeded",
     "EdgeRefusal",
+    "LeaseEnded",
     "NotFound",
     "SessionLost",
     "SignatureMismatch",
@@ -48,6 +51,24 @@ class SessionLost(EdgeRefusal):
     """The session was open and is no more, through nothing that its owner asked for; its state is gone."""
 
     code = "session-lost"
+
+
+class BadRequest(EdgeRefusal):
+    """The document or a header is not one that this API knows."""
+
+    code = "bad-request"
+
+
+class Conflict(EdgeRefusal):
+    """What was asked does not fit the state that the lease, offer or upload is in; the text says which."""
+
+    code = "conflict"
+
+
+class LeaseEnded(EdgeRefusal):
+    """The lease was in force and is no more: recalled, expired or revoked."""
+
+    code = "lease-ended"
 
 
 class SignatureMismatch(EdgeRefusal):

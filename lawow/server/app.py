@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,30 +17,46 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from lawow import __version__
+from lawow.edge.clock import steady_clock
 from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.execution_handler import ExecutionHandler
+from lawow.edge.hosts import Host, look_at_this_host
 from lawow.edge.intake import Intake
+from lawow.edge.leases import LeaseBook
 from lawow.edge.module_store import ModuleStore
+from lawow.edge.offload_manager import OffloadManager
+from lawow.edge.partial_uploads import PartialUploads
+from lawow.edge.refusals import EdgeRefusal
+from lawow.edge.remote_offload_handler import RemoteOffloadHandler
+from lawow.edge.resource_manager import ResourceManager
+from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenants import Tenants
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator
+from lawow.server.control_descriptions import BODIES, CONTROL_ROUTES
 from lawow.server.descriptions import ROUTES
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
 from lawow.server.rest import make_router
+from lawow.server.rest_leases import make_control_router
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import EdgeServer
 
 __all__ = ["Edge", "create_app", "serve"]
 
+SWEEP_SECONDS = 1.0
+
 
 class Edge:
     """Everything that runs on one data folder; takes the folder for this process."""
 
-    def __init__(self, data: Path, log: EventLog, limits: EdgeLimits = EDGE) -> None:
+    def __init__(
+        self, data: Path, log: EventLog, limits: EdgeLimits = EDGE, hosts: Sequence[Host] = ()
+    ) -> None:
+        """`hosts` as `read_hosts` returns them; none: this machine, as it looks."""
         self.log = log
         self.folder = DataFolder(data)
         self.folder.hold()
@@ -52,13 +68,38 @@ class Edge:
         stale = compiled.recover(store.owned())
         supervisor = Supervisor(log, limits)
         self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
+        self.manager = self._manager(hosts or (look_at_this_host(limits),))
+        swept = self.manager.remote.recover()
         log(
             "recovered",
+            partial_uploads_removed=swept,
             uploads_removed=recovery.uploads_removed,
             blobs_removed=recovery.blobs_removed,
             modules_lost=recovery.modules_lost,
             compiled_removed=stale,
         )
+
+    def _manager(self, hosts: Sequence[Host]) -> OffloadManager:
+        """Put the control plane together, on the execution handler of this host."""
+        clock, limits, database = steady_clock(), self.handler.limits, self.database
+        leases = LeaseBook(database, clock, limits)
+        uploads = PartialUploads(self.folder, self.handler.store, leases, limits)
+        shared = SharedModules(database, leases, clock, limits)
+        remote = RemoteOffloadHandler(self.handler, leases, uploads)
+        resources = ResourceManager(hosts, limits)
+        return OffloadManager(database, resources, leases, shared, remote, clock, limits)
+
+    async def sweep(self) -> None:
+        """End offers and leases when their time has come, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                ended = await self.manager.sweep()
+            except EdgeRefusal as error:
+                self.log("sweep-failed", reason=str(error))
+                continue
+            if ended:
+                self.log("leases-expired", count=ended)
 
     async def close(self) -> None:
         """End the workers, close the files."""
@@ -73,7 +114,9 @@ def create_app(edge: Edge) -> Guard:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         edge.handler.supervisor.prepare_spare()
+        sweeping = asyncio.create_task(edge.sweep())
         yield
+        sweeping.cancel()
         await edge.close()
 
     app = FastAPI(
@@ -85,6 +128,7 @@ def create_app(edge: Edge) -> Guard:
         redoc_url=None,
     )
     app.include_router(make_router(edge.handler))
+    app.include_router(make_control_router(edge.manager, edge.handler))
     for kind, handle in {
         HTTPException: _raise,
         RequestValidationError: _raise,
@@ -134,10 +178,14 @@ def _describe(app: FastAPI) -> dict[str, object]:
     # The framework promises its own validation errors; the guard answers those as what they are, not found.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in ROUTES:
+    for route in (*ROUTES, *CONTROL_ROUTES):
         operation = document["paths"][route.path.replace(":path", "")][route.method.lower()]
         if 422 not in route.responses():
             operation["responses"].pop("422", None)
+    for body in BODIES:
+        described = body.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(described.pop("$defs", {}))
+        schemas[body.__name__] = described
     schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     return document

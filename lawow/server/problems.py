@@ -34,6 +34,8 @@ PROBLEMS = {
     "method-not-allowed": ProblemKind(405, "Method not allowed"),
     "too-slow": ProblemKind(408, "The body came too slowly"),
     "signature-mismatch": ProblemKind(409, "The export has another signature"),
+    "conflict": ProblemKind(409, "It does not fit the present state"),
+    "lease-ended": ProblemKind(410, "The lease has ended"),
     "session-lost": ProblemKind(410, "The session was lost"),
     "too-large": ProblemKind(413, "Too large"),
     "unsupported-media-type": ProblemKind(415, "Unsupported media type"),

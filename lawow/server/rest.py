@@ -6,8 +6,7 @@ read in bounds by `lawow.server.bodies`. Defined by docs/edge.md.
 
 from __future__ import annotations
 
-import re
-import time
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,15 +15,12 @@ from lawow import __version__
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.intake import MethodRecord
 from lawow.edge.module_store import StoredModule, Upload
-from lawow.edge.refusals import BadArguments, NotFound
-from lawow.limits import EdgeLimits
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
-from lawow.server.call_bodies import GivenCall, answer_call, read_call
-from lawow.server.descriptions import JSON_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
+from lawow.server.calls import DIGEST, deadline_of, hex_of, serve_call, tenant_of
+from lawow.server.descriptions import ROUTES, RouteDescription
 
-__all__ = ["Routes", "make_router"]
+__all__ = ["Routes", "bound_router", "make_router"]
 
-DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 WASM_MEDIA_TYPES = ("application/wasm", "application/octet-stream", "")
 BUNDLE_MEDIA_TYPES = ("application/java-archive", "application/zip", "application/octet-stream", "")
 
@@ -44,27 +40,27 @@ class Routes:
 
     async def list_modules(self, request: Request) -> Response:
         """List digests and sizes of the tenant's modules, oldest first."""
-        found = self._handler.store.list(_tenant(request))
+        found = self._handler.store.list(tenant_of(request))
         modules = [{"digest": f"sha256:{item.digest}", "bytes": item.size_bytes} for item in found]
         return JSONResponse({"modules": modules})
 
     async def show_module(self, request: Request, digest: str = DigestPath) -> Response:
         """Show size and exports of a module of the tenant."""
-        return JSONResponse(_module_document(self._handler.store.get(_tenant(request), _hex(digest))))
+        return JSONResponse(_module_document(self._handler.store.get(tenant_of(request), hex_of(digest))))
 
     async def put_module(self, request: Request, digest: str = DigestPath) -> Response:
         """Keep a module: the answer means that it is on the disk, valid and compiled."""
         require_media_type(request, WASM_MEDIA_TYPES)
-        tenant = _tenant(request)
+        tenant = tenant_of(request)
         with self._handler.store.begin(tenant) as upload:
             await self._receive(request, upload)
-            module, is_new = await self._handler.keep_module(tenant, upload, _hex(digest))
+            module, is_new = await self._handler.keep_module(tenant, upload, hex_of(digest))
         return JSONResponse(_module_document(module), status_code=201 if is_new else 200)
 
     async def post_bundle(self, request: Request) -> Response:
         """Keep all modules of a bundle, or none."""
         require_media_type(request, BUNDLE_MEDIA_TYPES)
-        tenant = _tenant(request)
+        tenant = tenant_of(request)
         with self._handler.store.begin(tenant, bundle=True) as upload:
             await self._receive(request, upload)
             findings = await self._handler.keep_bundle(tenant, upload)
@@ -76,38 +72,26 @@ class Routes:
 
     async def call(self, request: Request, name: str, digest: str = DigestPath) -> Response:
         """Call an export on a fresh instance; the answer has the form of the request."""
-        return await self._call(request, _hex(digest), name)
+        return await serve_call(request, self._handler, tenant_of(request), hex_of(digest), name)
 
     async def open_session(self, request: Request, digest: str = DigestPath) -> Response:
         """Make an instance that stays."""
-        handler, tenant = self._handler, _tenant(request)
+        handler, tenant = self._handler, tenant_of(request)
         await read_body(request, 0, "of this route's body", handler.limits)
-        deadline = _deadline(request, None, handler.limits)
-        session = await handler.open_session(tenant, _hex(digest), deadline)
+        deadline = deadline_of(request, None, handler.limits)
+        session = await handler.open_session(tenant, hex_of(digest), deadline)
         return JSONResponse({"session": session}, status_code=201)
 
     async def call_in_session(self, request: Request, name: str, session: str = SessionPath) -> Response:
         """Call an export in a session; everything else is as in `call`."""
-        digest = self._handler.supervisor.digest_of_session(_tenant(request), session)
-        return await self._call(request, digest, name, session)
+        tenant = tenant_of(request)
+        digest = self._handler.supervisor.digest_of_session(tenant, session)
+        return await serve_call(request, self._handler, tenant, digest, name, session)
 
     async def close_session(self, request: Request, session: str = SessionPath) -> Response:
         """End a session."""
-        self._handler.supervisor.close_session(_tenant(request), session)
+        self._handler.supervisor.close_session(tenant_of(request), session)
         return Response(status_code=204)
-
-    async def _call(self, request: Request, digest: str, name: str, session: str = "") -> Response:
-        started = time.perf_counter()
-        handler, tenant = self._handler, _tenant(request)
-        media_type = require_media_type(request, (JSON_MEDIA_TYPE, VALUES_MEDIA_TYPE))
-        expected = request.headers.get("lawow-signature")
-        export = handler.export(tenant, digest, name, expected)
-        body = await read_body(request, handler.limits.call_bytes, "call_bytes", handler.limits)
-        transfer_seconds = time.perf_counter() - started
-        given = await read_call(media_type, export, body)
-        deadline = _deadline(request, given, handler.limits)
-        finished = await handler.call(tenant, digest, export, given.body, deadline, session)
-        return await answer_call(media_type, export, given, finished, transfer_seconds)
 
     async def _receive(self, request: Request, upload: Upload) -> None:
         """Stream the body into the upload, refused from its announced length on."""
@@ -120,8 +104,13 @@ class Routes:
 
 def make_router(handler: ExecutionHandler) -> APIRouter:
     """Return the routes of `ROUTES`, bound to an execution handler."""
-    routes, router = Routes(handler), APIRouter()
-    for route in ROUTES:
+    return bound_router(ROUTES, Routes(handler))
+
+
+def bound_router(table: Sequence[RouteDescription], routes: object) -> APIRouter:
+    """Return a table's routes, bound to the methods of an object that the table names."""
+    router = APIRouter()
+    for route in table:
         router.add_api_route(
             route.path,
             getattr(routes, route.handler),
@@ -134,36 +123,6 @@ def make_router(handler: ExecutionHandler) -> APIRouter:
             operation_id=route.handler,
         )
     return router
-
-
-def _tenant(request: Request) -> str:
-    tenant = request.state.tenant
-    assert isinstance(tenant, str)  # the guard lets nobody else through
-    return tenant
-
-
-def _hex(digest: str) -> str:
-    """Return the hex digits. Raises `NotFound` for what cannot be the name of a module."""
-    match = DIGEST.fullmatch(digest)
-    if match is None:
-        raise NotFound("modules are named sha256: and 64 hex digits in lower case")
-    return match[1]
-
-
-def _deadline(request: Request, given: GivenCall | None, limits: EdgeLimits) -> float:
-    """Return what the caller asks for, at most what the edge allows. Raises `BadArguments`."""
-    asked = None if given is None else given.deadline_seconds
-    header = request.headers.get("lawow-deadline-seconds")
-    if asked is None and header is not None:
-        try:
-            asked = float(header)
-        except ValueError:
-            raise BadArguments("Lawow-Deadline-Seconds must be a number") from None
-    if asked is None:
-        return limits.deadline_seconds
-    if not asked > 0:
-        raise BadArguments("the deadline must be a positive number of seconds")
-    return float(min(asked, limits.deadline_seconds))
 
 
 def _module_document(module: StoredModule) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.server.control_descriptions import CONTROL_ROUTES
 from lawow.server.descriptions import ROUTES, RouteDescription
 from tests.edge.builders import bundle_of, numbered
 from tests.server.running import Reply, RunningEdge
@@ -105,7 +106,7 @@ def test_the_table_holds_every_route_of_the_application(edge: RunningEdge) -> No
     paths = edge.ask("GET", "/openapi.json").json["paths"]
     assert isinstance(paths, dict)
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert served == {(route.method, route.path.replace(":path", "")) for route in ROUTES}
+    assert served == {(route.method, route.path.replace(":path", "")) for route in (*ROUTES, *CONTROL_ROUTES)}
 
 
 @pytest.mark.parametrize(
