@@ -28,9 +28,14 @@ VERBS = {
     "token": "lawow.cli.token",
     "certificate": "lawow.cli.certificate",
     "upload": "lawow.cli.upload",
+    "offload": "lawow.cli.offload",
+    "leases": "lawow.cli.offload:leases",
     "build": "lawow.cli.build",
 }
-"""Verb -> module that defines its click command as ``command``; imported when the verb is used."""
+"""Verb -> module that defines its click command, as ``command`` or under the name behind a colon.
+
+Imported when the verb is used.
+"""
 
 
 class _Verbs(click.Group):
@@ -42,7 +47,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(VERBS[cmd_name]).command
+        module, _, name = VERBS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
 
     def resolve_command(

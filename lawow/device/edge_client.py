@@ -57,7 +57,7 @@ PIN = re.compile(r"[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
-ANSWER_BYTES = 16 << 20
+ANSWER_BYTES = 64 << 20
 UPLOAD_SECONDS = 300.0
 """An upload is answered when the edge has compiled the module, which may take its time."""
 
@@ -200,27 +200,27 @@ class EdgeClient:
 
     def health(self) -> str:
         """Return the edge's version."""
-        return str(_field(self._document("GET", "/v1/health"), "version", str))
+        return str(_field(self.document("GET", "/v1/health"), "version", str))
 
     def modules(self) -> list[str]:
         """Return the digests of the tenant's modules, in hex, oldest first."""
-        listed = _list(self._document("GET", "/v1/modules"), "modules")
+        listed = _list(self.document("GET", "/v1/modules"), "modules")
         return [_digest(item) for item in listed]
 
     def module(self, digest: str) -> RemoteModule:
         """Return one of the tenant's modules."""
-        return _module(self._document("GET", f"/v1/modules/sha256:{digest}"))
+        return _module(self.document("GET", f"/v1/modules/sha256:{digest}"))
 
     def upload_module(self, wasm: bytes) -> RemoteModule:
         """Upload a module; returns when it is stored, valid and compiled. May be repeated."""
         digest = hashlib.sha256(wasm).hexdigest()
         path = f"/v1/modules/sha256:{digest}"
-        return _module(self._document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
+        return _module(self.document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
 
     def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
         """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
         media_type = "application/java-archive"
-        document = self._document("POST", "/v1/bundles", jar, media_type, UPLOAD_SECONDS)
+        document = self.document("POST", "/v1/bundles", jar, media_type, UPLOAD_SECONDS)
         return [_module(item) for item in _list(document, "modules")]
 
     def call(
@@ -313,16 +313,39 @@ class EdgeClient:
             raise _error(answer)
         return answer
 
-    def _document(
+    def document(
         self,
         method: str,
         path: str,
         body: bytes | None = None,
         media_type: str | None = None,
         timeout_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, object]:
         """Make a request that may be repeated, and return its JSON. Raises as `call_slots`."""
-        headers = {} if media_type is None else {"Content-Type": media_type}
+        sent = {**(headers or {}), **({} if media_type is None else {"Content-Type": media_type})}
+        return _json_object(self._repeatable(method, path, body, sent, timeout_seconds).body)
+
+    def headers(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Mapping[str, str]:
+        """Make a request that may be repeated, and return the headers of its answer."""
+        seconds = UPLOAD_SECONDS if body else None
+        return dict(self._repeatable(method, path, body, dict(headers or {}), seconds).headers)
+
+    def data(self, method: str, path: str) -> bytes:
+        """Make a request that may be repeated, and return the bytes of its answer."""
+        return self._repeatable(method, path, None, {}, None).body
+
+    def _repeatable(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float | None,
+    ) -> _Answer:
+        """Make a request, again if an idle connection turns out to be closed."""
         seconds = timeout_seconds or self._timeout_seconds
         was_idle = self._connection is not None
         try:
@@ -333,9 +356,9 @@ class EdgeClient:
             # An edge may close an idle connection at the moment it is used again; this request may be
             # repeated.
             answer = self._exchange(method, path, body, headers, seconds)
-        if answer.status not in (200, 201):
+        if answer.status not in (200, 201, 204):
             raise _error(answer)
-        return _json_object(answer.body)
+        return answer
 
     def _exchange(
         self,

@@ -2,8 +2,8 @@
 
 The effect and its answer are committed in one transaction, so a crash leaves both or none, and whoever asks
 again with the same key gets the same answer. An answer may hold a lease's token, which is kept nowhere in
-clear: it is sealed with the key that the client chose (AES-256-GCM), of which only a hash is kept. So a key is
-at least 16 characters that nobody can guess.
+clear: it is sealed with the key that the client chose (AES-256-GCM), of which only a hash is kept. So a key
+is at least 16 characters that nobody can guess.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The clock of offers and leases: seconds since 1970 that never jump while the edge runs.
 
-Leases outlive the process, so their ends are dates. But a clock that somebody sets must not end all of them at
-once, nor keep them for ever: the date is read once, and from then on the monotonic clock counts.
+Leases outlive the process, so their ends are dates. But a clock that somebody sets must not end all of them
+at once, nor keep them for ever: the date is read once, and from then on the monotonic clock counts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Hosts of an edge: what each offers to a module, and where each figure comes from.
 
-This host is described by looking at it (`look_at_this_host`): processors, the workers' engine and its version,
-device nodes of confidential machines. Modules reach no accelerator on it, so it offers none, whatever is
-plugged in. Other hosts, and all prices and energies, are an operator's statements and say so. What is not
-known is None: a requirement about it is then not met.
+This host is described by looking at it (`look_at_this_host`): processors, the workers' engine and its
+version, device nodes of confidential machines. Modules reach no accelerator on it, so it offers none,
+whatever is plugged in. Other hosts, and all prices and energies, are an operator's statements and say so.
+What is not known is None: a requirement about it is then not met.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """``lawow serve --hosts FILE``: other hosts, and the operator's figures about this one.
 
-TOML: one table ``[this-host]`` (figures alone) and any number of ``[[hosts]]``. Keys that are not known, values
-of another kind, figures without a provenance and two hosts of one name are refused with file and place.
-docs/edge.md, "Hosts", describes the keys.
+TOML: one table ``[this-host]`` (figures alone) and any number of ``[[hosts]]``. Keys that are not known,
+values of another kind, figures without a provenance and two hosts of one name are refused with file and
+place. docs/edge.md, "Hosts", describes the keys.
 """
 
 from __future__ import annotations

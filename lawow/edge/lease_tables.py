@@ -1,7 +1,7 @@
-"""The control plane's tables in the edge's database: requests, offers, leases, shared modules, answers given.
+"""The control plane's tables in the edge's database: requests, offers, leases, shared modules, answers.
 
-Made beside the others if they are missing, in one transaction. Times are seconds since 1970. A tenant's name is
-not a reference: an ended lease may outlive its tenant.
+Made beside the others if they are missing, in one transaction. Times are seconds since 1970. A tenant's
+name is not a reference: an ended lease may outlive its tenant.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Leases at rest: who holds what, in which state, until when.
 
-Every change is a committed transaction, so what was answered is on the disk. A lease that is past its end is
-`EXPIRED` to whoever looks, also before `OffloadManager.sweep` has written that down. Another tenant's lease is
-not found. The token of a lease opens its part of the data plane; only its SHA-256 is kept.
+Every change is a committed transaction, so what was answered is on the disk. A lease that is past its end
+is `EXPIRED` to whoever looks, also before `OffloadManager.sweep` has written that down. Another tenant's
+lease is not found. The token of a lease opens its part of the data plane; only its SHA-256 is kept.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class LeaseBook:
         )
         connection.execute(
             f"INSERT INTO leases ({COLUMNS}, is_held, token_sha256) VALUES (?,?,?,?,?,?,?,?,?,?,1,?)",
-            (lease.id, lease.tenant, digest, lease.host, lease.state.value, "", now, expires, 0, shared_lease)
-            + (_hash(token),),
+            (lease.id, lease.tenant, digest, lease.host, lease.state.value, "")
+            + (now, expires, 0, shared_lease, _hash(token)),
         )
         return lease, token
 
@@ -127,7 +127,7 @@ class LeaseBook:
     def move_within(
         self, connection: sqlite3.Connection, lease: Lease, event: Event, reason: str = ""
     ) -> Lease:
-        """Do the same within the caller's transaction. The end of a lease ends those that share its instance."""
+        """Do it within the caller's transaction. The end of a lease ends those that share its instance."""
         row = connection.execute(f"SELECT {COLUMNS} FROM leases WHERE id = ?", (lease.id,)).fetchone()
         if row is None:
             raise NotFound("there is no such lease")

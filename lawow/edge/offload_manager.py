@@ -109,7 +109,7 @@ class OffloadManager:
         }
 
     async def sweep(self) -> int:
-        """End what is past its end, clear up after ended leases, forget old ones; return how many were due."""
+        """End what is due, clear up after ended leases, forget old ones; return how many were due."""
         due = await asyncio.to_thread(self.leases.due)
         for lease in due:
             try:

@@ -2,8 +2,8 @@
 
 The bytes are flushed before their number is written down, so the offset that the edge tells is on the disk.
 SHA-256 is computed while they stream; after a restart it is taken up from the file. A file is as large as a
-module may be at most, counts against its tenant's quota, goes with its lease, and is swept at the start of the
-edge if no lease in force has begun it.
+module may be at most, counts against its tenant's quota, goes with its lease, and is swept at the start of
+the edge if no lease in force has begun it.
 """
 
 from __future__ import annotations

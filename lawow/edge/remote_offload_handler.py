@@ -1,8 +1,8 @@
-"""The Remote Offload Handler of a host: its end of every offloading, from a module's bytes to its state's return.
+"""The Remote Offload Handler of a host: its end of every offloading, from a module's bytes to its state.
 
-It takes modules in (by parts, only what the host lacks), gives them an instance in the tenant's worker, lends it
-to calls, carries its state both ways, and clears up when the lease ends. One for each host; leases of other
-hosts never reach it. Requests that change one lease at the same time are refused as `Conflict`.
+It takes modules in (by parts, only what the host lacks), gives them an instance in the tenant's worker,
+lends it to calls, carries its state both ways, and clears up when the lease ends. One for each host; leases
+of other hosts never reach it. Requests that change one lease at the same time are refused as `Conflict`.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class ResourceOffer:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An offer that was accepted and for which there is room; made and turned into a lease in one transaction."""
+    """An accepted offer for which there is room; made and turned into a lease in one transaction."""
 
     tenant: str
     host: str

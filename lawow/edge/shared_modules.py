@@ -1,9 +1,10 @@
 """Shared modules: an instance with a name, offloaded once; later devices are redirected to it.
 
-The owner is the tenant who holds the lease with the instance. A device of the owner asks for it as ``NAME``,
-one of a tenant that the owner granted it to as ``OWNER/NAME``; to everybody else it does not exist. Whoever was
-redirected may call it; only the owner's own lease may initialise it, rest it, read or replace its state, recall
-it. Taking a grant back, the name, or the owner's lease ends the leases of those who were redirected.
+The owner is the tenant who holds the lease with the instance. A device of the owner asks for it as
+``NAME``, one of a tenant that the owner granted it to as ``OWNER/NAME``; to everybody else it does not
+exist. Whoever was redirected may call it; only the owner's own lease may initialise it, rest it, read or
+replace its state, recall it. Taking a grant back, the name, or the owner's lease ends the leases of those
+who were redirected.
 """
 
 from __future__ import annotations

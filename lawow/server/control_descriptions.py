@@ -1,4 +1,4 @@
-"""The control plane's routes as one table, like `lawow.server.descriptions.ROUTES` for modules and sessions."""
+"""The control plane's routes as one table, like `lawow.server.descriptions.ROUTES`."""
 
 from __future__ import annotations
 

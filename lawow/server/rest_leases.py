@@ -1,4 +1,4 @@
-"""The offload sequence as HTTP resources: requests, offers, leases, transfer, instances, state, shared modules.
+"""The offload sequence as HTTP resources: requests, offers, leases, transfer, instances, state, sharing.
 
 Adapters only, as `lawow.server.rest`: the `OffloadManager` and its `RemoteOffloadHandler` do the work. The
 resumable transfer has the shape of the IETF's resumable uploads: ``HEAD`` tells ``Upload-Offset``, ``PATCH``
@@ -33,6 +33,7 @@ __all__ = ["LeaseRoutes", "make_control_router"]
 
 OFFSET = re.compile(r"[0-9]{1,15}")
 LeasePath = Path(description="32 hex digits", pattern="^[0-9a-f]{32}$")
+RequestPath = Path(description="32 hex digits", pattern="^[0-9a-f]{32}$")
 NamePath = Path(description="name of a shared module", pattern="^[a-z0-9][a-z0-9._-]{0,62}$")
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -63,7 +64,7 @@ class LeaseRoutes:
         document = await asyncio.to_thread(self._manager.request, tenant_of(request), asked, key)
         return JSONResponse(document, status_code=201)
 
-    async def show_request(self, request: Request, request_id: str = LeasePath) -> Response:
+    async def show_request(self, request: Request, request_id: str = RequestPath) -> Response:
         """Show a request and its offers."""
         return JSONResponse(self._manager.find(tenant_of(request), request_id))
 
