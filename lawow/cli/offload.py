@@ -11,7 +11,7 @@ import click
 from lawow.cli.upload import read_token
 from lawow.device.control_client import ControlClient
 from lawow.device.edge_client import EdgeClient
-from lawow.device.offload_handler import Offer, OffloadHandler, Offloaded, Offers
+from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.errors import Refused, UsageError
 
 __all__ = ["command", "leases"]

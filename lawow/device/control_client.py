@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from http.client import HTTPMessage
 from urllib.parse import quote
 
 from lawow.device.edge_client import EdgeClient
@@ -120,7 +121,7 @@ def _upload_headers(offset: int, part: bytes, wasm: bytes) -> dict[str, str]:
     }
 
 
-def _offset(headers: Mapping[str, str], size_bytes: int) -> int:
+def _offset(headers: HTTPMessage, size_bytes: int) -> int:
     """Return where the upload continues. Raises `RemoteProtocolError` for what is no place in the module."""
     text = headers.get("Upload-Offset", "")
     if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) <= size_bytes):

@@ -328,10 +328,10 @@ class EdgeClient:
 
     def headers(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Mapping[str, str]:
+    ) -> http.client.HTTPMessage:
         """Make a request that may be repeated, and return the headers of its answer."""
         seconds = UPLOAD_SECONDS if body else None
-        return dict(self._repeatable(method, path, body, dict(headers or {}), seconds).headers)
+        return self._repeatable(method, path, body, dict(headers or {}), seconds).headers
 
     def data(self, method: str, path: str) -> bytes:
         """Make a request that may be repeated, and return the bytes of its answer."""

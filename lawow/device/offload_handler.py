@@ -17,14 +17,14 @@ from lawow.device.control_client import ControlClient, Document
 from lawow.device.edge_client import CallOutcome, EdgeClient
 from lawow.errors import Refused, RemoteProtocolError, UsageError
 
-__all__ = ["OffloadHandler", "Offloaded", "Offer", "Offers"]
+__all__ = ["Offer", "Offers", "OffloadHandler", "Offloaded"]
 
 ENDED = ("recalled", "expired", "revoked")
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A host that takes the module. `facts` are its capabilities and figures, as docs/edge.md describes them."""
+    """A host that takes the module. `facts` are its capabilities and figures, as in docs/edge.md."""
 
     id: str
     host: str
@@ -35,7 +35,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What came of a request: offers to select from, or what the provider selected; and why hosts offer nothing."""
+    """What came of a request: offers, what the provider selected, and why other hosts offer nothing."""
 
     asked: Mapping[str, object]
     wasm: bytes
@@ -46,7 +46,7 @@ class Offers:
 
 @dataclass(slots=True)
 class Offloaded:
-    """A module that is offloaded, or about to be. `digest` is its SHA-256 in hex, `token` its data plane's."""
+    """An offloaded module. `digest` is its SHA-256 in hex, `token` opens its part of the data plane."""
 
     digest: str
     lease: str

@@ -89,8 +89,7 @@ class LeaseBook:
         )
         connection.execute(
             f"INSERT INTO leases ({COLUMNS}, is_held, token_sha256) VALUES (?,?,?,?,?,?,?,?,?,?,1,?)",
-            (lease.id, lease.tenant, digest, lease.host, lease.state.value, "")
-            + (now, expires, 0, shared_lease, _hash(token)),
+            (*_row(lease), _hash(token)),
         )
         return lease, token
 
@@ -205,6 +204,12 @@ class LeaseBook:
 def new_id() -> str:
     """Return an identifier that nobody can guess: 32 hex digits."""
     return secrets.token_hex(16)
+
+
+def _row(lease: Lease) -> tuple[str | float, ...]:
+    """Return the values of `COLUMNS`."""
+    texts = (lease.id, lease.tenant, lease.digest, lease.host, lease.state.value, lease.reason)
+    return (*texts, lease.created_unix, lease.expires_unix, lease.received_bytes, lease.shared_lease)
 
 
 def _hash(token: str) -> bytes:
