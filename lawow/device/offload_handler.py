@@ -105,7 +105,7 @@ class OffloadHandler:
         return self._request(self._control, asked, wasm)
 
     def select(self, offers: Offers, offer: Offer) -> Offloaded:
-        """Accept an offer, bring the module if the host lacks it, initialise it, and add it to `offloaded`."""
+        """Accept an offer, bring the module if the host lacks it, initialise it, add it to `offloaded`."""
         if offer.url:
             client = self._elsewhere.get(offer.url)
             if client is None:

@@ -1,4 +1,4 @@
-"""``lawow offload`` and ``lawow leases`` against a real `lawow serve` over TLS, and the handler behind them."""
+"""``lawow offload`` and ``lawow leases`` against `lawow serve` over TLS, and the handler behind them."""
 
 from __future__ import annotations
 
