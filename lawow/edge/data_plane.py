@@ -54,10 +54,10 @@ class HttpOnly:
 
 
 class StateKeeper(Protocol):
-    """Reads and replaces the state of a live instance, as bytes that nobody else looks into."""
+    """Reads the state of a live instance, and makes one in a state; nobody else looks into the bytes."""
 
     async def snapshot(self, tenant: str, digest: str, session: str) -> bytes:
         """Return the state of a tenant's session. Raises what `Supervisor.run` raises."""
 
-    async def restore(self, tenant: str, digest: str, session: str, state: bytes) -> None:
-        """Replace it. Raises `BadArguments` for bytes that are no state of this module."""
+    async def begin(self, tenant: str, digest: str, state: bytes) -> str:
+        """Make a session that goes on where `state` was taken, and return its name."""

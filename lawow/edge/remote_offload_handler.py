@@ -115,9 +115,7 @@ class RemoteOffloadHandler:
                 session = await self._handler.open_session(lease.tenant, lease.digest, deadline_seconds)
                 self._sessions[lease.id] = session
             moved = await asyncio.to_thread(self._leases.move, lease, Event.INITIALISE)
-            opened = await self._data_plane.open(moved, session)
-            if opened is not None:
-                self._endpoints[lease.id] = opened
+            await self._open_data_plane(moved, session)
             return moved
 
     async def rest(self, lease: Lease) -> Lease:
@@ -152,10 +150,17 @@ class RemoteOffloadHandler:
             return await states.snapshot(place.tenant, place.digest, place.session)
 
     async def restore(self, lease: Lease, state: bytes) -> None:
-        """Replace the instance's state. Raises as `snapshot`, and `BadArguments`."""
+        """Put an instance in that state in the place of the lease's own, which stays if that fails.
+
+        Raises as `snapshot`, and what a state that is none of the module's does.
+        """
         states = self._state_keeper(lease)
-        async with self.using(lease) as place:
-            await states.restore(place.tenant, place.digest, place.session, state)
+        with self._alone(lease):
+            async with self.using(lease) as place:
+                session = await states.begin(place.tenant, place.digest, state)
+                self._sessions[lease.id] = session
+                self._close_session(lease, place.session)
+            await self._open_data_plane(lease, session)
 
     async def end(self, lease: Lease, event: Event, reason: str = "") -> Lease:
         """End a lease and clear up after it; ``recall`` and ``expire``. Raises `LeaseEnded`."""
@@ -200,6 +205,11 @@ class RemoteOffloadHandler:
         if session is not None:
             self._close_session(lease, session)
         return moved
+
+    async def _open_data_plane(self, lease: Lease, session: str) -> None:
+        opened = await self._data_plane.open(lease, session)
+        if opened is not None:
+            self._endpoints[lease.id] = opened
 
     def _close_session(self, lease: Lease, session: str) -> None:
         try:

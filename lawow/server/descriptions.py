@@ -28,6 +28,7 @@ VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
 BINARY = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 
+TOKEN_PROBLEMS = ("unauthorized", "too-many-failures")
 UPLOAD_PROBLEMS = ("too-slow", "too-large", "unsupported-media-type", "bad-module", "busy", "storage-failed")
 CALL_PROBLEMS = (
     "not-found",
@@ -108,7 +109,7 @@ class RouteDescription:
     def responses(self) -> dict[int | str, dict[str, Any]]:
         """Return all answers but the usual one."""
         by_status: dict[int, list[str]] = {}
-        for code in (*(("unauthorized",) if self.needs_token else ()), *self.problems):
+        for code in (*(TOKEN_PROBLEMS if self.needs_token else ()), *self.problems):
             by_status.setdefault(PROBLEMS[code].status, []).append(code)
         schema = {"$ref": "#/components/schemas/ProblemDocument"}
         problems: dict[int | str, dict[str, Any]] = {
