@@ -10,7 +10,7 @@ import click
 
 from lawow.cli.upload import read_token
 from lawow.device.control_client import ControlClient
-from lawow.device.edge_client import EdgeClient
+from lawow.device.edge_client import EdgeClient, printable
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.errors import Refused, UsageError
 
@@ -85,14 +85,12 @@ def command(
         handler = OffloadHandler(edge)
         started = time.perf_counter()
         offers = handler.request(wasm, choice=choice, requirements=requirements)
-        requested = time.perf_counter()
         item = offers.selected or handler.select(offers, _first(offers))
-        done = time.perf_counter()
-    steps = {"request": requested - started, "select, transfer, initialise": done - requested}
+        seconds = time.perf_counter() - started
     if as_json:
-        print(json.dumps({**_document(item), "offers": len(offers.offers), "seconds": steps}))
+        print(json.dumps({**_document(item), "offers": len(offers.offers), "seconds": seconds}))
     else:
-        _print_steps(offers, item, steps)
+        _print_steps(offers, item, seconds)
 
 
 @click.command("leases", short_help="List the leases of a tenant.")
@@ -109,7 +107,7 @@ def leases(
         print(json.dumps({"leases": found}))
         return
     for item in found:
-        print("  ".join(str(item.get(key)) for key in ("lease", "state", "host", "module")))
+        print(printable("  ".join(str(item.get(key)) for key in ("lease", "state", "host", "module"))))
     if not found:
         print("no leases")
 
@@ -148,16 +146,15 @@ def _document(item: Offloaded) -> dict[str, object]:
     }
 
 
-def _print_steps(offers: Offers, item: Offloaded, steps: dict[str, float]) -> None:
+def _print_steps(offers: Offers, item: Offloaded, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("step", "what came of it", "seconds")
+    table = Table("step", "what came of it", caption=f"{seconds:.3f} s in all")
     names = ", ".join(offer.host for offer in offers.offers) or "none"
-    request, rest = steps.values()
-    table.add_row("request", f"offers: {names}", f"{request:.3f}")
-    table.add_row("select", f"lease {item.lease} on {item.host}", "")
+    table.add_row("request", f"offers: {names}")
+    table.add_row("select", f"lease {item.lease} on {item.host}")
     sent = f"{item.transferred_bytes:,} bytes" if item.transferred_bytes else "nothing: the host has it"
-    table.add_row("transfer", sent, "")
-    table.add_row("initialise", item.state, f"{rest:.3f}")
+    table.add_row("transfer", sent)
+    table.add_row("initialise", item.state)
     Console().print(table)

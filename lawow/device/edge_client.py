@@ -50,6 +50,7 @@ __all__ = [
     "RemoteModule",
     "RemoteSession",
     "Seconds",
+    "printable",
 ]
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
@@ -500,18 +501,18 @@ def _error(answer: _Answer) -> LawowError:
         detail = str(_json_object(answer.body).get("detail", ""))
     except RemoteProtocolError:
         detail = ""
-    message = _printable(detail) or f"the edge answered with status {answer.status} ({_printable(code)})"
+    message = printable(detail) or f"the edge answered with status {answer.status} ({printable(code)})"
     if code == "trap":
-        return GuestTrap(_printable(answer.headers.get("Lawow-Trap", "unknown")), message)
+        return GuestTrap(printable(answer.headers.get("Lawow-Trap", "unknown")), message)
     if code == "unauthorized":
         return Unauthorized(message)
     if code == "deadline":
         return LimitExceeded("deadline_seconds", "more than that", "the edge's", subject=message)
-    return EdgeProblem(_printable(code), answer.status, message)
+    return EdgeProblem(printable(code), answer.status, message)
 
 
-def _printable(text: str) -> str:
-    """Keep an edge from driving our terminal."""
+def printable(text: str) -> str:
+    """Return at most 2,000 characters that cannot drive a terminal, of a text that an edge chose."""
     return "".join(letter if letter.isprintable() else " " for letter in text[:2_000])
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from lawow.channel.documents import Value
 from lawow.device.control_client import ControlClient, Document
-from lawow.device.edge_client import CallOutcome, EdgeClient
+from lawow.device.edge_client import CallOutcome, EdgeClient, printable
 from lawow.errors import Refused, RemoteProtocolError, UsageError
 
 __all__ = ["Offer", "Offers", "OffloadHandler", "Offloaded"]
@@ -163,10 +163,10 @@ class OffloadHandler:
             0,
             control,
         )
+        self.offloaded.append(item)  # first of all: what fails below can be tried again, or ended
         if wasm:
             item.transferred_bytes = control.transfer(name, wasm)
         item.follow(control.initialise(name))
-        self.offloaded.append(item)
         return item
 
 
@@ -183,7 +183,9 @@ def _offer(document: Document) -> Offer:
 
 def _unmet(document: Document) -> str:
     reasons = document.get("reasons")
-    return f"{_text(document, 'host')}: {', '.join(map(str, reasons)) if isinstance(reasons, list) else ''}"
+    if not isinstance(reasons, list):
+        raise RemoteProtocolError("the edge's answer has a host without reasons")
+    return printable(f"{_text(document, 'host')}: {', '.join(map(str, reasons))}")
 
 
 def _items(document: Document, key: str) -> list[Document]:
