@@ -12,6 +12,7 @@ from lawow.errors import LawowError
 __all__ = [
     "BadArguments",
     "BadModule",
+    "BadState",
     "Busy",
     "DeadlineExceeded",
     "EdgeRefusal",
@@ -72,6 +73,12 @@ class BadModule(EdgeRefusal):
     """This edge does not run these bytes: malformed, beyond a limit, or with imports it does not give."""
 
     code = "bad-module"
+
+
+class BadState(EdgeRefusal):
+    """The state is not one of the module, or instances of the module have state that cannot be captured."""
+
+    code = "bad-state"
 
 
 class Busy(EdgeRefusal):

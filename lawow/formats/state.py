@@ -190,13 +190,13 @@ def _header(module: str, form: int, base: str, body_bytes: int) -> bytes:
     return _HEADER.pack(_MAGIC, _VERSION, form, 0, *digests, body_bytes)
 
 
-def _digest(body: bytes, module: str, form: int, base: str) -> bytes:
+def _digest(body: bytes | bytearray, module: str, form: int, base: str) -> bytes:
     state = hashlib.sha256(_header(module, form, base, len(body)))
     state.update(body)
     return state.digest()
 
 
-def _body(content: _Content) -> bytes:
+def _body(content: _Content) -> bytearray:
     writer = ByteWriter()
     writer.write_u32(len(content.globals))
     for item in content.globals:
@@ -216,7 +216,7 @@ def _body(content: _Content) -> bytes:
         _write_numbers(writer, numbers)
         for number in numbers:
             writer.write_bytes(memory.blocks[number])
-    return bytes(writer.data)
+    return writer.data
 
 
 def _write_numbers(writer: ByteWriter, numbers: Sequence[int]) -> None:

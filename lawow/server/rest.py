@@ -20,7 +20,7 @@ from lawow.edge.refusals import BadArguments, NotFound
 from lawow.limits import EdgeLimits
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
 from lawow.server.call_bodies import GivenCall, answer_call, read_call
-from lawow.server.descriptions import JSON_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
+from lawow.server.descriptions import JSON_MEDIA_TYPE, ROUTES, STATE_MEDIA_TYPE, VALUES_MEDIA_TYPE
 
 __all__ = ["Routes", "make_router"]
 
@@ -79,12 +79,25 @@ class Routes:
         return await self._call(request, _hex(digest), name)
 
     async def open_session(self, request: Request, digest: str = DigestPath) -> Response:
-        """Make an instance that stays."""
+        """Make an instance that stays, fresh or in a state."""
         handler, tenant = self._handler, _tenant(request)
-        await read_body(request, 0, "of this route's body", handler.limits)
         deadline = _deadline(request, None, handler.limits)
-        session = await handler.open_session(tenant, _hex(digest), deadline)
+        if require_media_type(request, (STATE_MEDIA_TYPE, "")) != STATE_MEDIA_TYPE:
+            await read_body(request, 0, "of this route's body", handler.limits)
+            session = await handler.open_session(tenant, _hex(digest), deadline)
+        else:
+            with handler.moving_state(tenant):
+                state = await read_body(request, handler.limits.state_bytes, "state_bytes", handler.limits)
+                session = await handler.open_session(tenant, _hex(digest), deadline, state)
         return JSONResponse({"session": session}, status_code=201)
+
+    async def show_state(self, request: Request, session: str = SessionPath) -> Response:
+        """Take the state of a session, which goes on."""
+        handler, tenant = self._handler, _tenant(request)
+        deadline = _deadline(request, None, handler.limits)
+        with handler.moving_state(tenant):
+            state = await handler.state_of_session(tenant, session, deadline)
+        return Response(state, media_type=STATE_MEDIA_TYPE)
 
     async def call_in_session(self, request: Request, name: str, session: str = SessionPath) -> Response:
         """Call an export in a session; everything else is as in `call`."""
