@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lawow.formats.bytes import ByteReader
-from lawow.formats.wasm import Import, ModuleInfo
+from lawow.formats.wasm import ModuleInfo
 
 __all__ = ["FUNCREF", "KINDS", "PAGE_BYTES", "StatePlaces", "read_places"]
 
@@ -174,8 +174,7 @@ class _Scan:
     def finish(self, exported: Iterable[int]) -> StatePlaces:
         """Judge what only the whole can tell, and return it."""
         places = self._places
-        for item in self._info.imports:
-            self._judge_import(item)
+        self._judge_imports()
         for index, memory in enumerate(self._info.memories):
             places.memories.append(index)
             if memory.is_shared:
@@ -189,13 +188,19 @@ class _Scan:
             places.functions = sorted(self._references | set(exported))
         return places
 
-    def _judge_import(self, item: Import) -> None:
-        if item.kind != "func":
-            self._find(f"the {item.kind} {item.module}.{item.name} belongs to its host")
-        elif item.module != _WASI:
-            self._find(f"the host may keep something for the guest behind {item.module}.{item.name}")
-        elif item.name in _STATEFUL_WASI:
-            self._find(f"files and sockets that it opens by {item.name} stay with its host")
+    def _judge_imports(self) -> None:
+        others, stateful = {}, []
+        for item in self._info.imports:
+            if item.kind != "func":
+                self._find(f"the {item.kind} {item.module}.{item.name} belongs to its host")
+            elif item.module != _WASI:
+                others[item.module] = None
+            elif item.name in _STATEFUL_WASI:
+                stateful.append(item.name)
+        for module in others:
+            self._find(f"the host may keep something for the guest behind the functions of {module}")
+        if stateful:
+            self._find(f"what it opens by {', '.join(stateful)} stays with its host")
 
     def _judge_tables(self) -> None:
         if not self._tables:

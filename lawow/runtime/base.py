@@ -40,6 +40,8 @@ class Engine(ABC):
     profile: EngineProfile
     compiles_apart = False
     """Whether `compile` already runs in a limited process of its own."""
+    keeps_instances = True
+    """Whether an instance outlives a call, so that it has a state."""
 
     @abstractmethod
     def compile(self, wasm: bytes) -> CompiledModule:

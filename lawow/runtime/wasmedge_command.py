@@ -102,6 +102,7 @@ class CommandEngine(Engine):
     """WasmEdge, ahead of time (`is_compiled`) or as an interpreter. Raises `LawowError` where it is not."""
 
     compiles_apart = True
+    keeps_instances = False
 
     def __init__(
         self, *, is_compiled: bool = True, has_fuel: bool = False, command: str | None = None
