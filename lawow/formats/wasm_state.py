@@ -189,7 +189,8 @@ class _Scan:
         return places
 
     def _judge_imports(self) -> None:
-        others, stateful = {}, []
+        others: dict[str, None] = {}
+        stateful: list[str] = []
         for item in self._info.imports:
             if item.kind != "func":
                 self._find(f"the {item.kind} {item.module}.{item.name} belongs to its host")

@@ -9,10 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from lawow.errors import LawowError, LimitExceeded
+from lawow.errors import FormatError, LawowError
 from lawow.formats.state import NULL
 from lawow.formats.wasm_expose import StateNames
-from lawow.formats.wasm_state import PAGE_BYTES
 
 __all__ = ["Cells", "Functions", "too_large"]
 
@@ -61,7 +60,7 @@ class Cells(ABC):
 
     @abstractmethod
     def write_table(self, index: int, elements: Sequence[int]) -> None:
-        """Set all elements of a table, which grows if it is shorter. Raises `LimitExceeded`."""
+        """Set all elements of a table, which grows if it is shorter. Raises `FormatError` if it may not."""
 
     @abstractmethod
     def memory(self, index: int) -> tuple[int, int]:
@@ -69,11 +68,9 @@ class Cells(ABC):
 
     @abstractmethod
     def grow_memory(self, index: int, pages: int) -> None:
-        """Let a memory have so many pages more. Raises `LimitExceeded`."""
+        """Let a memory have so many pages more. Raises `FormatError` if it may not."""
 
 
-def too_large(limit: str, value: int) -> LimitExceeded:
-    """Return the error for a state that needs a larger memory or table than this instance may have."""
-    size = value * PAGE_BYTES if limit == "memory_bytes" else value
-    hint = "neither the module nor the limits of this instance allow the size that the state has"
-    return LimitExceeded(limit, size, "lower", hint=hint)
+def too_large(what: str, found: int) -> FormatError:
+    """Return the error for a state with a memory or table that is larger than its module declares it."""
+    return FormatError(f"has a {what} that is larger than its module allows", structure="state", found=found)

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from ctypes import memmove, string_at
 
-from lawow.errors import FormatError, Refused
+from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.state import BLOCK_BYTES, NULL, GlobalValue, InstanceState, MemoryImage, TableImage
 from lawow.formats.wasm_expose import StateNames
 from lawow.formats.wasm_state import FUNCREF, PAGE_BYTES
+from lawow.limits import CALL
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.cells import Cells
 from lawow.runtime.grants import Grants
@@ -43,7 +44,7 @@ class StateKeeper:
                 "the state of this module's instances cannot be captured; `lawow.formats.wasm_expose."
                 "state_findings` tells why"
             )
-        self._module = module
+        self.module = module
         self._names = names
         self.digest = digest
 
@@ -53,7 +54,7 @@ class StateKeeper:
         Linear in its memory. Raises `LocalProtocolError` while a call runs and after a trap, `LawowError` for
         a reference to a function that is not its module's.
         """
-        with instance.cells(self._names) as cells, self._module.instantiate(runs_start=False) as pristine:
+        with instance.cells(self._names) as cells, self.module.instantiate(runs_start=False) as pristine:
             with pristine.cells(self._names) as known:
                 memories = [_image(index, cells, known) for index in self._names.memories]
             return InstanceState(
@@ -84,7 +85,12 @@ class StateKeeper:
         ``table_elements``) for one that is larger than the instance may be.
         """
         self._require_fitting(state)
-        instance = self._module.instantiate(
+        _require_within(
+            state,
+            CALL.memory_bytes if memory_bytes is None else memory_bytes,
+            CALL.table_elements if table_elements is None else table_elements,
+        )
+        instance = self.module.instantiate(
             memory_bytes=memory_bytes,
             table_elements=table_elements,
             deadline_seconds=deadline_seconds,
@@ -124,6 +130,17 @@ class StateKeeper:
             raise _misfit("refers to functions that no reference can mean", sorted(strange)[:8], None)
 
 
+def _require_within(state: InstanceState, memory_bytes: int, table_elements: int) -> None:
+    """Raise `LimitExceeded` for a memory or table beyond the limits of the new instance."""
+    hint = "the state has more than that"
+    for memory in state.memories:
+        if memory.pages * PAGE_BYTES > memory_bytes:
+            raise LimitExceeded("memory_bytes", memory.pages * PAGE_BYTES, memory_bytes, hint=hint)
+    for table in state.tables:
+        if len(table.elements) > table_elements:
+            raise LimitExceeded("table_elements", len(table.elements), table_elements, hint=hint)
+
+
 def _misfit(sentence: str, found: object, allowed: object) -> FormatError:
     return FormatError(sentence, structure="state", found=found, allowed=allowed)
 
@@ -146,7 +163,7 @@ def _image(index: int, cells: Cells, pristine: Cells) -> MemoryImage:
 
 
 def _fill(cells: Cells, state: InstanceState) -> None:
-    """Put a state that fits into a pristine instance. Raises `FormatError`, `LimitExceeded` for its sizes."""
+    """Put a state that fits into a pristine instance. Raises `FormatError` for sizes that do not."""
     for memory in state.memories:
         _, pages = cells.memory(memory.index)
         if memory.pages < pages:

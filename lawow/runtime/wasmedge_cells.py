@@ -65,7 +65,7 @@ class WasmEdgeCells(Cells):
         table, functions = self._export("Table", self.names.of_table(index)), lib.library()
         missing = len(elements) - self.table_length(index)
         if missing > 0 and functions.TableInstanceGrow(table, missing):
-            raise too_large("table_elements", len(elements))
+            raise too_large(f"table {index}", len(elements))
         for position, element in enumerate(elements):
             _require_done(functions.TableInstanceSetData(table, self._reference(element), position))
 
@@ -77,7 +77,7 @@ class WasmEdgeCells(Cells):
     def grow_memory(self, index: int, pages: int) -> None:
         memory = self._export("Memory", self.names.of_memory(index))
         if lib.library().MemoryInstanceGrowPage(memory, pages):
-            raise too_large("memory_bytes", self.memory(index)[1] + pages)
+            raise too_large(f"memory {index}", self.memory(index)[1] + pages)
 
     def _export(self, kind: str, name: str) -> int:
         pointer = self._find(kind, name)

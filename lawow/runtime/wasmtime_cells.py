@@ -75,7 +75,7 @@ class WasmtimeCells(Cells):
             )
             if error:
                 lib.take_error(error)
-                raise too_large("table_elements", len(elements))
+                raise too_large(f"table {index}", len(elements))
         for position, element in enumerate(elements):
             value = self._reference(element)
             require_done(functions.wasmtime_table_set(self._context, table.address, position, byref(value)))
@@ -90,7 +90,7 @@ class WasmtimeCells(Cells):
         error = lib.library().wasmtime_memory_grow(self._context, record.address, pages, byref(c_uint64()))
         if error:
             lib.take_error(error)
-            raise too_large("memory_bytes", self.memory(index)[1] + pages)
+            raise too_large(f"memory {index}", self.memory(index)[1] + pages)
 
     def _export(self, name: str) -> lib.ExternRecord:
         record = self._find(name)
