@@ -30,7 +30,6 @@ from lawow.limits import CALL
 if TYPE_CHECKING:
     from lawow.execution.granting import Grants, InferenceGrant
     from lawow.execution.kept_state import KeptState
-    from lawow.runtime.base import Engine
 
 __all__ = ["command", "parse_size"]
 
@@ -209,7 +208,11 @@ def command(
     inference = read_inference(function_grants, models, device)
     grants = read_grants(directories, variables, grants_stdin, function_grants, inference)
     engine = make_engine(engine_name, with_fuel=fuel is not None)
-    state = None if state_file is None else _kept_state(state_file, engine, export, repeat)
+    state = None
+    if state_file is not None:
+        from lawow.execution.kept_state import KeptState
+
+        state = KeptState(state_file, engine, export, repeat)
     run = _Run(
         Request(path, member, export, is_known=state is None),
         as_json,
@@ -358,17 +361,6 @@ class _Run:
             os.write(1, (json.dumps(_problem(error)) + "\n").encode())
         os.write(2, f"lawow: {error}\n".encode())
         return error.exit_code
-
-
-def _kept_state(path: str, engine: Engine, export: str, repeat: int) -> KeptState:
-    """Return what ``--state`` asks for. Raises `UsageError` where there is no instance that could go on."""
-    from lawow.execution.kept_state import KeptState
-
-    if repeat > 1:
-        raise UsageError("--repeat calls fresh instances, and --state goes on with one; give either")
-    if export == "_start":
-        raise UsageError("_start is a whole command that leaves no instance; --state is for other exports")
-    return KeptState(path, engine)
 
 
 def _problem(error: LawowError) -> dict[str, object]:

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 
 from lawow.durable import write_file
-from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.errors import FormatError, LimitExceeded, Refused, UsageError
 from lawow.execution.extractor import Found
 from lawow.formats.state import InstanceState, decode_state
 from lawow.formats.wasm_expose import expose_state
@@ -32,9 +32,16 @@ _ONLY_MINE = 0o600  # it holds whatever the guest was told
 
 
 class KeptState:
-    """The state in the file `path`, for one run on `engine`. Raises `Refused` if that keeps no instances."""
+    """The state in the file `path`, for one run of `export` on `engine`.
 
-    def __init__(self, path: str, engine: Engine) -> None:
+    Raises `UsageError` for a command and for repetitions, `Refused` if the engine keeps no instances.
+    """
+
+    def __init__(self, path: str, engine: Engine, export: str, repeat: int) -> None:
+        if repeat > 1:
+            raise UsageError("--repeat calls fresh instances, and --state goes on with one; give either")
+        if export == "_start":
+            raise UsageError("_start is a command, which leaves no instance; --state is for other exports")
         if not engine.keeps_instances:
             raise Refused("WasmEdge's command keeps no instance between calls; --state needs its library")
         self._path = Path(path)
