@@ -24,7 +24,7 @@ MEMORY_BYTES = PAGES << 16
 FILLED_PAGES = (10, 100, PAGES)
 CHANGED_BYTES = 1 << 16
 COPY = "copy of the memory (64 MiB)"
-COMPILE, CALL = "compile SQLite (866,600 bytes)", "fib(24)"
+COMPILE, CALL = "compile SQLite (866,600 bytes)", "fib(30)"
 
 FILLER = f"""(module (memory (export "memory") {PAGES})
   (func (export "fill") (param $from i32) (param $to i32) (local $x i64)
@@ -97,8 +97,8 @@ def _exposing(rounds: int) -> Table:
         {
             COMPILE: lambda: engine.compile(large).close(),
             "look where SQLite keeps state": lambda: state_findings(large),
-            CALL: lambda: plain.call("fib", (24,)),
-            "fib(24) of the exposed module": lambda: exposed.call("fib", (24,)),
+            CALL: lambda: plain.call("fib", (30,)),
+            "fib(30) of the exposed module": lambda: exposed.call("fib", (30,)),
         },
         rounds,
     )

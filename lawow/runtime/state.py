@@ -123,11 +123,21 @@ class StateKeeper:
             indices = tuple(item.index for item in items)
             if indices != allowed:
                 raise _misfit(f"has other {part} than the module", indices, allowed)
+        for memory in state.memories:
+            _require_inside(memory)
         used = {item.pattern for item in state.globals if item.kind == FUNCREF}
         used.update(*(table.elements for table in state.tables))
         strange = used - {NULL, *names.functions}
         if strange:
             raise _misfit("refers to functions that no reference can mean", sorted(strange)[:8], None)
+
+
+def _require_inside(memory: MemoryImage) -> None:
+    """Raise `FormatError` for a block that is not one of the memory: what is written is not checked again."""
+    last = memory.pages * PAGE_BYTES // BLOCK_BYTES
+    for number, block in memory.blocks.items():
+        if not 0 <= number < last or len(block) != BLOCK_BYTES:
+            raise _misfit(f"has a block outside of memory {memory.index}", number, f"below {last}")
 
 
 def _require_within(state: InstanceState, memory_bytes: int, table_elements: int) -> None:

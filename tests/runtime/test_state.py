@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawow.errors import FormatError, GuestTrap, LimitExceeded, LocalProtocolError, Refused
-from lawow.formats.state import NULL, GlobalValue, InstanceState, MemoryImage, TableImage, decode_state
+from lawow.formats.state import (
+    BLOCK_BYTES,
+    NULL,
+    GlobalValue,
+    InstanceState,
+    MemoryImage,
+    TableImage,
+    decode_state,
+)
 from lawow.runtime.profiles import EXEC_PROFILE
 from lawow.runtime.state import StateKeeper
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
@@ -145,6 +153,18 @@ def test_a_memory_that_the_module_cannot_have_is_refused(pages: int, error: type
         state = keeper.snapshot(instance)
     with pytest.raises(error):
         keeper.restore(replace(state, memories=(MemoryImage(0, pages, {}),)))
+
+
+@pytest.mark.parametrize(
+    ("number", "size"), [(16, BLOCK_BYTES), (-1, BLOCK_BYTES), (1 << 40, BLOCK_BYTES), (0, 9), (15, 8192)]
+)
+def test_a_block_that_no_file_could_hold_is_refused_too(number: int, size: int) -> None:
+    """A state that was put together in this process has passed no decoder."""
+    keeper = KEEPERS["allocator"]
+    with keeper.module.instantiate() as instance:
+        state = keeper.snapshot(instance)
+    with pytest.raises(FormatError, match="outside of memory 0"):
+        keeper.restore(replace(state, memories=(MemoryImage(0, 1, {number: bytes(size)}),)))
 
 
 def test_a_state_obeys_the_limits_of_its_new_instance() -> None:
