@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from lawow.runtime.profiles import EXEC_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.edge.builders import Module, module_of, named
 from tests.runtime.state_programs import PROGRAMS
-from tests.server.running import RunningEdge, running_edge
+from tests.server.running import RunningEdge, running_edge, until
 
 STATE = {"Content-Type": "application/vnd.lawow.state"}
 DISPATCHER, ALLOCATOR = (named(PROGRAMS[name].wasm) for name in ("dispatcher", "allocator"))
@@ -182,3 +183,29 @@ def test_a_lost_session_has_no_state(edge: RunningEdge, tenant: str) -> None:
     session = edge.open_session(tenant, module.digest)
     assert edge.call_in_session(tenant, session, "trap").refused_with(422, "trap")
     assert edge.ask("GET", f"/v1/sessions/{session}/state", tenant).refused_with(410, "session-lost")
+
+
+def test_two_states_of_a_tenant_are_on_their_way_at_a_time(
+    edge: RunningEdge, client: EdgeClient, tenant: str
+) -> None:
+    path = f"/v1/modules/sha256:{ALLOCATOR.digest}/sessions"
+    senders = [http.client.HTTPConnection(*edge.address, timeout=60) for _ in range(2)]
+    headers = {**STATE, "Content-Length": "100", "Authorization": f"Bearer {edge.token(tenant)}"}
+    for sender in senders:
+        sender.putrequest("POST", path)
+        for name, value in headers.items():
+            sender.putheader(name, value)
+        sender.endheaders()
+    until(lambda: edge.ask("POST", path, tenant, b"x", STATE).status == 429)
+    assert edge.ask("POST", path, tenant, b"x", STATE).refused_with(429, "busy")
+    assert edge.ask("POST", path, tenant).status == 201  # a fresh session carries none
+    for sender in senders:
+        sender.close()
+    until(lambda: edge.ask("POST", path, tenant, b"x", STATE).status == 422)
+
+
+def test_a_module_with_reserved_names_is_not_taken(edge: RunningEdge, tenant: str) -> None:
+    module = module_of('(module (memory 1) (func (export "lawow:memory:0")))')
+    reply = edge.put(tenant, module.wasm, module.digest)
+    assert reply.refused_with(422, "bad-module")
+    assert "begins with lawow:" in str(reply.json["detail"])
