@@ -44,7 +44,7 @@ _HEADER = Struct("<4sBBH32s32sI")
 _MAGIC, _VERSION, _FULL, _DELTA = b"LWST", 1, 0, 1
 _DIGEST_BYTES = 32
 _PATTERN_BYTES = 16
-_LEVEL = 1  # of zlib: four times faster than its default, for a tenth more bytes
+_LEVEL = 1  # of zlib: 4 times faster than its default, for 11 (code) to 23 % (text) more bytes
 _CODES = {kind: code for code, kind in KINDS.items()}
 _BITS = {"i32": 32, "f32": 32, FUNCREF: 32, "i64": 64, "f64": 64, "v128": 128}
 
