@@ -202,7 +202,7 @@ class Worker:
         return Result(time.perf_counter() - started, 0.0, b"")
 
     def _instance(self, module: CompiledModule, request: Open, memory_bytes: int) -> Instance | Failure:
-        """Return a new instance, in the state that is asked for."""
+        """Return a new instance, in the state that is given, if one is."""
         if not request.state:
             return module.instantiate(memory_bytes=memory_bytes, deadline_seconds=request.deadline_seconds)
         try:
@@ -223,7 +223,7 @@ class Worker:
             state = StateKeeper(module, request.digest).snapshot(session.instance).encode()
         except Refused as error:
             return Failure(BAD_STATE, str(error))
-        except MemoryError:
+        except (GuestTrap, MemoryError):  # no guest runs: the engine had no room for a pristine instance
             return Failure(NO_ROOM, "this tenant's worker has not the memory to tell the state")
         if len(state) > self._limits.state_bytes:
             return Failure(TOO_LARGE, f"the state has {len(state)} bytes, which is more than state_bytes")

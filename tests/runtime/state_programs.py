@@ -96,6 +96,18 @@ SPEAKER = """(module
   (func (export "say") (result i32) (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))"""
 
 
+HOLDER = """(module
+  (type $write (func (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (type $write)))
+  (memory (export "memory") 1) (table 2 funcref) (elem (i32.const 0) $write)
+  (global $kept (mut funcref) (ref.func $write))
+  (data (i32.const 0) "\\10\\00\\00\\00\\05\\00\\00\\00") (data (i32.const 16) "hello")
+  (func (export "say") (result i32)
+    (table.set (i32.const 1) (global.get $kept))
+    (call_indirect (type $write) (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 1))))"""
+"""Refers to a function of its host: by its own index for it, so that another host's can take the place."""
+
+
 @dataclass(frozen=True)
 class Program:
     """A guest and the exports that calls choose from."""

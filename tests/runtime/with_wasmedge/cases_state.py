@@ -15,7 +15,7 @@ from lawow.runtime.state import StateKeeper
 from lawow.runtime.wasmedge_library import LibraryEngine
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.runtime.builders import wat
-from tests.runtime.state_programs import PROGRAMS, SPEAKER, Program, hopping, sequences, straight
+from tests.runtime.state_programs import HOLDER, PROGRAMS, SPEAKER, Program, hopping, sequences, straight
 
 _keepers: dict[tuple[object, bytes], StateKeeper] = {}
 
@@ -50,12 +50,16 @@ def test_restoring_runs_no_code_of_the_guest_here_either(engine: LibraryEngine) 
         assert restored.call("starts", (0,)) == (1,)
 
 
-def test_a_guest_of_wasi_moves_in_both_directions(engine: LibraryEngine, wasmtime: WasmtimeEngine) -> None:
-    program = Program(wat(SPEAKER), ("say",))
+@pytest.mark.parametrize("text", [SPEAKER, HOLDER])
+def test_a_guest_of_wasi_moves_in_both_directions(
+    engine: LibraryEngine, wasmtime: WasmtimeEngine, text: str
+) -> None:
+    program = Program(wat(text), ("say",))
     said = bytearray()
     keepers = [keeper_of(engine, program), keeper_of(wasmtime, program)]
     for one, other in (keepers, keepers[::-1]):
         with one.module.instantiate() as instance:
+            instance.call("say")
             state = one.snapshot(instance)
         with other.restore(state, stdout=said.extend) as restored:
             restored.call("say")
