@@ -19,9 +19,11 @@ from fuzz.wasm_targets import (
     open_components,
     open_layout,
     read_signature,
+    read_state,
     read_value,
     read_wit,
     signatures,
+    states,
     values,
     worlds,
 )
@@ -149,5 +151,6 @@ TARGETS = {
     "wit": Target(worlds, _guarded(read_wit)),
     "wave": Target(values, _guarded(read_value)),
     "signature": Target(signatures, _guarded(read_signature)),
+    "state": Target(states, _guarded(read_state)),
     "oci": Target(layouts, _guarded(open_layout)),
 }

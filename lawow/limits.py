@@ -15,12 +15,14 @@ __all__ = [
     "EDGE",
     "MODULE",
     "NN",
+    "STATE",
     "ArchiveLimits",
     "CallLimits",
     "CompileLimits",
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
+    "StateLimits",
 ]
 
 KIB = 1 << 10
@@ -105,6 +107,14 @@ class NnLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StateLimits:
+    """What the state of an instance may be, from wherever it comes."""
+
+    encoded_bytes: int = 1 * GIB + 64 * MIB  # of a file: a memory in which nothing can be compressed
+    unpacked_bytes: int = 1 * GIB + 64 * MIB  # `CallLimits.memory_bytes`, beside it tables and numbers
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeLimits:
     """What the edge gives one tenant and one request, unless the operator says otherwise."""
 
@@ -120,6 +130,7 @@ class EdgeLimits:
     worker_idle_seconds: float = 300.0
     sessions_per_tenant: int = 16  # live instances; together with a running call they share `memory_bytes`
     session_idle_seconds: float = 300.0
+    state_bytes: int = 64 * MIB  # of a session, compressed, on its way in or out
     session_unseen_memory_bytes: int = 8 * MIB  # for a memory that is not exported, whose size nobody sees
     header_bytes: int = 16 * KIB
     connections: int = 1_000
@@ -146,7 +157,6 @@ class EdgeLimits:
     shared_modules_per_tenant: int = 64
     tenants_per_shared_module: int = 64
     remembered_seconds: float = 3600.0  # ended leases, and answers that an Idempotency-Key repeats
-    state_bytes: int = 64 * MIB  # one instance's state, on its way home or back
     hosts: int = 256  # in a hosts file
 
 
@@ -155,4 +165,5 @@ CALL = CallLimits()
 COMPILE = CompileLimits()
 ARCHIVE = ArchiveLimits()
 NN = NnLimits()
+STATE = StateLimits()
 EDGE = EdgeLimits()

@@ -41,6 +41,8 @@ from lawow.errors import (
     UsageError,
 )
 from lawow.formats.signature import parse_typed_signature
+from lawow.formats.state import InstanceState, decode_state
+from lawow.limits import EDGE
 
 __all__ = [
     "CallOutcome",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
+STATE_MEDIA_TYPE = "application/vnd.lawow.state"
 PIN = re.compile(r"[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
@@ -143,6 +146,15 @@ class RemoteSession:
         """Call an export, as `EdgeClient.call`; `EdgeProblem` ``session-lost`` when the instance is gone."""
         path = f"/v1/sessions/{self.name}"
         return self.client.call_under(path, export, signature, arguments, deadline_seconds=deadline_seconds)
+
+    def state(self) -> InstanceState:
+        """Return the state that the instance has now; the session goes on.
+
+        It can be restored on another edge (`EdgeClient.open_session`) or on this device
+        (`lawow.runtime.state`). Raises `EdgeProblem`: ``bad-state`` where it cannot be captured,
+        ``too-large``.
+        """
+        return self.client.state_of_session(self.name)
 
     def close(self) -> None:
         """End the session; a second call does no harm."""
@@ -272,17 +284,36 @@ class EdgeClient:
         """Call an export that takes numbers, as slots of `lawow.channel.values`. Raises as `call`."""
         return self._call_slots(f"/v1/modules/sha256:{digest}", export, signature, slots, deadline_seconds)
 
-    def open_session(self, digest: str, *, deadline_seconds: float | None = None) -> RemoteSession:
-        """Make an instance of a module that stays until it is closed. Raises as `call`."""
+    def open_session(
+        self, digest: str, *, state: InstanceState | None = None, deadline_seconds: float | None = None
+    ) -> RemoteSession:
+        """Make an instance of a module that stays until it is closed; with a `state` it goes on from there.
+
+        Raises as `call`; `EdgeProblem` ``bad-state`` for a state that is not one of the module.
+        """
         headers = _deadline_header(deadline_seconds)
         path = f"/v1/modules/sha256:{digest}/sessions"
-        answer = self._exchange("POST", path, None, headers, self._timeout_seconds, is_call=True)
+        body = None if state is None else state.encode()
+        if body is not None:
+            headers["Content-Type"] = STATE_MEDIA_TYPE
+        answer = self._exchange("POST", path, body, headers, self._timeout_seconds, is_call=True)
         if answer.status != 201:
             raise _error(answer)
         name = str(_field(_json_object(answer.body), "session", str))
         if not SESSION.fullmatch(name):
             raise RemoteProtocolError("the edge's answer has a session that is none")
         return RemoteSession(self, name)
+
+    def state_of_session(self, name: str) -> InstanceState:
+        """Return the state of an open session. Raises as `RemoteSession.state`."""
+        path, seconds = f"/v1/sessions/{name}/state", self._timeout_seconds
+        answer = self._exchange("GET", path, None, {}, seconds, most_bytes=EDGE.state_bytes)
+        if answer.status != 200:
+            raise _error(answer)
+        try:
+            return decode_state(answer.body)
+        except FormatError as error:
+            raise RemoteProtocolError(f"the edge's answer is no state: {error}") from None
 
     def close_session(self, name: str) -> None:
         """End a session; one that has ended already is no error."""
@@ -370,6 +401,7 @@ class EdgeClient:
         timeout_seconds: float,
         *,
         is_call: bool = False,
+        most_bytes: int = ANSWER_BYTES,
     ) -> _Answer:
         """Send one request, once, and read its answer."""
         connection = self._connected()
@@ -380,16 +412,16 @@ class EdgeClient:
                 # An edge that refuses a body early may stop reading; its answer is there to be read.
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {self._token}"})
             response = connection.getresponse()
-            data = response.read(ANSWER_BYTES + 1)
+            data = response.read(most_bytes + 1)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"
             if is_call:
                 raise OutcomeUnknown(f"{lost}; the call may have run and was not sent again") from None
             raise HostLost(lost) from None
-        if len(data) > ANSWER_BYTES:
+        if len(data) > most_bytes:
             self.close()
-            raise RemoteProtocolError(f"{self._name}: the answer has more than {ANSWER_BYTES} bytes")
+            raise RemoteProtocolError(f"{self._name}: the answer has more than {most_bytes} bytes")
         if response.will_close:
             self.close()
         return _Answer(response.status, response.headers, data)

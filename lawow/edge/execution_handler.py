@@ -8,7 +8,10 @@ host's resources stands in front of it and calls the same methods.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lawow.channel.bodies import read_arguments
@@ -17,7 +20,7 @@ from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
-from lawow.edge.refusals import BadArguments, BadModule, SignatureMismatch, WorkerLost
+from lawow.edge.refusals import BadArguments, BadModule, Busy, SignatureMismatch, WorkerLost
 from lawow.edge.supervisor import Finished, OpenCode, Supervisor
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.interface import signature_letters
@@ -36,6 +39,7 @@ class ExecutionHandler:
     compiled: CompiledCache
     supervisor: Supervisor
     limits: EdgeLimits = EDGE
+    _moving: Counter[str] = field(default_factory=Counter)
 
     async def keep_module(self, tenant: str, upload: Upload, digest: str) -> tuple[StoredModule, bool]:
         """Keep an upload that is complete, and return it with whether it is new to the tenant.
@@ -98,11 +102,34 @@ class ExecutionHandler:
         call = Call(digest, False, export.name, export.signature, deadline_seconds, arguments, session)
         return await self.supervisor.run(tenant, call, self._code_of(tenant, digest))
 
-    async def open_session(self, tenant: str, digest: str, deadline_seconds: float) -> str:
-        """Make an instance of a module that stays, and return its name. Raises as `call`, and `NotFound`."""
+    async def open_session(
+        self, tenant: str, digest: str, deadline_seconds: float, state: bytes = b""
+    ) -> str:
+        """Make an instance of a module that stays, and return its name; in a `state` if one is given.
+
+        Raises as `call`, `NotFound`, and `BadState` for a state that is not one of the module.
+        """
         self.store.get(tenant, digest)
         code = self._code_of(tenant, digest)
-        return await self.supervisor.open_session(tenant, digest, deadline_seconds, code)
+        return await self.supervisor.open_session(tenant, digest, deadline_seconds, code, state)
+
+    async def state_of_session(self, tenant: str, session: str, deadline_seconds: float) -> bytes:
+        """Return the state of a session, which goes on. Raises as `Supervisor.state_of_session`."""
+        code = self._code_of(tenant, self.supervisor.digest_of_session(tenant, session))
+        return await self.supervisor.state_of_session(tenant, session, deadline_seconds, code)
+
+    @contextmanager
+    def moving_state(self, tenant: str) -> Iterator[None]:
+        """Count a state that is held in memory on its way in or out. Raises `Busy` for too many at a time."""
+        if self._moving[tenant] >= self.limits.uploads_running_per_tenant:
+            raise Busy("too many states of this tenant are on their way", retry_after_seconds=1)
+        self._moving[tenant] += 1
+        try:
+            yield
+        finally:
+            self._moving[tenant] -= 1
+            if not self._moving[tenant]:
+                del self._moving[tenant]
 
     def _code_of(self, tenant: str, digest: str) -> OpenCode:
         async def open_code() -> int:

@@ -13,6 +13,7 @@ __all__ = [
     "BadArguments",
     "BadModule",
     "BadRequest",
+    "BadState",
     "Busy",
     "Conflict",
     "DeadlineExceeded",
@@ -93,6 +94,12 @@ class BadModule(EdgeRefusal):
     """This edge does not run these bytes: malformed, beyond a limit, or with imports it does not give."""
 
     code = "bad-module"
+
+
+class BadState(EdgeRefusal):
+    """The state is not one of the module, or instances of the module have state that cannot be captured."""
+
+    code = "bad-state"
 
 
 class Busy(EdgeRefusal):

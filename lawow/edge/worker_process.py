@@ -12,7 +12,16 @@ import socket
 from contextlib import suppress
 
 from lawow.edge.children import CHILD_ENVIRONMENT, python_command
-from lawow.edge.messages import HEADER, Message, Ready, Request, read_header, read_message, write_message
+from lawow.edge.messages import (
+    HEADER,
+    Message,
+    Ready,
+    Request,
+    Save,
+    read_header,
+    read_message,
+    write_message,
+)
 from lawow.edge.refusals import WorkerLost
 from lawow.errors import FormatError
 from lawow.limits import EdgeLimits
@@ -21,20 +30,30 @@ __all__ = ["WorkerProcess"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0
+RECEIVED_BYTES = 1 << 20
+"""Read from the socket at once: room for it is made each time."""
 
 
 class WorkerProcess:
     """One child process and our end of its socket."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, fences: str) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, channel: socket.socket, fences: str, state_bytes: int
+    ) -> None:
         self._process = process
         self._channel = channel
         self.fences = fences
+        self._state_bytes = state_bytes
 
     @classmethod
     async def start(cls, limits: EdgeLimits) -> WorkerProcess:
         """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
-        numbers = (limits.memory_bytes, limits.call_bytes, limits.session_unseen_memory_bytes)
+        numbers = (
+            limits.memory_bytes,
+            limits.call_bytes,
+            limits.session_unseen_memory_bytes,
+            limits.state_bytes,
+        )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -51,7 +70,7 @@ class WorkerProcess:
             raise WorkerLost(f"no worker could be started: {error.strerror}") from None
         finally:
             theirs.close()
-        worker = cls(process, ours, "")
+        worker = cls(process, ours, "", limits.state_bytes)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await worker._receive()
@@ -87,7 +106,7 @@ class WorkerProcess:
             # The frame's start alone carries the descriptor; a socket at rest takes it whole.
             sent = socket.send_fds(self._channel, [frame[: HEADER.size]], [code])
         await asyncio.get_running_loop().sock_sendall(self._channel, frame[sent:])
-        return await self._receive()
+        return await self._receive(self._state_bytes if isinstance(request, Save) else 0)
 
     def peak_memory_bytes(self) -> int:
         """Return the most memory that the worker ever had resident, as the kernel counts it; 0 if unknown."""
@@ -117,15 +136,15 @@ class WorkerProcess:
         status = await asyncio.shield(self._process.wait())
         return f"exit-{status}" if status >= 0 else signal.Signals(-status).name
 
-    async def _receive(self) -> Message:
-        length, kind = read_header(await self._receive_exactly(HEADER.size))
+    async def _receive(self, state_bytes: int = 0) -> Message:
+        length, kind = read_header(await self._receive_exactly(HEADER.size), state_bytes)
         return read_message(kind, await self._receive_exactly(length))
 
     async def _receive_exactly(self, count: int) -> bytes:
         data = bytearray()
         loop = asyncio.get_running_loop()
         while len(data) < count:
-            part = await loop.sock_recv(self._channel, count - len(data))
+            part = await loop.sock_recv(self._channel, min(count - len(data), RECEIVED_BYTES))
             if not part:
                 raise ConnectionResetError("the worker closed its socket")
             data += part

@@ -31,6 +31,7 @@ from lawow.edge.partial_uploads import PartialUploads
 from lawow.edge.refusals import EdgeRefusal
 from lawow.edge.remote_offload_handler import RemoteOffloadHandler
 from lawow.edge.resource_manager import ResourceManager
+from lawow.edge.session_states import SessionStates
 from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenants import Tenants
@@ -85,7 +86,7 @@ class Edge:
         leases = LeaseBook(database, clock, limits)
         uploads = PartialUploads(self.folder, self.handler.store, leases, limits)
         shared = SharedModules(database, leases, clock, limits)
-        remote = RemoteOffloadHandler(self.handler, leases, uploads)
+        remote = RemoteOffloadHandler(self.handler, leases, uploads, states=SessionStates(self.handler))
         resources = ResourceManager(hosts, limits)
         return OffloadManager(database, resources, leases, shared, remote, clock, limits)
 

@@ -25,15 +25,15 @@ from lawow.server.descriptions import (
     CALL_PROBLEMS,
     JSON_MEDIA_TYPE,
     OPEN_PROBLEMS,
+    STATE_MEDIA_TYPE,
     UPLOAD_PROBLEMS,
     RouteDescription,
 )
 from lawow.server.schemas import CallResult
 
-__all__ = ["BODIES", "CONTROL_ROUTES", "PARTIAL_MEDIA_TYPE", "STATE_MEDIA_TYPE"]
+__all__ = ["BODIES", "CONTROL_ROUTES", "PARTIAL_MEDIA_TYPE"]
 
 PARTIAL_MEDIA_TYPE = "application/partial-upload"
-STATE_MEDIA_TYPE = "application/vnd.lawow.state"
 BODIES: tuple[type[BaseModel], ...] = (OffloadRequestBody, LeaseSelection, SharedModuleBody)
 """What requests bring; described among the document's components."""
 DOCUMENT_PROBLEMS = ("bad-request", "too-slow", "too-large", "unsupported-media-type", "storage-failed")
@@ -155,7 +155,7 @@ CONTROL_ROUTES = (
         "read_state",
         "Read the instance's state",
         None,
-        problems=(*LEASE_PROBLEMS, "session-lost", "busy", "worker-lost", "deadline"),
+        problems=(*LEASE_PROBLEMS, "bad-state", "session-lost", "busy", "worker-lost", "deadline"),
         also={200: {"description": "Opaque bytes", "content": {STATE_MEDIA_TYPE: BINARY}}},
     ),
     RouteDescription(
@@ -168,7 +168,7 @@ CONTROL_ROUTES = (
         problems=(
             *LEASE_PROBLEMS,
             *UPLOAD_PROBLEMS[:3],
-            "bad-arguments",
+            "bad-state",
             "session-lost",
             "busy",
             "worker-lost",

@@ -41,6 +41,7 @@ PROBLEMS = {
     "unsupported-media-type": ProblemKind(415, "Unsupported media type"),
     "bad-arguments": ProblemKind(422, "The arguments do not fit the export"),
     "bad-module": ProblemKind(422, "The edge does not run these bytes"),
+    "bad-state": ProblemKind(422, "The state cannot be used or captured"),
     "trap": ProblemKind(422, "The guest trapped"),
     "busy": ProblemKind(429, "Busy"),
     "too-many-failures": ProblemKind(429, "Too many requests without a valid token"),

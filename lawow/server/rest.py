@@ -17,7 +17,7 @@ from lawow.edge.intake import MethodRecord
 from lawow.edge.module_store import StoredModule, Upload
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
 from lawow.server.calls import DIGEST, deadline_of, hex_of, serve_call, tenant_of
-from lawow.server.descriptions import ROUTES, RouteDescription
+from lawow.server.descriptions import ROUTES, STATE_MEDIA_TYPE, RouteDescription
 
 __all__ = ["Routes", "bound_router", "make_router"]
 
@@ -75,12 +75,25 @@ class Routes:
         return await serve_call(request, self._handler, tenant_of(request), hex_of(digest), name)
 
     async def open_session(self, request: Request, digest: str = DigestPath) -> Response:
-        """Make an instance that stays."""
+        """Make an instance that stays, fresh or in a state."""
         handler, tenant = self._handler, tenant_of(request)
-        await read_body(request, 0, "of this route's body", handler.limits)
         deadline = deadline_of(request, None, handler.limits)
-        session = await handler.open_session(tenant, hex_of(digest), deadline)
+        if require_media_type(request, (STATE_MEDIA_TYPE, "")) != STATE_MEDIA_TYPE:
+            await read_body(request, 0, "of this route's body", handler.limits)
+            session = await handler.open_session(tenant, hex_of(digest), deadline)
+        else:
+            with handler.moving_state(tenant):
+                state = await read_body(request, handler.limits.state_bytes, "state_bytes", handler.limits)
+                session = await handler.open_session(tenant, hex_of(digest), deadline, state)
         return JSONResponse({"session": session}, status_code=201)
+
+    async def show_state(self, request: Request, session: str = SessionPath) -> Response:
+        """Take the state of a session, which goes on."""
+        handler, tenant = self._handler, tenant_of(request)
+        deadline = deadline_of(request, None, handler.limits)
+        with handler.moving_state(tenant):
+            state = await handler.state_of_session(tenant, session, deadline)
+        return Response(state, media_type=STATE_MEDIA_TYPE)
 
     async def call_in_session(self, request: Request, name: str, session: str = SessionPath) -> Response:
         """Call an export in a session; everything else is as in `call`."""

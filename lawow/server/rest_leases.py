@@ -24,9 +24,9 @@ from lawow.edge.resource_manager import Requirements
 from lawow.edge.shared_modules import SharedModule
 from lawow.server.bodies import body_chunks, read_body, require_media_type
 from lawow.server.calls import deadline_of, serve_call, tenant_of
-from lawow.server.control_descriptions import CONTROL_ROUTES, PARTIAL_MEDIA_TYPE, STATE_MEDIA_TYPE
+from lawow.server.control_descriptions import CONTROL_ROUTES, PARTIAL_MEDIA_TYPE
 from lawow.server.control_schemas import LeaseSelection, OffloadRequestBody, SharedModuleBody
-from lawow.server.descriptions import JSON_MEDIA_TYPE
+from lawow.server.descriptions import JSON_MEDIA_TYPE, STATE_MEDIA_TYPE
 from lawow.server.rest import bound_router
 
 __all__ = ["LeaseRoutes", "make_control_router"]

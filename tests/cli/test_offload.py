@@ -109,10 +109,22 @@ def test_a_handler_requests_selects_calls_and_recalls(secure: Secure) -> None:
         item.control.rest(item.lease)
         handler.reactivate(item)
         assert item.call("add", "i>i", [2]).results == (2,)
-        assert handler.recall(item, with_state=False) is None
+        state = handler.synchronise(item)
+        assert item.call("add", "i>i", [3]).results == (5,)
+        handler.synchronise(item, state)
+        assert item.call("add", "i>i", [4]).results == (6,)
+        with pytest.raises(EdgeProblem):
+            handler.synchronise(item, b"no state at all")
+        assert item.call("add", "i>i", [1]).results == (7,)
+        home = handler.recall(item)
+        assert home
         assert (item.state, handler.offloaded) == ("recalled", [])
         with pytest.raises(EdgeProblem, match="recalled"):
             item.call("add", "i>i", [1])
+        again = handler.request(COUNTER.wasm, choice="provider").selected
+        assert again is not None
+        handler.synchronise(again, home)
+        assert again.call("add", "i>i", [1]).results == (8,)
 
 
 def test_an_offer_of_another_edge_is_not_followed_with_this_token(secure: Secure) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import schemathesis
 
-from lawow.server.control_descriptions import PARTIAL_MEDIA_TYPE, STATE_MEDIA_TYPE
-from lawow.server.descriptions import VALUES_MEDIA_TYPE
+from lawow.server.control_descriptions import PARTIAL_MEDIA_TYPE
+from lawow.server.descriptions import STATE_MEDIA_TYPE, VALUES_MEDIA_TYPE
 
 __all__ = ["OURS"]
 
