@@ -63,7 +63,7 @@ final class NativeModule {
             functions.put(key, known);
         }
         if (known == 0 || known == FOREIGN) {
-            String what = known == 0 ? "exports no function of this name" : "has another signature";
+            String what = known == 0 ? "exports no function of this name" : "the exported function has another signature";
             throw new IllegalArgumentException(name.file + ": " + export + ": " + what);
         }
         return known;
