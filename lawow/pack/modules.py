@@ -85,11 +85,12 @@ def _read_binding(path: Path, options: PackOptions) -> Binding:
 
 def _native(path: Path, data: bytes, options: PackOptions) -> dict[str, bytes]:
     """Return the library of a source's functions for each ABI. Raises `Refused` for a finished module."""
-    if options.builder is None or not options.builder.is_source(path):
+    builder = options.builder
+    if builder is None or builder.native is None or not builder.is_source(path):
         raise Refused(
             f"{path}: is no source, so there is nothing to compile to native code; pack its C source"
         )
-    return options.builder.native(path, data, require_abis(options.abis))
+    return builder.native(path, data, require_abis(options.abis))
 
 
 def _require_packed(class_names: Mapping[str, str], files: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ class Builder:
 
     suffixes: frozenset[str]
     build: Callable[[Path], bytes]
-    native: Callable[[Path, bytes, Sequence[str]], dict[str, bytes]]
+    native: Callable[[Path, bytes, Sequence[str]], dict[str, bytes]] | None = None
 
     def is_source(self, path: Path) -> bool:
         """Tell whether this is a source, or a folder with one directly in it."""
