@@ -11,13 +11,15 @@ import pytest
 from lawow.build.modules import build_module
 from lawow.build.native import HOST, build_module_libraries
 from lawow.build.sources import find_sources
+from lawow.cli.pack_sources import source_builder
 from lawow.formats.bundle import bundled_module
 from lawow.formats.elf import verify_android_library
 from lawow.pack.bindings import binding_of
+from lawow.pack.runtimes import ABIS
 from lawow.resources import android_stub
 from tests.android.builders import Jvm
 from tests.conftest import lawow
-from tests.pack.builders import app_tree
+from tests.pack.builders import added, app_tree, plan_small
 from tests.tools import run
 
 SOURCE = r"""
@@ -137,3 +139,13 @@ def test_everything_is_taken_back(packed: Path) -> None:
     assert "lawow-demo.so" in json.dumps(json.loads((packed / "lawow.lock.json").read_text()))
     lawow("pack", packed, "--remove")
     assert not list(packed.glob("src/main/jniLibs/*/*.so"))
+
+
+def test_a_finished_apk_gets_native_code_too(small: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "demo.c").write_text(SOURCE)
+    builder = source_builder(lambda _: None)
+    files = added(plan_small(small, tmp_path / "demo.c", None, local="native", builder=builder))
+    libraries = {f"lib/{abi}/liblawow{name}.so" for abi in ABIS for name in ("-demo", "native")}
+    assert {path for path in files if path.startswith("lib/")} == libraries
+    assert b"local=native" in files["assets/lawow/local.properties"]
+    assert "assets/lawow/demo.wasm" in files
