@@ -2,7 +2,7 @@
 
     python android_stub/build.py             rebuild prebuilt/
     python android_stub/build.py --check     rebuild elsewhere and compare byte for byte
-    python android_stub/build.py --host OUT  the glue for this machine, for tests on a JVM
+    python android_stub/build.py --host OUT  the library of that name for this machine, for a JVM
 
 Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx, the dex compiler) and the pip
 package `ziglang` of the version below (no NDK: zig is the cross compiler, with generated stand-ins for
@@ -49,6 +49,8 @@ BIONIC = {
     ),
     "libdl.so": ("dlclose", "dlerror", "dlopen", "dlsym"),
 }
+GLUES = {"liblawow.so": "lawow_jni.c", "liblawownative.so": "../native/lawow_native.c"}
+"""Native library -> its source, from the folder jni/."""
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK = ("-nostdlib", "-shared", "-fPIC", "-O2", "-Wl,-z,max-page-size=16384", "-Wl,--build-id=none")
 GLUE = (
@@ -83,8 +85,8 @@ def zig(target: str, *arguments: str | Path) -> None:
     run(sys.executable, "-m", "ziglang", "cc", "-target", target, *arguments, cwd=HERE / "jni")
 
 
-def build_glue(abi: str, out: Path, work: Path) -> None:
-    """Compile liblawow.so for one ABI."""
+def build_glues(abi: str, out: Path, work: Path) -> None:
+    """Compile the native libraries for one ABI into the folder `out`."""
     target = TARGETS[abi]
     libraries = []
     for name, symbols in BIONIC.items():
@@ -98,25 +100,18 @@ def build_glue(abi: str, out: Path, work: Path) -> None:
             source, "-o", library,
         )  # fmt: skip
         libraries.append(library)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    zig(
-        target,
-        *LINK,
-        *GLUE,
-        "-Wl,-soname,liblawow.so",
-        "-Wl,-z,defs",
-        "-Wl,-s",
-        "lawow_jni.c",
-        *libraries,
-        "-o",
-        out,
-    )
+    out.mkdir(parents=True)
+    for name, source in GLUES.items():
+        zig(
+            target, *LINK, *GLUE, f"-Wl,-soname,{name}", "-Wl,-z,defs", "-Wl,-s",
+            source, *libraries, "-o", out / name,
+        )  # fmt: skip
 
 
 def build_host_glue(out: Path) -> None:
-    """Compile the glue for this machine with its own C compiler."""
+    """Compile one of the native libraries, by its name, for this machine with its own C compiler."""
     command = ("gcc", "-shared", "-fPIC", "-O2", "-std=c11", "-fvisibility=hidden", *WARNINGS)
-    run(*command, HERE / "jni" / "lawow_jni.c", "-o", out.resolve(), "-ldl")
+    run(*command, HERE / "jni" / GLUES[out.name], "-o", out.resolve(), "-ldl")
 
 
 def compile_java(classes: Path) -> None:
@@ -199,7 +194,7 @@ def build_all(out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for abi in TARGETS:
-            build_glue(abi, out / abi / "liblawow.so", work)
+            build_glues(abi, out / abi, work)
         compile_java(work / "classes")
         write_jar(work / "classes", out / "lawow-stub.jar")
         write_dex(out / "lawow-stub.jar", out / "lawow-stub.dex")
@@ -223,7 +218,9 @@ def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="Build the prebuilt parts of android_stub.")
     parser.add_argument("--check", action="store_true", help="compare a fresh build with prebuilt/")
-    parser.add_argument("--host", type=Path, metavar="OUT", help="build only the glue, for this machine")
+    parser.add_argument(
+        "--host", type=Path, metavar="OUT", help="build only the library of this name, for this machine"
+    )
     options = parser.parse_args()
     if options.host:
         build_host_glue(options.host)

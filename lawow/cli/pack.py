@@ -28,7 +28,7 @@ from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
 from lawow.pack import Changes, PackOptions, plan_pack, plan_removal
 from lawow.pack.config import NO_CONFIG, read_pack_config
 from lawow.pack.layout import is_set_folder
-from lawow.pack.options import LARGE_MODULE_BYTES, RUNTIMES
+from lawow.pack.options import LARGE_MODULE_BYTES, LOCALS, RUNTIMES
 
 __all__ = ["command"]
 
@@ -49,6 +49,12 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--abi", multiple=True, metavar="ABI", help="arm64-v8a or x86_64, repeatable. [default: both]")
 @click.option(
     "--runtime", type=click.Choice(RUNTIMES), help="none: the classes call the edge. [default: wasmtime]"
+)
+@click.option(
+    "--local",
+    type=click.Choice(LOCALS),
+    help="native: C sources run as native code on the device, without a sandbox, and as WebAssembly on the"
+    " edge. [default: wasm]",
 )
 @click.option(
     "--runtime-dir",
@@ -89,6 +95,7 @@ def command(
     package: str | None,
     abi: tuple[str, ...],
     runtime: str | None,
+    local: str | None,
     runtime_dir: Path | None,
     wheel: tuple[Path, ...],
     interpreter: bool | None,
@@ -128,11 +135,11 @@ def command(
         interpreted=None if interpreter is False else _interpreter_file,
         interpreted_from_bytes=0 if interpreter else LARGE_MODULE_BYTES,
     )
-    _require_consistent(asked, runtime)
+    _require_consistent(asked, runtime, local, interpreter)
     say = _Output(as_json=as_json)
     if app.is_file() or is_set_folder(app):
         _refuse_options("is an APK", remove=remove, check=check, force=force)
-        options = _configured(asked, app.parent, config, runtime)
+        options = _configured(asked, app.parent, config, runtime, local)
         _pack_apk(app, options, keys, say, out=out, dry_run=dry_run, allow_old_android=allow_old_android)
         return
     _refuse_options(
@@ -153,6 +160,7 @@ def command(
             )
             or config
             or runtime
+            or local
             or check
         ):
             raise UsageError(
@@ -160,7 +168,7 @@ def command(
             )
         _remove(app, say, force=force, dry_run=dry_run)
         return
-    options = _configured(asked, app, config, runtime)
+    options = _configured(asked, app, config, runtime, local)
     if check:
         if force or dry_run:
             raise UsageError("--check writes nothing; it goes without --force and --dry-run")
@@ -198,21 +206,29 @@ def _refuse_options(kind: str, **given: object) -> None:
         raise UsageError(f"APP {kind}, for which there is no {' and no '.join(names)}")
 
 
-def _require_consistent(asked: PackOptions, runtime: str | None) -> None:
+def _require_consistent(
+    asked: PackOptions, runtime: str | None, local: str | None, interpreter: bool | None
+) -> None:
     """Raise `UsageError` for options that contradict each other."""
     if asked.runtime_dir and asked.wheels:
         raise UsageError("give --runtime-dir or --wheel, not both")
     if runtime == "none" and (asked.abis or asked.runtime_dir or asked.wheels):
         raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
+    if local == "native" and (asked.runtime_dir or asked.wheels or interpreter):
+        raise UsageError(
+            "--local native packs no runtime; leave out --runtime-dir, --wheel and --interpreter"
+        )
 
 
-def _configured(options: PackOptions, folder: Path, config: Path | None, runtime: str | None) -> PackOptions:
+def _configured(
+    options: PackOptions, folder: Path, config: Path | None, runtime: str | None, local: str | None
+) -> PackOptions:
     """Return the options with what they leave open taken from the configuration file, if there is one."""
     path = config or folder / CONFIG_NAME
     if not path.is_file():
-        return NO_CONFIG.completed(options, folder, runtime)
+        return NO_CONFIG.completed(options, folder, runtime, local)
     found = read_pack_config(read_file(path, CONFIG_BYTES), name=str(path))
-    options = found.completed(options, path.parent, runtime)
+    options = found.completed(options, path.parent, runtime, local)
     for item in options.wasm:
         if not item.exists():
             raise UsageError(f"{path}: pack.modules: {item} does not exist")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lawow.doctor.app import App, Library
 from lawow.doctor.findings import Finding, Kind, Severity, listed
-from lawow.doctor.lawow_parts import GLUE, RUNTIME, Caller, LawowParts, lawow_parts
+from lawow.doctor.lawow_parts import GLUE, NATIVE, RUNTIME, Caller, LawowParts, lawow_parts
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.apk import MANIFEST
 from lawow.formats.dex.names import java_name
@@ -186,11 +186,13 @@ def _runtimes(app: App, parts: LawowParts) -> Iterator[Finding]:
         present = by_abi.get(abi, {})
         if not present:
             yield RUNTIME_MISSING.at(f"lib/{abi}", f"has neither {GLUE} nor {RUNTIME}")
+        elif NATIVE in present:
+            continue
         elif missing := sorted({GLUE, RUNTIME} - present.keys()):
             yield RUNTIME_HALF.at(f"lib/{abi}", f"has {listed(sorted(present))}, but not {missing[0]}")
         else:
             yield from _version(present[GLUE], present[RUNTIME])
-    if by_abi and app.min_sdk < _FIRST_NATIVE_API:
+    if any(GLUE in found for found in by_abi.values()) and app.min_sdk < _FIRST_NATIVE_API:
         yield RUNTIME_INTERPRETED.at(app.base.place(MANIFEST.decode()), f"minSdkVersion is {app.min_sdk}")
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
 from lawow.formats.elf import ElfIssue, read_elf, repack_elf, verify_android_library
 from lawow.formats.elf.android import PAGE_SIZE_KINDS
 from lawow.formats.elf.constants import PAGE_16K_BYTES
+from lawow.pack.bindings import Binding
 from lawow.pack.options import PackOptions
 from lawow.pack.runtimes import ABIS, LIBRARY, VERSION, fetched_library, library_from, library_of_wheel
 from lawow.resources import android_stub
 
-__all__ = ["AbiLibraries", "abi_libraries", "sdk_notes", "tier_of"]
+__all__ = ["AbiLibraries", "abi_libraries", "native_libraries", "sdk_notes", "tier_of"]
 
 GLUE = "liblawow.so"
+NATIVE_GLUE = "liblawownative.so"
+NATIVE_MIN_API = 21
 MIN_API = 26
 """The API level that wasmtime's Android libraries are built for."""
 _FIRST_NATIVE_API = 29
@@ -67,6 +70,20 @@ def abi_libraries(options: PackOptions, abi: str, tell: Callable[[str], None] = 
     return AbiLibraries(abi, files, reason, download_bytes)
 
 
+def native_libraries(bindings: Sequence[Binding], abi: str) -> AbiLibraries:
+    """Return the libraries of one ABI for an app whose modules are native code: no runtime is among them.
+
+    Raises `FormatError` for a library that some phone would not load.
+    """
+    files = {NATIVE_GLUE: android_stub("prebuilt", abi, NATIVE_GLUE).read_bytes()}
+    for item in bindings:
+        files[f"liblawow-{item.module.file.removesuffix('.wasm')}.so"] = item.native[abi]
+    for name, data in files.items():
+        for issue in verify_android_library(data, abi, file_name=name, packed=files, min_api=NATIVE_MIN_API):
+            raise FormatError(issue.sentence, file=name)
+    return AbiLibraries(abi, files, "", None)
+
+
 def _raw_library(options: PackOptions, abi: str, tell: Callable[[str], None]) -> tuple[bytes, str]:
     """Return the runtime as it comes, and what messages call it."""
     if options.runtime_dir:
@@ -99,6 +116,8 @@ def _require_loadable(issues: tuple[ElfIssue, ...], name: str) -> str:
 
 def tier_of(min_sdk: int | None, options: PackOptions) -> str:
     """Return how modules run on the devices that the app is for."""
+    if options.is_native:
+        return "native code without a sandbox"
     if options.profile.is_interpreted:
         return "interpreter"
     if min_sdk is not None and min_sdk >= _FIRST_NATIVE_API:

@@ -22,7 +22,9 @@ __all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
 LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
 RUNTIME_NAMES = frozenset(("lawow", "wasmtime"))
 LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so"}
-LOCAL_CLASSES = {f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "LocalModule", "WasmModule")}
+LOCAL_CLASSES = {
+    f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "NativeRuntime", "LocalModule", "WasmModule")
+}
 LAWOW = "Ldev/lawow/Lawow;"
 
 Test = Callable[[References], bool]

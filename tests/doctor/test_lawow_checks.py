@@ -121,6 +121,15 @@ def test_each_abi_needs_both_halves_of_the_runtime() -> None:
     assert kinds(none) == {"runtime-missing"}
 
 
+def test_native_code_needs_no_runtime() -> None:
+    runtimes = (f"lib/{abi}/lib{name}.so" for abi in TARGETS for name in ("lawow", "wasmtime"))
+    glue = {
+        f"lib/{abi}/liblawownative.so": android_stub("prebuilt", abi, "liblawownative.so").read_bytes()
+        for abi in TARGETS
+    }
+    assert kinds(without(packed(min_sdk=24), *runtimes).plus(glue)) == set()
+
+
 def test_an_abi_of_the_apps_own_libraries_needs_the_runtime_too() -> None:
     more = packed().plus({"lib/armeabi-v7a/libown.so": shared_library("armeabi-v7a", page_bytes=4096)})
     found = {item.kind: item.place for item in findings(more) if item.severity is Severity.ERROR}

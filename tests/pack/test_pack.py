@@ -579,7 +579,7 @@ def test_the_command_reports_what_it_did(app: Path, runtime_dir: Path) -> None:
     _, out, _ = lawow("pack", app, "--runtime-dir", runtime_dir)
     assert f"{app}: package com.example.app\n  FibonacciWasm: fibonacci.wasm," in out
     assert "    int fib(int p0)\n" in out
-    assert re.search(r"arm64-v8a: src/main/jniLibs/arm64-v8a, [\d.]+ MB installed", out)
+    assert re.search(r"arm64-v8a: src/main/jniLibs/arm64-v8a, [\d.]+ kB installed", out)
     assert re.search(r"wrote \d+ files, [\d.]+ MiB, 0 unchanged\n", out)
     assert lawow("pack", app, "--runtime-dir", runtime_dir)[1].count("nothing to do") == 1
     assert re.fullmatch(r"removed \d+ files\n", lawow("pack", app, "--remove")[1])
