@@ -83,6 +83,7 @@ class LeaseRoutes:
         body = await self._read(request, LeaseSelection)
         key = request.headers.get("idempotency-key")
         document = await asyncio.to_thread(self._manager.select, tenant_of(request), body.offer, key)
+        request.state.made = document["lease"]  # for the audit log
         return JSONResponse(document, status_code=201)
 
     async def list_leases(self, request: Request) -> Response:
