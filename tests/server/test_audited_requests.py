@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from lawow.device.offload_handler import OffloadHandler
 from lawow.edge.audit import AuditLog, AuditRecord
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.tenants import TokenTerms
-from lawow.device.offload_handler import OffloadHandler
 from tests.edge.builders import numbered
 from tests.server.running import RunningEdge, issue_token, running_edge
 
