@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import android, calls, growth, hostile, kernels, loads, programs, refactor, starts, state
+from bench import android, calls, edge, growth, hostile, kernels, loads, programs, refactor, starts, state
 from bench.table import Table
 from lawow import __version__
 
@@ -29,6 +29,7 @@ SECTIONS = {
     "calls": calls.measure,
     "loads": loads.measure,
     "state": state.measure,
+    "edge": edge.measure,
     "refactor": refactor.measure,
     "growth": growth.measure,
     "hostile": hostile.measure,
