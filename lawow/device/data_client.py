@@ -94,7 +94,7 @@ class DataClient:
         """End the session; what is under way is of no interest any more."""
         if self._socket is not None and self._link.state is not ConnectionState.CLOSED:
             self._link.send_goodbye("done")
-            self._flush_quietly()
+            self._try_to_flush()
         self._drop()
 
     def bind(self, target: str, export: str, signature: str) -> int:
@@ -105,7 +105,7 @@ class DataClient:
         """
         self._connect()
         bind_id = self._link.send_bind(target, export, signature)
-        self._flush()
+        self._try_to_flush()
         outcome = self._outcome(bind_id)
         if not isinstance(outcome, Bound):
             raise _error(outcome)
@@ -128,7 +128,7 @@ class DataClient:
             self._receive()
         deadline_us = 0 if deadline_seconds is None else max(int(deadline_seconds * 1_000_000), 1)
         call_id = self._link.send_call(function, arguments, deadline_us)
-        self._flush()
+        self._try_to_flush()  # what became of it is for `wait` to tell
         return call_id
 
     def wait(self, call_id: int) -> Returned:
@@ -142,7 +142,7 @@ class DataClient:
         """Say that nobody waits for a call; its outcome comes all the same, so `wait` for it."""
         if call_id not in self._outcomes and self._link.state is ConnectionState.OPEN:
             self._link.send_cancel(call_id)
-            self._flush()
+            self._try_to_flush()
 
     def look(self) -> None:
         """Take in what has come meanwhile, and answer PINGs."""
@@ -163,7 +163,8 @@ class DataClient:
             try:
                 while call_id not in self._outcomes:
                     self._connect()
-                    self._receive()
+                    if call_id not in self._outcomes:  # a kept one comes right behind WELCOME
+                        self._receive()
                 return self._outcomes.pop(call_id)
             except HostLost as error:
                 self._drop()
@@ -285,8 +286,8 @@ class DataClient:
             raise Unauthorized(f"{self._name}: {detail}")
         raise EdgeProblem(printable(goodbye.code), 0, f"{self._name}: {detail}")
 
-    def _flush_quietly(self) -> None:
-        """Send last words, if the other end still takes them."""
+    def _try_to_flush(self) -> None:
+        """Send all that is due, as far as the connection lasts."""
         try:
             self._flush()
         except HostLost:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 import struct
-from dataclasses import dataclass
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
 
 from lawow.device.data_client import DataClient
 from tests.edge.builders import Module, module_of
 from tests.server.running import JSON, RunningEdge
 
-__all__ = ["COUNTER", "Plane", "number", "open_plane", "slots"]
+__all__ = ["COUNTER", "CuttingProxy", "Plane", "number", "open_plane", "slots"]
 
 COUNTER = module_of(
     """(module (memory (export "memory") 1 64) (global $n (mut i32) (i32.const 0))
@@ -87,3 +92,47 @@ def slots(*numbers: int) -> bytes:
 def number(results: bytes | bytearray | memoryview) -> int:
     """Return the one 32-bit result."""
     return int(struct.unpack("<Ixxxx", results)[0])
+
+
+class CuttingProxy:
+    """Passes bytes to a plane and back, and cuts one connection when so many bytes have gone one way."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._behind = (plane.host, plane.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._left = [1 << 60, 1 << 60]
+        self.plane = replace(plane, port=self._listener.getsockname()[1])
+
+    def cut_after(self, count: int, *, is_inward: bool) -> None:
+        """Cut when `count` more bytes have gone to the edge, or to the client."""
+        self._left[int(not is_inward)] = count
+
+    def __enter__(self) -> CuttingProxy:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._behind) as edge, suppress(OSError):
+            ends = [client, edge]
+            while True:
+                for source in select.select(ends, [], [])[0]:
+                    way = ends.index(source)
+                    data = source.recv(min(65536, self._left[way]))
+                    if not data:
+                        return
+                    ends[1 - way].sendall(data)
+                    self._left[way] -= len(data)
+                    if not self._left[way]:
+                        self._left[way] = 1 << 60
+                        return
