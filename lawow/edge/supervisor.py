@@ -237,7 +237,11 @@ class Supervisor:
             if lane.worker is None or lane.worker.listener is None:
                 return []
             answer = await self._ask(tenant, lane, Report(), None)
-            return read_usage(answer.results) if isinstance(answer, Result) else []
+            try:
+                return read_usage(answer.results) if isinstance(answer, Result) else []
+            except FormatError:
+                await self._discard(tenant, lane, "lost")
+                return []
 
     def note_use(self, tenant: str, session: str) -> None:
         """Take note that a session was used, by whatever way. Raises as `digest_of_session`."""
