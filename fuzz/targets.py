@@ -1,6 +1,7 @@
 """The parsers under fire: what each is fed with at first, and what is done with a file.
 
-The invariant is the same for all: a value, `FormatError` or `LimitExceeded`, and nothing else.
+The invariant is the same for all files: a value, `FormatError` or `LimitExceeded`, and nothing else. That of
+the data plane's ends is in `fuzz.channel_targets`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fuzz import seeds
+from fuzz import channel_targets, seeds
 from fuzz.wasm_targets import (
     components,
     inspect,
@@ -150,4 +151,7 @@ TARGETS = {
     "wave": Target(values, _guarded(read_value)),
     "signature": Target(signatures, _guarded(read_signature)),
     "oci": Target(layouts, _guarded(open_layout)),
+    "channel-server": Target(channel_targets.servers, channel_targets.feed_server),
+    "channel-client": Target(channel_targets.clients, channel_targets.feed_client),
+    "channel-hello": Target(channel_targets.hellos, channel_targets.feed_fresh),
 }

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 __all__ = [
     "ARCHIVE",
     "CALL",
+    "CHANNEL",
     "COMPILE",
     "EDGE",
     "MODULE",
     "NN",
     "ArchiveLimits",
     "CallLimits",
+    "ChannelLimits",
     "CompileLimits",
     "EdgeLimits",
     "ModuleLimits",
@@ -139,9 +141,36 @@ class EdgeLimits:
     quarantine_seconds: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelLimits:
+    """What one end of the data plane's protocol takes from the other, for one connection and its session.
+
+    A server holds at most `call_bytes` of arguments, `kept_bytes` of results and 2 x `channels` x
+    `window_bytes` of messages; a client `result_bytes` for each call that it makes, and the same of messages.
+    """
+
+    frame_bytes: int = 1 * MIB  # payload of one frame; NATS has the same. What is larger travels in parts
+    control_bytes: int = 16 * KIB  # payload of a frame without values; HELLO with 1,024 calls has 5 KiB
+    calls: int = 256  # without an outcome; gRPC servers commonly give 100 or 128
+    call_bytes: int = 8 * MIB  # arguments of all calls without an outcome together, so of one call as well
+    result_bytes: int = 8 * MIB  # of one call; the caller states it
+    bindings: int = 256  # functions that a session has bound
+    channels: int = 64
+    window_bytes: int = 256 * KIB  # messages that a receiver has not taken yet, each with 16 bytes on top
+    kept_results: int = 1_024  # outcomes that the caller has not acknowledged, for a caller that comes back
+    kept_bytes: int = 1 * MIB  # of these, together
+    kept_seconds: float = 600.0
+    resume_seconds: float = 60.0  # a session without a connection; a phone changes networks in seconds
+    handshake_seconds: float = 5.0  # from the connection's start to WELCOME; NATS gives 2
+    frame_seconds: float = 10.0  # from a frame's first byte to its last; 1 MiB needs 100 KiB/s
+    ping_seconds: float = 60.0  # of silence before a PING; shorter ones keep a phone's radio awake
+    pings_missed: int = 2
+
+
 MODULE = ModuleLimits()
 CALL = CallLimits()
 COMPILE = CompileLimits()
 ARCHIVE = ArchiveLimits()
 NN = NnLimits()
 EDGE = EdgeLimits()
+CHANNEL = ChannelLimits()
