@@ -119,6 +119,13 @@ class EdgeLimits:
     modules_per_tenant: int = 256
     bytes_per_tenant: int = 1 * GIB
     calls_waiting_per_tenant: int = 64
+    cpu_seconds_per_day: int = 86_400  # one processor all day, which is what a worker can use
+    calls_per_day: int = 10_000_000  # 115 in each second
+    requests_per_second: int = 5_000  # of a tenant; more than one edge answers
+    connections_per_tenant: int = 512  # half of all, so that one tenant cannot keep the others out
+    usage_flush_seconds: float = 5.0  # what a crash may lose of the counts of calls and processor time
+    audit_records: int = 100_000  # then the oldest go, a tenth at a time
+    ready_free_bytes: int = 64 * MIB  # with less on the disk the edge is not ready: no upload fits any more
     worker_idle_seconds: float = 300.0
     sessions_per_tenant: int = 16  # live instances; together with a running call they share `memory_bytes`
     session_idle_seconds: float = 300.0

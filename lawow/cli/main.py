@@ -25,8 +25,11 @@ VERBS = {
     "verify": "lawow.cli.verify",
     "doctor": "lawow.cli.doctor",
     "serve": "lawow.cli.serve",
+    "tenant": "lawow.cli.tenant",
     "token": "lawow.cli.token",
     "certificate": "lawow.cli.certificate",
+    "certs": "lawow.cli.certs",
+    "audit": "lawow.cli.audit",
     "upload": "lawow.cli.upload",
     "build": "lawow.cli.build",
 }

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +15,16 @@ from lawow.limits import EDGE, EdgeLimits
 
 __all__ = ["command", "require_edge_extra"]
 
+if TYPE_CHECKING:
+    from lawow.server.tracing import Tracing
+
 MIB = 1 << 20
 
 
 def require_edge_extra() -> None:
     """Raise `UsageError` with the command that installs what the edge needs, if it is not there."""
-    missing = [name for name in ("fastapi", "uvicorn", "httptools", "uvloop") if find_spec(name) is None]
+    needed = ("fastapi", "uvicorn", "httptools", "uvloop", "prometheus_client")
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise UsageError(f"`lawow serve` needs {', '.join(missing)}: pip install 'lawow[edge]'")
 
@@ -59,7 +64,31 @@ def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     help="Tenants that compute at one time.",
     type=click.IntRange(1, 1024),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin.")
+@click.option(
+    "--client-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take client certificates that the authorities in this PEM file vouch for.",
+)
+@click.option(
+    "--require-client-certificate", "requires_client", is_flag=True, help="Serve nobody without one."
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Answer GET /metrics without a token on 127.0.0.1, at this port; 0: a free one.",
+)
+@click.option("--otlp", metavar="URL", help="Send traces there by OTLP/HTTP: https://HOST:4318/v1/traces.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log."
+)
+@click.option(
+    "--drain",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 600),
+    help="Seconds to say not ready, and serve on, before SIGTERM closes the port.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin, metrics.")
 def command(
     host: str,
     port: int,
@@ -69,6 +98,12 @@ def command(
     deadline: float,
     memory: int,
     workers: int,
+    client_ca: Path | None,
+    requires_client: bool,
+    metrics_port: int | None,
+    otlp: str | None,
+    log_format: str,
+    drain: float,
     as_json: bool,
 ) -> None:
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
@@ -84,15 +119,42 @@ def command(
 
     if (cert is None) != (key is None):
         raise UsageError("--cert and --key belong together; `lawow certificate` makes both")
+    if (client_ca is not None and cert is None) or (requires_client and client_ca is None):
+        raise UsageError("--require-client-certificate needs --client-ca, and that --cert and --key")
     require_tls_beyond_loopback(host, has_tls=cert is not None)
     pin = read_leaf(cert).pin if cert is not None else None
-    context = server_context(cert, key) if cert is not None and key is not None else None
+    context = None
+    if cert is not None and key is not None:
+        context = server_context(cert, key, client_ca, requires_client=requires_client)
+    tracing = _tracing(otlp) if otlp is not None else None
     limits = _limits(deadline, memory, workers)
     listener = open_listener(host, port)
-    edge = Edge(data, EventLog(), limits)
+    inner = open_listener("127.0.0.1", metrics_port) if metrics_port is not None else None
+    edge = Edge(data, EventLog(as_json=log_format == "json"), limits)
+    edge.tracing = tracing
+    edge.readiness.drain_seconds = drain
     url = url_of(host, listener, has_tls=context is not None)
-    line = json.dumps({"url": url, "pin": pin}) if as_json else _greeting(url, pin, data)
-    serve(edge, listener, context, lambda: print(line, flush=True))
+    metrics = f"{url_of('127.0.0.1', inner, has_tls=False)}/metrics" if inner is not None else None
+    facts = {"url": url, "pin": pin, "metrics": metrics}
+    line = json.dumps(facts) if as_json else _greeting(url, pin, data)
+    serve(edge, listener, context, lambda: print(line, flush=True), inner)
+
+
+def _tracing(url: str) -> Tracing:
+    """Return what sends traces. Raises `UsageError` where the packages for it are missing."""
+    missing = [name for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp") if not _is_there(name)]
+    if missing:
+        raise UsageError(f"--otlp needs {', '.join(missing)}: pip install 'lawow[otel]'")
+    from lawow.server.tracing import Tracing, otlp_processor
+
+    return Tracing(otlp_processor(url))
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package above it
+        return False
 
 
 def _greeting(url: str, pin: str | None, data: Path) -> str:

@@ -43,6 +43,14 @@ def read_token(path: Path | None) -> str:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Trust what the certificates in this PEM file vouch for.",
 )
+@click.option(
+    "--client-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate of the token's tenant, for an edge that asks for one.",
+)
+@click.option(
+    "--client-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: modules with digest, bytes, exports.")
 def command(
     file: Path,
@@ -50,15 +58,24 @@ def command(
     token_file: Path | None,
     certificate_sha256: str | None,
     ca_file: Path | None,
+    client_cert: Path | None,
+    client_key: Path | None,
     as_json: bool,
 ) -> None:
     """Upload FILE, an offload bundle (.jar) or a module (.wasm), to an edge.
 
     Returns when everything is stored, valid and compiled there. Doing it again does no harm.
     """
+    if (client_cert is None) != (client_key is None):
+        raise UsageError("--client-cert and --client-key belong together; `lawow certs issue` makes both")
+    own = (client_cert, client_key) if client_cert is not None and client_key is not None else None
     data = file.read_bytes()
     with EdgeClient(
-        url, read_token(token_file), certificate_sha256=certificate_sha256, ca_file=ca_file
+        url,
+        read_token(token_file),
+        certificate_sha256=certificate_sha256,
+        ca_file=ca_file,
+        client_certificate=own,
     ) as client:
         is_module = data.startswith(WASM_MAGIC)
         modules = [client.upload_module(data)] if is_module else client.upload_bundle(data)

@@ -32,6 +32,7 @@ from lawow.errors import (
     FormatError,
     GuestTrap,
     HostLost,
+    KeystoreError,
     LawowError,
     LimitExceeded,
     OutcomeUnknown,
@@ -165,9 +166,14 @@ class EdgeClient:
         *,
         certificate_sha256: str | None = None,
         ca_file: Path | None = None,
+        client_certificate: tuple[Path, Path] | None = None,
         timeout_seconds: float = 60.0,
     ) -> None:
-        """Check everything that can be checked without a connection. Raises `UsageError`, `Refused`."""
+        """Check everything that can be checked without a connection. Raises `UsageError`, `Refused`.
+
+        `client_certificate` are the PEM files of a certificate and its key, for an edge that asks for one;
+        it must be of the token's tenant. Raises `KeystoreError` if they do not fit.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
             raise UsageError(f"{url!r} is not the URL of an edge; write https://HOST:PORT")
@@ -181,7 +187,7 @@ class EdgeClient:
         self._token = token
         self._timeout_seconds = timeout_seconds
         self._pin = None if certificate_sha256 is None else _normal_pin(certificate_sha256)
-        self._context = _context(self._pin, ca_file) if self._is_tls else None
+        self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> EdgeClient:
@@ -411,7 +417,9 @@ def _other_results(signature: str, error: FormatError) -> RemoteProtocolError:
     return RemoteProtocolError(f"the edge answered with other results than {signature}: {error}")
 
 
-def _context(pin: str | None, ca_file: Path | None) -> ssl.SSLContext:
+def _context(
+    pin: str | None, ca_file: Path | None, client_certificate: tuple[Path, Path] | None
+) -> ssl.SSLContext:
     """Return the trust of a connection: by pin (checked right after the handshake), or by authorities."""
     if pin is not None and ca_file is None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -423,6 +431,13 @@ def _context(pin: str | None, ca_file: Path | None) -> ssl.SSLContext:
         except ssl.SSLError:
             raise FormatError("holds no PEM certificate", file=str(ca_file)) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if client_certificate is not None:
+        certificate, key = client_certificate
+        try:
+            context.load_cert_chain(certificate, key, password="")
+        except ssl.SSLError as error:
+            reason = error.reason or str(error)
+            raise KeystoreError(f"cannot be used with {certificate}: {reason}", file=str(key)) from None
     return context
 
 

@@ -1,7 +1,8 @@
-"""The edge's one SQLite file: tenants, tokens, who owns which module, which modules were refused.
+"""The edge's one SQLite file: tenants, tokens, usage, the audit log, who owns which module, what was refused.
 
-Write-ahead log with ``synchronous=FULL``: a committed transaction is on the disk. The server and the ``lawow
-token`` command use the file at the same time. Errors of SQLite leave this module as `StorageFailed`.
+Write-ahead log with ``synchronous=FULL``: a committed transaction is on the disk. The server and the commands
+``lawow token``, ``tenant``, ``certs`` and ``audit`` use the file at the same time. A file of an earlier
+version is brought up to date when it is opened. Errors of SQLite leave this module as `StorageFailed`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from lawow.errors import Refused
 
 __all__ = ["Database"]
 
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 
-SCHEMA = """
+MODULES = """
 CREATE TABLE tenants (
     name          TEXT PRIMARY KEY,
     created_unix  INTEGER NOT NULL
@@ -50,6 +50,33 @@ CREATE TABLE refused_modules (
     PRIMARY KEY (tenant, digest, engine)
 ) STRICT, WITHOUT ROWID;
 """
+POLICIES = """
+ALTER TABLE tenants ADD COLUMN removed_unix INTEGER;
+ALTER TABLE tenants ADD COLUMN quotas TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE tenants ADD COLUMN grants TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE tokens ADD COLUMN scopes TEXT NOT NULL DEFAULT '["call", "read", "upload"]';
+ALTER TABLE tokens ADD COLUMN modules TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE tokens ADD COLUMN expires_unix INTEGER;
+ALTER TABLE tokens ADD COLUMN requests_per_second INTEGER;
+CREATE TABLE revoked_certificates (
+    serial        TEXT PRIMARY KEY,
+    revoked_unix  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE usage (
+    tenant        TEXT NOT NULL REFERENCES tenants(name),
+    day           INTEGER NOT NULL,
+    calls         INTEGER NOT NULL,
+    cpu_micros    INTEGER NOT NULL,
+    PRIMARY KEY (tenant, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+    number        INTEGER PRIMARY KEY,
+    record        TEXT NOT NULL,
+    hash          TEXT NOT NULL
+) STRICT;
+"""
+SCHEMA = (MODULES, POLICIES)
+"""What each version added to the one before it; the file's `user_version` is how many of them it has."""
 
 Value = str | int | bytes | None
 
@@ -75,15 +102,15 @@ class Database:
     def _create(self, path: Path) -> None:
         with self.transaction() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            if version > len(SCHEMA):
                 raise Refused(
-                    f"{path}: made by another version of lawow (schema {version}, this one writes "
-                    f"{SCHEMA_VERSION}); use that version or another --data folder"
+                    f"{path}: made by a later version of lawow (schema {version}, this one writes "
+                    f"{len(SCHEMA)}); use that version or another --data folder"
                 )
+            for addition in SCHEMA[version:]:
+                for statement in addition.split(";"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -107,6 +134,12 @@ class Database:
                 return self._reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
                 raise StorageFailed(f"the edge's database refused a query: {error}") from None
+
+    def change_number(self) -> int:
+        """Return a number that is another one as soon as anybody, also another process, has committed."""
+        number = self.query("PRAGMA data_version")[0][0]
+        assert isinstance(number, int)
+        return number
 
     def close(self) -> None:
         """Close the connections; everything that was committed stays."""

@@ -45,7 +45,7 @@ class ExecutionHandler:
         actual = await asyncio.to_thread(upload.seal)
         if actual != digest:
             raise BadModule(f"the body's SHA-256 is {actual}, its name says {digest}")
-        exports = await self.intake.module(upload.path)
+        exports = await self.intake.module(upload.path, self.supervisor.grants(tenant))
         await self.compiled.prepare(tenant, digest, upload.path)
         module = StoredModule(digest, upload.size_bytes, exports)
         created = await asyncio.to_thread(self.store.keep, tenant, [StagedModule(upload.path, module)])
@@ -55,7 +55,7 @@ class ExecutionHandler:
         """Keep all modules of a bundle, or none; same promises and errors as `keep_module`."""
         await asyncio.to_thread(upload.seal)
         with self.intake.bundle_folder() as staged:
-            findings = await self.intake.bundle(upload.path, staged)
+            findings = await self.intake.bundle(upload.path, staged, self.supervisor.grants(tenant))
             for item in findings.modules:
                 await self.compiled.prepare(tenant, item.module.digest, item.path)
             await asyncio.to_thread(self.store.keep, tenant, findings.modules)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +55,10 @@ class Intake:
         self._limits = limits
         self._slots = asyncio.Semaphore(PARALLEL)
 
-    async def module(self, path: Path) -> tuple[StoredExport, ...]:
-        """Return what a module exports. Raises `BadModule`."""
+    async def module(self, path: Path, grants: Sequence[str] = ()) -> tuple[StoredExport, ...]:
+        """Return what a module exports that may import the host functions of `grants`. Raises `BadModule`."""
         with self._scratch() as findings:
-            await self._look("module", path, findings)
+            await self._look("module", path, findings, grants)
             return _exports(_read_line(findings)["exports"])
 
     @contextmanager
@@ -71,19 +71,19 @@ class Intake:
             for path in paths:
                 path.unlink(missing_ok=True)
 
-    async def bundle(self, path: Path, staged: list[Path]) -> BundleFindings:
+    async def bundle(self, path: Path, staged: list[Path], grants: Sequence[str] = ()) -> BundleFindings:
         """Return what a bundle holds; its modules are staged in files that are added to `staged`."""
         with self._scratch() as findings:
-            await self._look("bundle", path, findings)
+            await self._look("bundle", path, findings, grants)
             return await asyncio.to_thread(self._unpack, findings, staged)
 
-    async def _look(self, kind: str, path: Path, findings: Path) -> None:
+    async def _look(self, kind: str, path: Path, findings: Path, grants: Sequence[str]) -> None:
         """Run the worker. Raises `BadModule` with its sentence, or with ours if it was stopped."""
         async with self._slots:
             stdin = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             stdout = os.open(findings, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                command = python_command("lawow.edge.intake_worker", kind)
+                command = python_command("lawow.edge.intake_worker", kind, *grants)
                 status = await run_child(command, stdin=stdin, stdout=stdout, wall_seconds=WALL_SECONDS)
             finally:
                 os.close(stdin)

@@ -1,7 +1,8 @@
-"""A throw-away process that looks at one upload: ``python -m lawow.edge.intake_worker PARENT module|bundle``.
+"""A throw-away process that looks at one upload: ``intake_worker PARENT module|bundle [GRANT...]``.
 
 Standard input is the upload, standard output a file for the findings: one line of JSON, and for a bundle the
-bytes of its modules behind it, in the order of the line. The process has no other way to the outside: parsers
+bytes of its modules behind it, in the order of the line. The grants name host functions that its modules may
+import. The process has no other way to the outside: parsers
 of hostile bytes run here under limits of time and memory, and not in the server, whose other requests they
 would hold up.
 """
@@ -18,6 +19,7 @@ from lawow.formats.bundle import BoundMethod, read_bundle
 from lawow.formats.interface import signature_letters, wit_of
 from lawow.formats.wasm import inspect_module
 from lawow.limits import EDGE, MODULE
+from lawow.runtime.host_functions import find_host_functions
 
 __all__ = ["main"]
 
@@ -29,12 +31,14 @@ EXPORTS = 10_000
 EXPORT_NAMES_BYTES = 256 << 10  # all of them together: they are stored, and are part of answers
 
 ExportRecord = tuple[str, str, str]
+Functions = frozenset[tuple[str, str]]
 
 
 def main(arguments: list[str]) -> None:
     """Read standard input, write the findings, end."""
     parent, kind = int(arguments[0]), arguments[1]
     begin_child(parent)
+    granted = frozenset((item.module, item.name) for item in find_host_functions(arguments[2:]))
     limits = ChildLimits(
         address_space_bytes=ADDRESS_SPACE_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=2 * EDGE.bundle_bytes
     )
@@ -42,7 +46,7 @@ def main(arguments: list[str]) -> None:
     close_filter()
     data = read_everything(0)
     try:
-        findings, contents = LOOKS[kind](data)
+        findings, contents = LOOKS[kind](data, granted)
     except LawowError as error:
         findings, contents = {"error": str(error)}, []
     _write(json.dumps(findings).encode() + b"\n")
@@ -50,14 +54,14 @@ def main(arguments: list[str]) -> None:
         _write(content)
 
 
-def _module(data: bytes) -> tuple[dict[str, object], list[bytes]]:
-    return {"exports": _exports(data)}, []
+def _module(data: bytes, granted: Functions) -> tuple[dict[str, object], list[bytes]]:
+    return {"exports": _exports(data, granted)}, []
 
 
-def _bundle(data: bytes) -> tuple[dict[str, object], list[bytes]]:
+def _bundle(data: bytes, granted: Functions) -> tuple[dict[str, object], list[bytes]]:
     bundle = read_bundle(data)
     modules = [
-        {"sha256": module.sha256, "bytes": len(module.data), "exports": _exports(module.data)}
+        {"sha256": module.sha256, "bytes": len(module.data), "exports": _exports(module.data, granted)}
         for module in bundle.modules
     ]
     digests = {module.file: module.sha256 for module in bundle.modules}
@@ -79,12 +83,16 @@ def _method(bound: BoundMethod, sha256: str) -> dict[str, str]:
     }
 
 
-def _exports(data: bytes) -> list[ExportRecord]:
+def _exports(data: bytes, granted: Functions) -> list[ExportRecord]:
     """Return the functions that can be called. Raises `FormatError` for what the edge does not run."""
     info = inspect_module(data, limits=MODULE)
     if info.is_component:
         raise FormatError("this is a component; the edge runs core modules")
-    unknown = [f"{item.module}.{item.name}" for item in info.imports if item.module not in PROVIDED_IMPORTS]
+    unknown = [
+        f"{item.module}.{item.name}"
+        for item in info.imports
+        if item.module not in PROVIDED_IMPORTS and (item.module, item.name) not in granted
+    ]
     if unknown:
         more = ", ..." if len(unknown) > SHOWN_IMPORTS else ""
         raise FormatError(

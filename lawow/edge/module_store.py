@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 from lawow.durable import sync_directory
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
+from lawow.edge.policies import TenantPolicy, default_quotas
 from lawow.edge.refusals import Busy, NotFound, StorageFailed, TooLarge
 from lawow.limits import EDGE, EdgeLimits
 
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 MODULES_REMEMBERED = 256
+MORE_MODULES = "`lawow tenant set NAME --modules N` on the edge allows more"
+MORE_BYTES = "`lawow tenant set NAME --module-bytes N` on the edge allows more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +156,19 @@ class Upload:
 class ModuleStore:
     """The modules of all tenants. Methods block on the disk; call them from a thread where that matters."""
 
-    def __init__(self, folder: DataFolder, database: Database, limits: EdgeLimits = EDGE) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        database: Database,
+        limits: EdgeLimits = EDGE,
+        policy: Callable[[str], TenantPolicy] | None = None,
+    ) -> None:
+        """Without a `policy` every tenant has the defaults of `limits`."""
+        default_policy = TenantPolicy(default_quotas(limits))
         self._folder = folder
         self._database = database
         self._limits = limits
+        self._policy = policy or (lambda _: default_policy)
         self._lock = threading.Lock()
         self._arriving: Counter[str] = Counter()
         self._uploads: Counter[str] = Counter()
@@ -209,9 +221,11 @@ class ModuleStore:
     def require_room(self, tenant: str, size_bytes: int) -> None:
         """Raise `TooLarge` if `size_bytes` more, beside uploads under way, are beyond the quota."""
         kept_bytes, _ = self.usage(tenant)
-        limit = self._limits.bytes_per_tenant
+        limit = self._policy(tenant).quotas["module_bytes"]
         if kept_bytes + self._arriving[tenant] + size_bytes > limit:
-            raise TooLarge(f"modules of this tenant would exceed bytes_per_tenant, {limit} bytes in all")
+            raise TooLarge(
+                f"modules of this tenant would exceed bytes_per_tenant, {limit} bytes in all; {MORE_BYTES}"
+            )
 
     def usage(self, tenant: str) -> tuple[int, int]:
         """Return bytes and number of the modules that the tenant owns."""
@@ -295,16 +309,17 @@ class ModuleStore:
 
     def _require_quota(self, tenant: str, new: Sequence[StagedModule]) -> None:
         kept_bytes, kept = self.usage(tenant)
-        if kept + len(new) > self._limits.modules_per_tenant:
+        quotas = self._policy(tenant).quotas
+        if kept + len(new) > quotas["modules"]:
             raise TooLarge(
-                f"the tenant would have {kept + len(new)} modules, "
-                f"the limit modules_per_tenant is {self._limits.modules_per_tenant}"
+                f"the tenant would have {kept + len(new)} modules, the limit modules_per_tenant is "
+                f"{quotas['modules']}; {MORE_MODULES}"
             )
         total = kept_bytes + sum(item.module.size_bytes for item in new)
-        if total > self._limits.bytes_per_tenant:
+        if total > quotas["module_bytes"]:
             raise TooLarge(
-                f"the tenant's modules would take {total} bytes, "
-                f"the limit bytes_per_tenant is {self._limits.bytes_per_tenant}"
+                f"the tenant's modules would take {total} bytes, the limit bytes_per_tenant is "
+                f"{quotas['module_bytes']}; {MORE_BYTES}"
             )
 
     def _place(self, item: StagedModule) -> None:

@@ -15,7 +15,10 @@ __all__ = [
     "Busy",
     "DeadlineExceeded",
     "EdgeRefusal",
+    "Forbidden",
     "NotFound",
+    "NotReady",
+    "QuotaExceeded",
     "SessionLost",
     "SignatureMismatch",
     "StorageFailed",
@@ -78,6 +81,36 @@ class Busy(EdgeRefusal):
     """Everything that may run or wait for this tenant does so already; nothing was started."""
 
     code = "busy"
+
+
+class Forbidden(EdgeRefusal):
+    """The token is in force, and not for this kind of request; never about what others have."""
+
+    code = "forbidden"
+
+
+class NotReady(EdgeRefusal):
+    """The edge is about to stop, or its disk is nearly full; what is under way goes on."""
+
+    code = "not-ready"
+
+
+class QuotaExceeded(EdgeRefusal):
+    """A quota of the tenant or of its token is used up; nothing was started."""
+
+    code = "quota-exceeded"
+
+    def __init__(
+        self, message: str, *, quota: str, limit: int, used: int, retry_after_seconds: float
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.quota = quota
+        self.limit = limit
+        self.used = used
+
+    def details(self) -> dict[str, object]:
+        """Return the error code, and which quota it is."""
+        return {"code": self.code, "quota": self.quota, "limit": self.limit, "used": self.used}
 
 
 class WorkerLost(EdgeRefusal):

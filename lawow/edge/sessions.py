@@ -54,13 +54,13 @@ class SessionTable:
         self._holders: dict[str, _Holder] = {}
 
     @contextmanager
-    def opening(self, tenant: str) -> Iterator[None]:
-        """Count a session as open while it is made. Raises `Busy` if the tenant has too many."""
+    def opening(self, tenant: str, limit: int) -> Iterator[None]:
+        """Count a session as open while it is made. Raises `Busy` if the tenant has `limit` of them."""
         holder = self._holders.setdefault(tenant, _Holder())
-        if len(holder.open) + holder.opening >= self._limits.sessions_per_tenant:
+        if len(holder.open) + holder.opening >= limit:
             raise Busy(
-                f"{self._limits.sessions_per_tenant} sessions of this tenant are open, which is the limit "
-                "sessions_per_tenant; close one, or let one expire",
+                f"{limit} sessions of this tenant are open, which is the limit sessions_per_tenant; close "
+                "one, let one expire, or have `lawow tenant set NAME --sessions N` allow more",
                 retry_after_seconds=self._limits.session_idle_seconds,
             )
         holder.opening += 1
@@ -125,6 +125,10 @@ class SessionTable:
     def has_any(self, tenant: str) -> bool:
         """Tell whether a tenant's worker holds state."""
         return bool(self._holders.get(tenant, _Holder()).open)
+
+    def count(self) -> int:
+        """Return how many sessions are open."""
+        return sum(len(holder.open) for holder in self._holders.values())
 
     def close(self) -> None:
         """Stop all clocks."""

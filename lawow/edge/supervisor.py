@@ -36,15 +36,19 @@ from lawow.edge.messages import (
     Result,
     Trap,
 )
+from lawow.edge.meter import Meter
+from lawow.edge.policies import TenantPolicy, default_quotas
 from lawow.edge.refusals import BadModule, Busy, DeadlineExceeded, SessionLost, TooLarge, WorkerLost
 from lawow.edge.sessions import SessionTable
-from lawow.edge.worker_process import WorkerProcess
+from lawow.edge.worker_process import WorkerProcess, WorkerProfile
 from lawow.errors import FormatError, GuestTrap
 from lawow.formats.signature import parse_typed_signature
 from lawow.limits import EDGE, EdgeLimits
 
-__all__ = ["Finished", "OpenCode", "Supervisor"]
+__all__ = ["Finished", "Load", "OpenCode", "Supervisor"]
 
+CHARGE_SECONDS = 0.1
+"""Asking the kernel costs 20 us, so short calls are charged together; its sums lose nothing meanwhile."""
 TRAP_CODE = re.compile(r"[a-z-]{1,64}")
 
 OpenCode = Callable[[], Awaitable[int]]
@@ -62,6 +66,16 @@ class Finished:
     peak_memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What runs at a moment. `instances` are open sessions and running calls."""
+
+    workers: int
+    instances: int
+    waiting: int
+    memory_bytes: int
+
+
 @dataclass(slots=True)
 class _Lane:
     """What belongs to one tenant."""
@@ -70,6 +84,7 @@ class _Lane:
     waiting: int = 0
     worker: WorkerProcess | None = None
     idle_since: float = 0.0
+    charged_at: float = 0.0
     idle_timer: asyncio.TimerHandle | None = None
     closing: list[Close] = field(default_factory=list)
 
@@ -82,9 +97,12 @@ class _Lane:
 class Supervisor:
     """Runs calls on workers. For one event loop."""
 
-    def __init__(self, log: Log, limits: EdgeLimits = EDGE) -> None:
+    def __init__(self, log: Log, limits: EdgeLimits = EDGE, meter: Meter | None = None) -> None:
+        """Without a `meter` nothing is counted and every tenant has the defaults of `limits`."""
         self._log = log
         self._limits = limits
+        self._meter = meter
+        self._default_policy = TenantPolicy(default_quotas(limits))
         self._lanes: dict[str, _Lane] = {}
         self._starting = 0
         self._losses: dict[tuple[str, str], deque[float]] = {}
@@ -96,11 +114,13 @@ class Supervisor:
     async def run(self, tenant: str, call: Call, open_code: OpenCode) -> Finished:
         """Run a call and return its result; `open_code` is asked when the worker lacks the module.
 
-        Raises `GuestTrap`, `BadModule`, `DeadlineExceeded`, `TooLarge` (the result), `Busy` (nothing was
-        started), `WorkerLost`; for a call in a session also `NotFound` and `SessionLost`.
+        Raises `GuestTrap`, `BadModule`, `DeadlineExceeded`, `TooLarge` (the result), `Busy` and
+        `QuotaExceeded` (nothing was started), `WorkerLost`; for a call in a session also `NotFound` and
+        `SessionLost`.
         """
         started = asyncio.get_running_loop().time()
         self._require_rested(tenant, call.digest)
+        self._admit(tenant)
         async with self._turn(tenant) as lane:
             with self._sessions.using(tenant, call.session) if call.session else nullcontext():
                 worker = await self._worker(tenant, lane)
@@ -114,13 +134,18 @@ class Supervisor:
     ) -> str:
         """Make an instance that stays, and return its name. Raises as `run`; `Busy` also for too many."""
         self._require_rested(tenant, digest)
-        with self._sessions.opening(tenant):
+        self._admit(tenant)
+        with self._sessions.opening(tenant, self._policy(tenant).quotas["sessions"]):
             session = self._sessions.new_name()
             async with self._turn(tenant) as lane:
                 await self._worker(tenant, lane)
                 await self._exchange(tenant, lane, Open(digest, False, session, deadline_seconds), open_code)
                 self._sessions.add(tenant, session, digest)
         return session
+
+    def grants(self, tenant: str) -> tuple[str, ...]:
+        """Return the names of the host functions that a tenant's worker offers."""
+        return self._policy(tenant).grants
 
     def digest_of_session(self, tenant: str, session: str) -> str:
         """Return the module of an open session. Raises `NotFound`, `SessionLost`."""
@@ -191,7 +216,8 @@ class Supervisor:
             with suppress(WorkerLost, asyncio.CancelledError):
                 await (await spare).stop()
         lanes = [lane for lane in self._lanes.values() if lane.worker is not None]
-        for lane in lanes:
+        for tenant, lane in self._lanes.items():
+            self._charge(tenant, lane.worker)
             if lane.idle_timer is not None:
                 lane.idle_timer.cancel()
         workers = [lane.worker for lane in lanes if lane.worker is not None]
@@ -201,6 +227,16 @@ class Supervisor:
     def workers(self) -> dict[str, int]:
         """Return the process id of each tenant's worker, for the operator and the tests."""
         return {name: lane.worker.process_id for name, lane in self._lanes.items() if lane.worker is not None}
+
+    def load(self) -> Load:
+        """Return what runs now; reads the memory of each worker from the kernel."""
+        lanes = [lane for lane in self._lanes.values() if lane.worker is not None]
+        return Load(
+            workers=len(lanes),
+            instances=self._sessions.count() + sum(lane.turn.locked() for lane in lanes),
+            waiting=sum(lane.waiting for lane in self._lanes.values()),
+            memory_bytes=sum(lane.worker.memory_bytes() for lane in lanes if lane.worker is not None),
+        )
 
     async def _judge(self, tenant: str, lane: _Lane, call: Call | Open, answer: Message) -> Result:
         """Return the result in a worker's answer, or raise what it says instead."""
@@ -240,6 +276,10 @@ class Supervisor:
                 await self._discard(tenant, lane, "found-dead")
             yield lane
         finally:
+            now = asyncio.get_running_loop().time()
+            if now - lane.charged_at >= CHARGE_SECONDS:
+                lane.charged_at = now
+                self._charge(tenant, lane.worker)
             lane.turn.release()
             self._rest(tenant, lane)
 
@@ -248,18 +288,36 @@ class Supervisor:
         if lane.idle_timer is not None:
             lane.idle_timer.cancel()
             lane.idle_timer = None
+        policy = self._policy(tenant)
+        profile = WorkerProfile(policy.quotas["memory_bytes"], policy.grants)
+        outdated = lane.worker is not None and lane.worker.profile != profile
+        if outdated and not self._sessions.has_any(tenant):
+            await self._discard(tenant, lane, "policy-changed")
         if lane.worker is None:
             self._make_room()
             self._starting += 1
             try:
-                lane.worker = await self._new_worker()
+                lane.worker = await self._new_worker(profile)
             finally:
                 self._starting -= 1
             self._log("worker-started", tenant=tenant, pid=lane.worker.process_id, fences=lane.worker.fences)
         return lane.worker
 
-    async def _new_worker(self) -> WorkerProcess:
-        """Return the spare if it lives, else a new worker; and see to the next spare."""
+    def _policy(self, tenant: str) -> TenantPolicy:
+        return self._default_policy if self._meter is None else self._meter.policy(tenant)
+
+    def _admit(self, tenant: str) -> None:
+        if self._meter is not None:
+            self._meter.admit_call(tenant)
+
+    def _charge(self, tenant: str, worker: WorkerProcess | None) -> None:
+        if self._meter is not None and worker is not None:
+            self._meter.charge(tenant, worker.take_cpu_seconds())
+
+    async def _new_worker(self, profile: WorkerProfile) -> WorkerProcess:
+        """Return the spare if it lives and fits, else a new worker; and see to the next spare."""
+        if profile != WorkerProfile(self._limits.memory_bytes):
+            return await WorkerProcess.start(self._limits, profile)
         self.prepare_spare()
         spare, self._spare = self._spare, None
         assert spare is not None  # just prepared
@@ -303,6 +361,7 @@ class Supervisor:
         if lane.idle_timer is not None:
             lane.idle_timer.cancel()
         self._lanes.pop(tenant, None)
+        self._charge(tenant, worker)
         self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason="idle")
         task = asyncio.get_running_loop().create_task(worker.stop())
         self._ending.add(task)
@@ -316,6 +375,7 @@ class Supervisor:
         if lost:
             self._log("sessions-lost", tenant=tenant, count=lost, reason=reason)
         if worker is not None:
+            self._charge(tenant, worker)
             status = await worker.kill()
             self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason=reason, status=status)
 

@@ -1,4 +1,4 @@
-"""The process that runs one tenant's modules: ``python -m lawow.edge.worker PARENT MEMORY CALL UNSEEN``.
+"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT MEMORY CALL UNSEEN [GRANT...]``.
 
 The supervisor starts it with one end of a socket pair as standard input. It warms its engine up, puts the
 fences of `lawow.edge.confinement` around itself, says `Ready`, and then answers one request after the other.
@@ -6,8 +6,9 @@ A call runs on a fresh instance, so nothing of it is left for the next one, or o
 on it can open no file, so compiled code comes to it as an open descriptor. It ends when the socket does, and
 when it meets anything that it does not expect.
 
-The arguments are bytes: `EdgeLimits.memory_bytes`, which all instances share, `call_bytes` as the limit of a
-result, and `session_unseen_memory_bytes`.
+The numbers are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result, and
+`session_unseen_memory_bytes`. The grants are names of host functions; they are imported before the fences
+stand, and run behind them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, Loca
 from lawow.formats.signature import parse_typed_signature
 from lawow.runtime import wasi, watchdog
 from lawow.runtime.base import CompiledModule, Instance
+from lawow.runtime.grants import Grants
+from lawow.runtime.host_functions import find_host_functions
 from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
@@ -99,9 +102,10 @@ class _Session:
 class Worker:
     """Answers requests. Holds the modules it was given last, and the instances of open sessions."""
 
-    def __init__(self, engine: WasmtimeEngine, limits: Limits) -> None:
+    def __init__(self, engine: WasmtimeEngine, limits: Limits, grants: Grants | None = None) -> None:
         self._engine = engine
         self._limits = limits
+        self._grants = grants
         self._modules: OrderedDict[str, CompiledModule] = OrderedDict()
         self._sessions: dict[str, _Session] = {}
 
@@ -156,7 +160,7 @@ class Worker:
 
     def _call_afresh(self, module: CompiledModule, call: Call, started: float) -> Message:
         with module.instantiate(
-            memory_bytes=self._room_bytes(), deadline_seconds=call.deadline_seconds
+            memory_bytes=self._room_bytes(), deadline_seconds=call.deadline_seconds, grants=self._grants
         ) as instance:
             return self._run(instance, None, call, started)
 
@@ -188,7 +192,9 @@ class Worker:
         if unseen_bytes > room_bytes:
             return Failure(NO_ROOM, f"sessions of this tenant left {room_bytes} bytes of memory")
         instance = module.instantiate(
-            memory_bytes=unseen_bytes or room_bytes, deadline_seconds=request.deadline_seconds
+            memory_bytes=unseen_bytes or room_bytes,
+            deadline_seconds=request.deadline_seconds,
+            grants=self._grants,
         )
         self._sessions[request.session] = _Session(instance, self._caller(instance), unseen_bytes)
         return Result(time.perf_counter() - started, 0.0, b"")
@@ -210,12 +216,13 @@ class Worker:
 
 def main(arguments: list[str]) -> None:
     """Set everything up and serve until the supervisor closes the socket."""
-    parent, *numbers = (int(item) for item in arguments)
+    parent, *numbers = (int(item) for item in arguments[:4])
     limits = Limits(*numbers)
     begin_child(parent)
     channel = socket.socket(fileno=0)
     engine = WasmtimeEngine(EDGE_PROFILE)
-    _warm_up(engine)
+    grants = Grants(functions=find_host_functions(arguments[4:])) if arguments[4:] else None
+    _warm_up(engine, grants)
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
     limit_child(ChildLimits(data_bytes=limits.memory_bytes + OWN_DATA_BYTES))
@@ -224,7 +231,7 @@ def main(arguments: list[str]) -> None:
     os.close(silence)
     fences = "limits,filter" if close_filter() else "limits"
     channel.sendall(write_message(Ready(fences)))
-    _serve(channel, Worker(engine, limits))
+    _serve(channel, Worker(engine, limits, grants))
 
 
 def _serve(channel: socket.socket, worker: Worker) -> None:
@@ -269,9 +276,9 @@ def _receive_exactly(channel: socket.socket, count: int) -> bytes:
     return bytes(data)
 
 
-def _warm_up(engine: WasmtimeEngine) -> None:
+def _warm_up(engine: WasmtimeEngine, grants: Grants | None) -> None:
     """Go through all that a call may touch, a trap and an interruption-free end included."""
-    worker = Worker(engine, Limits(1 << 20, 1 << 20, 1 << 16))
+    worker = Worker(engine, Limits(1 << 20, 1 << 20, 1 << 16), grants)
     with engine.compile(WARM_UP) as module:
         worker.load("warm-up", module.serialize())
     for export in ("f", "t"):

@@ -7,9 +7,11 @@ Nothing here decides anything: `lawow.edge.supervisor` does. What a worker says 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 
 from lawow.edge.children import CHILD_ENVIRONMENT, python_command
 from lawow.edge.messages import HEADER, Message, Ready, Request, read_header, read_message, write_message
@@ -17,29 +19,43 @@ from lawow.edge.refusals import WorkerLost
 from lawow.errors import FormatError
 from lawow.limits import EdgeLimits
 
-__all__ = ["WorkerProcess"]
+__all__ = ["WorkerProcess", "WorkerProfile"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """What a worker is started with: the memory of all its instances, the host functions that it offers."""
+
+    memory_bytes: int
+    grants: tuple[str, ...] = ()
 
 
 class WorkerProcess:
     """One child process and our end of its socket."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, fences: str) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, channel: socket.socket, profile: WorkerProfile
+    ) -> None:
         self._process = process
         self._channel = channel
-        self.fences = fences
+        self._charged_seconds = 0.0
+        self.profile = profile
+        self.fences = ""
 
     @classmethod
-    async def start(cls, limits: EdgeLimits) -> WorkerProcess:
+    async def start(cls, limits: EdgeLimits, profile: WorkerProfile | None = None) -> WorkerProcess:
         """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
-        numbers = (limits.memory_bytes, limits.call_bytes, limits.session_unseen_memory_bytes)
+        profile = profile or WorkerProfile(limits.memory_bytes)
+        numbers = (profile.memory_bytes, limits.call_bytes, limits.session_unseen_memory_bytes)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
             process = await asyncio.create_subprocess_exec(
-                *python_command("lawow.edge.worker", *map(str, numbers)),
+                *python_command("lawow.edge.worker", *map(str, numbers), *profile.grants),
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env=CHILD_ENVIRONMENT,
@@ -51,7 +67,7 @@ class WorkerProcess:
             raise WorkerLost(f"no worker could be started: {error.strerror}") from None
         finally:
             theirs.close()
-        worker = cls(process, ours, "")
+        worker = cls(process, ours, profile)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await worker._receive()
@@ -64,6 +80,7 @@ class WorkerProcess:
             await worker.kill()
             raise
         worker.fences = ready.fences
+        worker.take_cpu_seconds()  # its start is the edge's own expense
         return worker
 
     @property
@@ -99,6 +116,28 @@ class WorkerProcess:
         except OSError:
             return 0
         return 0
+
+    def take_cpu_seconds(self) -> float:
+        """Return the processor time used since this was last asked, as the kernel counts it: 10 ms a tick.
+
+        Nothing is lost between ticks: it is the difference of two sums. 0 once the process is gone.
+        """
+        try:
+            with open(f"/proc/{self._process.pid}/stat", "rb", buffering=0) as stream:
+                fields = stream.read(1024).rpartition(b")")[2].split()
+        except OSError:
+            return 0.0
+        total = (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        used, self._charged_seconds = total - self._charged_seconds, total
+        return max(used, 0.0)
+
+    def memory_bytes(self) -> int:
+        """Return the memory that the worker has resident now; 0 if it is gone."""
+        try:
+            with open(f"/proc/{self._process.pid}/statm", "rb", buffering=0) as stream:
+                return int(stream.read(256).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError):
+            return 0
 
     async def stop(self) -> None:
         """End an idle worker: it leaves when its socket closes, or is killed."""

@@ -6,35 +6,45 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lawow import __version__
+from lawow.edge.audit import AuditLog
 from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.intake import Intake
+from lawow.edge.meter import Meter
 from lawow.edge.module_store import ModuleStore
+from lawow.edge.refusals import StorageFailed
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenants import Tenants
 from lawow.limits import EDGE, EdgeLimits
-from lawow.server.auth import Authenticator
-from lawow.server.descriptions import ROUTES
+from lawow.server.auth import Authenticator, authorize
+from lawow.server.descriptions import METRICS_MEDIA_TYPE, ROUTES
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
-from lawow.server.rest import make_router
+from lawow.server.metrics import Metrics
+from lawow.server.observing import Observe
+from lawow.server.readiness import Readiness
+from lawow.server.rest import Routes, make_router
 from lawow.server.schemas import ProblemDocument
-from lawow.server.transport import EdgeServer
+from lawow.server.transport import Bounds, EdgeServer
 
-__all__ = ["Edge", "create_app", "serve"]
+__all__ = ["Edge", "create_app", "make_routes", "metrics_app", "serve"]
+
+if TYPE_CHECKING:
+    from lawow.server.tracing import Tracing
 
 
 class Edge:
@@ -45,12 +55,16 @@ class Edge:
         self.folder = DataFolder(data)
         self.folder.hold()
         self.database = Database(self.folder.database)
-        self.tenants = Tenants(self.database)
-        store = ModuleStore(self.folder, self.database, limits)
+        self.tenants = Tenants(self.database, limits)
+        self.meter = Meter(self.database, self.tenants.policy)
+        self.audit = AuditLog(self.database, limits.audit_records)
+        self.readiness = Readiness(self.folder.root, limits.ready_free_bytes)
+        self.tracing: Tracing | None = None
+        store = ModuleStore(self.folder, self.database, limits, self.tenants.policy)
         recovery = store.recover()
         compiled = CompiledCache(self.folder, self.database, limits)
         stale = compiled.recover(store.owned())
-        supervisor = Supervisor(log, limits)
+        supervisor = Supervisor(log, limits, self.meter)
         self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
         log(
             "recovered",
@@ -60,20 +74,47 @@ class Edge:
             compiled_removed=stale,
         )
 
+    async def keep_usage(self, stop: asyncio.Event) -> None:
+        """Write what tenants used every few seconds, until it is time to stop."""
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.handler.limits.usage_flush_seconds):
+                    await stop.wait()
+            await self._write_usage()
+
+    async def _write_usage(self) -> None:
+        try:
+            await asyncio.to_thread(self.meter.flush)
+        except StorageFailed as error:
+            self.log("usage-not-written", reason=str(error))
+
     async def close(self) -> None:
-        """End the workers, close the files."""
+        """End the workers, write what is only in memory, close the files."""
         await self.handler.supervisor.close()
+        await self._write_usage()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         self.database.close()
         self.folder.release()
 
 
-def create_app(edge: Edge) -> Guard:
+def create_app(edge: Edge, metrics: Metrics) -> Guard:
     """Return the ASGI application of an edge; its lifespan's end closes the edge."""
+    app = make_routes(edge, metrics)
+    return Guard(app, Authenticator(edge.tenants), edge.log, edge.meter, edge.audit, metrics)
+
+
+def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
+    """Return the routes of an edge, which nobody has guarded yet."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         edge.handler.supervisor.prepare_spare()
+        stop = asyncio.Event()
+        usage = asyncio.get_running_loop().create_task(edge.keep_usage(stop))
         yield
+        stop.set()
+        await usage
         await edge.close()
 
     app = FastAPI(
@@ -83,8 +124,12 @@ def create_app(edge: Edge) -> Guard:
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
+        dependencies=[Depends(authorize)],
     )
-    app.include_router(make_router(edge.handler))
+    observers: list[Observe] = [metrics.observe_call]
+    if edge.tracing is not None:
+        observers.append(edge.tracing.observe_call)
+    app.include_router(make_router(Routes(edge.handler, edge.readiness, metrics.render, observers)))
     for kind, handle in {
         HTTPException: _raise,
         RequestValidationError: _raise,
@@ -92,21 +137,43 @@ def create_app(edge: Edge) -> Guard:
     }.items():
         app.add_exception_handler(kind, handle)
     app.openapi_schema = _describe(app)
-    return Guard(app, Authenticator(edge.tenants), edge.log)
+    return app
 
 
 def serve(
-    edge: Edge, listener: socket.socket, context: ssl.SSLContext | None, announce: Callable[[], object]
+    edge: Edge,
+    listener: socket.socket,
+    context: ssl.SSLContext | None,
+    announce: Callable[[], object],
+    metrics_listener: socket.socket | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; calls under way may finish within their deadlines.
 
-    `announce` is called once, when connections are served and signals are heeded.
+    `announce` is called once, when connections are served and signals are heeded. `metrics_listener` answers
+    ``GET /metrics`` without a token, so it belongs on loopback.
     """
     adopt_libraries(edge.log)
-    server = EdgeServer(create_app(edge), listener, context, edge.handler.limits, announce)
+    limits = edge.handler.limits
+    bounds = Bounds(limits)
+    metrics = Metrics(edge.handler.supervisor.load, lambda: bounds.total, edge.meter)
+    inner = (metrics_app(metrics.render), metrics_listener) if metrics_listener is not None else None
+    server = EdgeServer(create_app(edge, metrics), listener, context, bounds, announce, edge.readiness, inner)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve())
     edge.log("stopped")
+
+
+def metrics_app(render: Callable[[], bytes]) -> ASGIApp:
+    """Return the application of the metrics' own listener."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        found = scope["path"] == "/metrics" and scope["method"] in ("GET", "HEAD")
+        response = Response(render(), media_type=METRICS_MEDIA_TYPE) if found else Response(status_code=404)
+        await response(scope, receive, send)
+
+    return answer
 
 
 async def _raise(_: Request, error: Exception) -> Response:

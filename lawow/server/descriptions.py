@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lawow.server.auth import PUBLIC_SCOPE, SCOPE_KEY
 from lawow.server.problems import MEDIA_TYPE, PROBLEMS
 from lawow.server.schemas import (
     BundleReceipt,
@@ -18,16 +19,20 @@ from lawow.server.schemas import (
     Health,
     Module,
     ModuleList,
+    Readiness,
     Session,
 )
 
-__all__ = ["JSON_MEDIA_TYPE", "ROUTES", "VALUES_MEDIA_TYPE", "RouteDescription"]
+__all__ = ["JSON_MEDIA_TYPE", "METRICS_MEDIA_TYPE", "ROUTES", "VALUES_MEDIA_TYPE", "RouteDescription"]
 
 JSON_MEDIA_TYPE = "application/json"
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
+METRICS_MEDIA_TYPE = "text/plain"
+TEXT = {"schema": {"type": "string"}}
 BINARY = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 
+COMMON_PROBLEMS = ("unauthorized", "forbidden", "quota-exceeded")
 UPLOAD_PROBLEMS = ("too-slow", "too-large", "unsupported-media-type", "bad-module", "busy", "storage-failed")
 CALL_PROBLEMS = (
     "not-found",
@@ -91,7 +96,10 @@ CALL_HEADERS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class RouteDescription:
-    """One route: `handler` names the method of `lawow.server.rest.Routes`, `problems` its possible codes."""
+    """One route: `handler` names the method of `lawow.server.rest.Routes`, `problems` its possible codes.
+
+    `scope` is what a token must have for it (`lawow.edge.policies.SCOPES`).
+    """
 
     method: str
     path: str
@@ -103,12 +111,17 @@ class RouteDescription:
     also: dict[int, dict[str, Any]] = field(default_factory=dict)
     request: dict[str, Any] | None = None
     headers: list[dict[str, Any]] = field(default_factory=list)
-    needs_token: bool = True
+    scope: str = "call"
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether it is not for everybody."""
+        return self.scope != PUBLIC_SCOPE
 
     def responses(self) -> dict[int | str, dict[str, Any]]:
         """Return all answers but the usual one."""
         by_status: dict[int, list[str]] = {}
-        for code in (*(("unauthorized",) if self.needs_token else ()), *self.problems):
+        for code in (*(COMMON_PROBLEMS if self.needs_token else ()), *self.problems):
             by_status.setdefault(PROBLEMS[code].status, []).append(code)
         schema = {"$ref": "#/components/schemas/ProblemDocument"}
         problems: dict[int | str, dict[str, Any]] = {
@@ -123,6 +136,7 @@ class RouteDescription:
     def extra(self) -> dict[str, Any]:
         """Return the parts of the operation that the framework cannot find out."""
         extra: dict[str, Any] = {"security": [{"token": []}] if self.needs_token else []}
+        extra[SCOPE_KEY] = self.scope
         if self.request is not None:
             extra["requestBody"] = self.request
         if self.headers:
@@ -135,10 +149,36 @@ def _binary_body(media_type: str) -> dict[str, Any]:
 
 
 ROUTES = (
-    RouteDescription("GET", "/v1/health", "health", "Is the edge up?", Health, needs_token=False),
-    RouteDescription("GET", "/v1/modules", "list_modules", "List the tenant's modules", ModuleList),
+    RouteDescription("GET", "/v1/health", "health", "Is the edge up?", Health, scope=PUBLIC_SCOPE),
     RouteDescription(
-        "GET", "/v1/modules/{digest}", "show_module", "Show one module", Module, problems=("not-found",)
+        "GET",
+        "/v1/ready",
+        "ready",
+        "Does the edge take new work?",
+        Readiness,
+        problems=("not-ready",),
+        scope=PUBLIC_SCOPE,
+    ),
+    RouteDescription(
+        "GET",
+        "/v1/metrics",
+        "show_metrics",
+        "Metrics of the whole edge, for Prometheus",
+        None,
+        also={200: {"description": "The metrics", "content": {METRICS_MEDIA_TYPE: TEXT}}},
+        scope="admin",
+    ),
+    RouteDescription(
+        "GET", "/v1/modules", "list_modules", "List the tenant's modules", ModuleList, scope="read"
+    ),
+    RouteDescription(
+        "GET",
+        "/v1/modules/{digest}",
+        "show_module",
+        "Show one module",
+        Module,
+        problems=("not-found",),
+        scope="read",
     ),
     RouteDescription(
         "PUT",
@@ -150,6 +190,7 @@ ROUTES = (
         problems=("not-found", *UPLOAD_PROBLEMS),
         also={200: {"model": Module, "description": "The tenant had it already"}},
         request=_binary_body("application/wasm"),
+        scope="upload",
     ),
     RouteDescription(
         "POST",
@@ -160,6 +201,7 @@ ROUTES = (
         status=201,
         problems=UPLOAD_PROBLEMS,
         request=_binary_body("application/java-archive"),
+        scope="upload",
     ),
     RouteDescription(
         "POST",

@@ -1,4 +1,4 @@
-"""What stands before and behind every route: identity, tenant, errors, headers, the log line.
+"""What stands before and behind every route: identity, rates, errors, headers, audit log, the log line.
 
 A plain ASGI application around the real one, so that no route can be added that forgets any of it: a request
 without a valid token reaches nothing but `PUBLIC`, and nothing that escapes from a route reaches a peer but
@@ -11,23 +11,34 @@ import asyncio
 import secrets
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lawow.edge.audit import AuditLog
+from lawow.edge.meter import Meter
+from lawow.edge.refusals import StorageFailed
+from lawow.edge.tenants import Identity
 from lawow.errors import LawowError
-from lawow.server.auth import Authenticator
+from lawow.server.auth import Authenticator, scope_of
+from lawow.server.client_certificates import Connection
 from lawow.server.log import EventLog
+from lawow.server.metrics import Metrics
 from lawow.server.problems import Problem, problem_of, problem_of_status
 
 __all__ = ["PUBLIC", "Guard"]
 
-PUBLIC = frozenset({"/v1/health", "/openapi.json"})
+PUBLIC = frozenset({"/v1/health", "/v1/ready", "/openapi.json"})
 """Paths that need no token."""
+AUDITED_SCOPES = ("upload", "admin")
+"""Requests for these change the edge, or tell about all tenants; calls stand in the log."""
 
 SECURITY_HEADERS = [
     (b"cache-control", b"no-store"),
@@ -48,13 +59,14 @@ class _Exchange:
     send: Send
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started: float = field(default_factory=time.perf_counter)
-    tenant: str | None = None
+    identity: Identity | None = None
     received_bytes: int = 0
     sent_bytes: int = 0
     status: int | None = None
     problem: Problem | None = None
     body_is_complete: bool = False
     closes: bool = False
+    before_answer: Callable[[int], Awaitable[None]] | None = None
 
     def values(self, name: bytes) -> list[bytes]:
         """Return all values of a request header."""
@@ -65,6 +77,16 @@ class _Exchange:
         """Whether more of the body is to come; then the connection cannot serve another request."""
         has_body = self.values(b"transfer-encoding") or self.values(b"content-length") not in ([], [b"0"])
         return bool(has_body) and not self.body_is_complete
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant, once it is known."""
+        return self.identity.tenant if self.identity is not None else None
+
+    @property
+    def connection(self) -> Connection:
+        """What the transport knows of the connection."""
+        return cast(Connection, self.scope["state"]["connection"])
 
     @property
     def address(self) -> str:
@@ -83,6 +105,9 @@ class _Exchange:
     async def give(self, message: Message) -> None:
         """Send, with the headers that every answer has, and count."""
         if message["type"] == "http.response.start":
+            if self.before_answer is not None:
+                record, self.before_answer = self.before_answer, None
+                await record(message["status"])
             self.status = message["status"]
             headers = [*message.get("headers", []), *SECURITY_HEADERS]
             headers.append((b"lawow-request-id", self.request_id.encode()))
@@ -97,10 +122,21 @@ class _Exchange:
 class Guard:
     """The outermost application."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, log: EventLog) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        log: EventLog,
+        meter: Meter,
+        audit: AuditLog,
+        metrics: Metrics,
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._log = log
+        self._meter = meter
+        self._audit = audit
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; everything that is not HTTP goes through as it is."""
@@ -111,17 +147,17 @@ class Guard:
         try:
             await self._serve(exchange)
         finally:
+            self._metrics.count_request(exchange.status, exchange.problem)
             self._log_request(exchange)
 
     async def _serve(self, exchange: _Exchange) -> None:
-        if exchange.scope["path"] not in PUBLIC:
-            found = self._authenticator.tenant_of(exchange.values(b"authorization"), exchange.address)
-            if isinstance(found, Problem):
-                await self._answer(exchange, found)
-                return
-            exchange.tenant = found
-        exchange.scope.setdefault("state", {})["tenant"] = exchange.tenant
         try:
+            if exchange.scope["path"] not in PUBLIC:
+                found = self._identify(exchange)
+                if isinstance(found, Problem):
+                    await self._answer(exchange, found)
+                    return
+                self._admit(exchange, found)
             await self._app(exchange.scope, exchange.take, exchange.give)
         except ClientDisconnect:
             return  # nobody is there to read an answer
@@ -135,6 +171,40 @@ class Guard:
         except Exception as error:  # noqa: BLE001  # the one place that keeps defects from peers
             await self._answer(exchange, self._defect(exchange, error))
 
+    def _identify(self, exchange: _Exchange) -> Identity | Problem:
+        return self._authenticator.identify(
+            exchange.values(b"authorization"), exchange.address, exchange.connection.certificate
+        )
+
+    def _admit(self, exchange: _Exchange, identity: Identity) -> None:
+        """Tell routes who asks, unless that is too often. Raises `QuotaExceeded`."""
+        exchange.identity = identity
+        exchange.scope["state"].update(tenant=identity.tenant, identity=identity)
+        self._meter.admit_request(identity)
+        exchange.connection.belong_to(
+            identity.tenant, self._meter.enter_connection, self._meter.leave_connection
+        )
+        exchange.before_answer = partial(self._record, exchange)
+
+    async def _record(self, exchange: _Exchange, status: int) -> None:
+        """Write what changes the edge to the audit log, before the answer says that it was done.
+
+        Raises `StorageFailed` if that cannot be written. A refusal is answered all the same.
+        """
+        route, identity = exchange.scope.get("route"), exchange.identity
+        if route is None or identity is None or scope_of(route) not in AUDITED_SCOPES:
+            return
+        who = f"tenant:{identity.tenant}:{identity.credential}"
+        action = str(getattr(route, "operation_id", None) or route.path)
+        subject = " ".join(str(value) for value in exchange.scope.get("path_params", {}).values())
+        outcome = exchange.problem.code if exchange.problem is not None else f"done-{status}"
+        try:
+            await asyncio.to_thread(self._audit.write, who, action, subject, outcome)
+        except StorageFailed as error:
+            self._log("audit-not-written", who=who, action=action, outcome=outcome, reason=str(error))
+            if exchange.problem is None:
+                raise
+
     async def _answer(self, exchange: _Exchange, problem: Problem) -> None:
         """Send a problem, unless an answer has begun: then cutting it short is all that is left."""
         exchange.problem = problem
@@ -142,7 +212,8 @@ class Guard:
             return
         if problem.code != "too-slow":
             await self._drain(exchange)
-        exchange.closes = exchange.has_unread_body
+        # One connection too many must not stay open all the same.
+        exchange.closes = exchange.has_unread_body or problem.of_quota("connections")
         body = problem.body()
         headers = [*problem.headers(), (b"content-length", str(len(body)).encode())]
         await exchange.give({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -173,13 +244,14 @@ class Guard:
         route = getattr(exchange.scope.get("route"), "path", None)
         problem = exchange.problem
         is_quiet = exchange.scope["path"] in PUBLIC and exchange.status == 200
-        if is_quiet or (problem is not None and problem.code == "too-many-failures"):
-            return  # anybody may cause these, as often as they like: they must not fill the disk with log
+        if is_quiet or (problem is not None and problem.is_of_a_flood):
+            return  # a peer causes these as often as it likes: they must not fill the disk with log
         self._log(
             "request",
             id=exchange.request_id,
             peer=exchange.address,
             tenant=exchange.tenant,
+            credential=exchange.identity.credential if exchange.identity else None,
             method=exchange.scope["method"],
             route=route or "none",
             status=exchange.status if sys.exc_info()[0] is None else "aborted",

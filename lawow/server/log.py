@@ -1,4 +1,4 @@
-"""One line for each event, on standard error: ``2026-11-22T10:00:00.123Z event key=value ...``.
+"""One line for each event, on standard error: ``2026-11-22T10:00:00.123Z event key=value ...``, or as JSON.
 
 Values are numbers, names of ours, or texts that a peer chose; the latter are quoted, escaped and cut, so that
 no line can be forged and no terminal driven. Tokens, arguments, results and guest output are never passed in
@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -23,16 +24,20 @@ MAX_VALUE_CHARACTERS = 200
 class EventLog:
     """Writes events; one object, any thread."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, as_json: bool = False) -> None:
         self._stream = sys.stderr if stream is None else stream
+        self._as_json = as_json
         self._lock = threading.Lock()
 
     def __call__(self, event: str, **facts: str | int | float | None) -> None:
         """Write one line; facts that are None are left out."""
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-        parts = [f"{key}={_text(value)}" for key, value in facts.items() if value is not None]
-        line = " ".join([stamp, event, *parts])
+        known = {key: value for key, value in facts.items() if value is not None}
+        if self._as_json:
+            line = json.dumps({"time": stamp, "event": event} | {key: _cut(known[key]) for key in known})
+        else:
+            line = " ".join([stamp, event, *(f"{key}={_text(value)}" for key, value in known.items())])
         with self._lock:
             try:
                 self._stream.write(line + "\n")
@@ -44,14 +49,21 @@ class EventLog:
 def _text(value: str | int | float) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    text = str(value)
-    if len(text) > MAX_VALUE_CHARACTERS:
-        half = MAX_VALUE_CHARACTERS // 2
-        text = f"{text[:half]}...{text[-half:]}"
+    text = str(_cut(value))
     if PLAIN.fullmatch(text):
         return text
     escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _cut(value: str | int | float) -> str | int | float:
+    """Return a number rounded to thousandths, a text without its middle if it is long."""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, int) or len(value) <= MAX_VALUE_CHARACTERS:
+        return value
+    half = MAX_VALUE_CHARACTERS // 2
+    return f"{value[:half]}...{value[-half:]}"
 
 
 class _Forward(logging.Handler):

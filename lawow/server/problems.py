@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from lawow.edge.refusals import EdgeRefusal
+from lawow.edge.refusals import EdgeRefusal, QuotaExceeded
 from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, Refused
 
 __all__ = ["PROBLEMS", "Problem", "ProblemKind", "problem_of", "problem_of_status"]
@@ -30,6 +30,7 @@ class ProblemKind:
 PROBLEMS = {
     "bad-request": ProblemKind(400, "The request is not one that this API knows"),
     "unauthorized": ProblemKind(401, "No valid token"),
+    "forbidden": ProblemKind(403, "The token is not for this"),
     "not-found": ProblemKind(404, "Not found"),
     "method-not-allowed": ProblemKind(405, "Method not allowed"),
     "too-slow": ProblemKind(408, "The body came too slowly"),
@@ -41,9 +42,11 @@ PROBLEMS = {
     "bad-module": ProblemKind(422, "The edge does not run these bytes"),
     "trap": ProblemKind(422, "The guest trapped"),
     "busy": ProblemKind(429, "Busy"),
+    "quota-exceeded": ProblemKind(429, "A quota is used up"),
     "too-many-failures": ProblemKind(429, "Too many requests without a valid token"),
     "header-too-large": ProblemKind(431, "The request's header is too large"),
     "defect": ProblemKind(500, "The edge has a defect"),
+    "not-ready": ProblemKind(503, "The edge takes no new work now"),
     "worker-lost": ProblemKind(503, "The worker was lost"),
     "deadline": ProblemKind(504, "The deadline passed"),
     "storage-failed": ProblemKind(507, "The edge cannot store this now"),
@@ -67,11 +70,21 @@ class Problem:
     retry_after_seconds: float | None = None
     trap: str | None = None
     frames: tuple[str, ...] = ()
+    quota: QuotaExceeded | None = None
 
     @property
     def status(self) -> int:
         """The HTTP status."""
         return PROBLEMS[self.code].status
+
+    @property
+    def is_of_a_flood(self) -> bool:
+        """Whether the peer is told to come less often."""
+        return self.code == "too-many-failures" or self.of_quota("requests_per_second")
+
+    def of_quota(self, name: str) -> bool:
+        """Tell whether this is about a certain quota."""
+        return self.quota is not None and self.quota.quota == name
 
     def body(self) -> bytes:
         """Return the document."""
@@ -84,6 +97,8 @@ class Problem:
         if self.trap is not None:
             document["trap"] = self.trap
             document["frames"] = list(self.frames)
+        if self.quota is not None:
+            document |= {"quota": self.quota.quota, "limit": self.quota.limit, "used": self.quota.used}
         return json.dumps(document).encode()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -101,7 +116,8 @@ class Problem:
 def problem_of(error: LawowError) -> Problem | None:
     """Return the problem that an error stands for, or None: then it is a defect of the edge."""
     if isinstance(error, EdgeRefusal):
-        return Problem(error.code, str(error), error.retry_after_seconds)
+        quota = error if isinstance(error, QuotaExceeded) else None
+        return Problem(error.code, str(error), error.retry_after_seconds, quota=quota)
     if isinstance(error, GuestTrap):
         return Problem("trap", str(error), trap=error.code, frames=error.frames)
     if isinstance(error, LimitExceeded):

@@ -1,13 +1,14 @@
 """The HTTP API, version 1. Adapters only: bytes and names in, calls of `lawow.edge`, documents out.
 
-Every route but health reads `tenant` from the request's state, where `lawow.server.guard` put it. Bodies are
-read in bounds by `lawow.server.bodies`. Defined by docs/edge.md.
+Every route but the public ones reads `tenant` and `identity` from the request's state, where
+`lawow.server.guard` put them. Bodies are read in bounds by `lawow.server.bodies`. Defined by docs/edge.md.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,11 +17,14 @@ from lawow import __version__
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.intake import MethodRecord
 from lawow.edge.module_store import StoredModule, Upload
-from lawow.edge.refusals import BadArguments, NotFound
+from lawow.edge.refusals import BadArguments, Forbidden, NotFound, NotReady
+from lawow.edge.tenants import Identity
 from lawow.limits import EdgeLimits
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
 from lawow.server.call_bodies import GivenCall, answer_call, read_call
-from lawow.server.descriptions import JSON_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
+from lawow.server.descriptions import JSON_MEDIA_TYPE, METRICS_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
+from lawow.server.observing import CallWatch, Observe
+from lawow.server.readiness import Readiness
 
 __all__ = ["Routes", "make_router"]
 
@@ -35,8 +39,28 @@ SessionPath = Path(description="32 hex digits", pattern="^[0-9a-f]{32}$")
 class Routes:
     """The handlers that `ROUTES` names, for one execution handler."""
 
-    def __init__(self, handler: ExecutionHandler) -> None:
+    def __init__(
+        self,
+        handler: ExecutionHandler,
+        readiness: Readiness,
+        render_metrics: Callable[[], bytes],
+        observers: Sequence[Observe],
+    ) -> None:
         self._handler = handler
+        self._readiness = readiness
+        self._render_metrics = render_metrics
+        self._observers = observers
+
+    async def ready(self) -> Response:
+        """Answer 200 while new work is welcome."""
+        reason = self._readiness.reason_against()
+        if reason is not None:
+            raise NotReady(reason, retry_after_seconds=5)
+        return JSONResponse({"status": "ready"})
+
+    async def show_metrics(self) -> Response:
+        """Return the metrics of the whole edge."""
+        return Response(self._render_metrics(), media_type=METRICS_MEDIA_TYPE)
 
     async def health(self) -> Response:
         """Answer as long as the server runs."""
@@ -44,8 +68,12 @@ class Routes:
 
     async def list_modules(self, request: Request) -> Response:
         """List digests and sizes of the tenant's modules, oldest first."""
-        found = self._handler.store.list(_tenant(request))
-        modules = [{"digest": f"sha256:{item.digest}", "bytes": item.size_bytes} for item in found]
+        found, identity = self._handler.store.list(_tenant(request)), _identity(request)
+        modules = [
+            {"digest": f"sha256:{item.digest}", "bytes": item.size_bytes}
+            for item in found
+            if identity.may_use(item.digest)
+        ]
         return JSONResponse({"modules": modules})
 
     async def show_module(self, request: Request, digest: str = DigestPath) -> Response:
@@ -65,6 +93,8 @@ class Routes:
         """Keep all modules of a bundle, or none."""
         require_media_type(request, BUNDLE_MEDIA_TYPES)
         tenant = _tenant(request)
+        if _identity(request).modules:
+            raise Forbidden("this token is for some modules alone; a bundle needs one for all")
         with self._handler.store.begin(tenant, bundle=True) as upload:
             await self._receive(request, upload)
             findings = await self._handler.keep_bundle(tenant, upload)
@@ -88,25 +118,39 @@ class Routes:
 
     async def call_in_session(self, request: Request, name: str, session: str = SessionPath) -> Response:
         """Call an export in a session; everything else is as in `call`."""
-        digest = self._handler.supervisor.digest_of_session(_tenant(request), session)
+        digest = self._digest_of_session(request, session)
         return await self._call(request, digest, name, session)
 
     async def close_session(self, request: Request, session: str = SessionPath) -> Response:
         """End a session."""
+        self._digest_of_session(request, session)
         self._handler.supervisor.close_session(_tenant(request), session)
         return Response(status_code=204)
 
+    def _digest_of_session(self, request: Request, session: str) -> str:
+        digest = self._handler.supervisor.digest_of_session(_tenant(request), session)
+        if not _identity(request).may_use(digest):
+            raise NotFound("there is no such session; it was closed, or not used for too long")
+        return digest
+
     async def _call(self, request: Request, digest: str, name: str, session: str = "") -> Response:
+        watch = CallWatch(_tenant(request), digest, request.headers.get("traceparent"), self._observers)
+        with watch:
+            return await self._watched_call(request, digest, name, session, watch)
+
+    async def _watched_call(
+        self, request: Request, digest: str, name: str, session: str, watch: CallWatch
+    ) -> Response:
         started = time.perf_counter()
         handler, tenant = self._handler, _tenant(request)
         media_type = require_media_type(request, (JSON_MEDIA_TYPE, VALUES_MEDIA_TYPE))
         expected = request.headers.get("lawow-signature")
         export = handler.export(tenant, digest, name, expected)
         body = await read_body(request, handler.limits.call_bytes, "call_bytes", handler.limits)
-        transfer_seconds = time.perf_counter() - started
+        transfer_seconds = watch.transfer_seconds = time.perf_counter() - started
         given = await read_call(media_type, export, body)
         deadline = _deadline(request, given, handler.limits)
-        finished = await handler.call(tenant, digest, export, given.body, deadline, session)
+        finished = watch.finished = await handler.call(tenant, digest, export, given.body, deadline, session)
         return await answer_call(media_type, export, given, finished, transfer_seconds)
 
     async def _receive(self, request: Request, upload: Upload) -> None:
@@ -118,9 +162,9 @@ class Routes:
             upload.write(part)
 
 
-def make_router(handler: ExecutionHandler) -> APIRouter:
-    """Return the routes of `ROUTES`, bound to an execution handler."""
-    routes, router = Routes(handler), APIRouter()
+def make_router(routes: Routes) -> APIRouter:
+    """Return the routes of `ROUTES`, with their handlers."""
+    router = APIRouter()
     for route in ROUTES:
         router.add_api_route(
             route.path,
@@ -140,6 +184,12 @@ def _tenant(request: Request) -> str:
     tenant = request.state.tenant
     assert isinstance(tenant, str)  # the guard lets nobody else through
     return tenant
+
+
+def _identity(request: Request) -> Identity:
+    identity = request.state.identity
+    assert isinstance(identity, Identity)  # the guard lets nobody else through
+    return identity
 
 
 def _hex(digest: str) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "ModuleList",
     "ModuleSummary",
     "ProblemDocument",
+    "Readiness",
     "Seconds",
     "Session",
 ]
@@ -31,6 +32,12 @@ class Health(BaseModel):
 
     status: str
     version: str
+
+
+class Readiness(BaseModel):
+    """The edge takes new work."""
+
+    status: str
 
 
 class Export(BaseModel):
@@ -125,3 +132,6 @@ class ProblemDocument(BaseModel):
     detail: str
     trap: str | None = Field(default=None, description="with code trap: which one")
     frames: list[str] | None = Field(default=None, description="with code trap: functions, innermost first")
+    quota: str | None = Field(default=None, description="with code quota-exceeded: which one")
+    limit: int | None = Field(default=None, description="with code quota-exceeded: its value")
+    used: int | None = Field(default=None, description="with code quota-exceeded: what is used")

@@ -22,7 +22,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lawow.errors import FormatError, KeystoreError, Refused, UsageError
 
-__all__ = ["LeafCertificate", "MadeCertificate", "make_certificate", "read_leaf", "server_context"]
+__all__ = [
+    "BACKDATED",
+    "LeafCertificate",
+    "MadeCertificate",
+    "general_name",
+    "key_usage",
+    "make_certificate",
+    "pin_of_pem",
+    "read_leaf",
+    "server_context",
+]
 
 TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 MAX_HOST_CHARACTERS = 253
@@ -64,8 +74,14 @@ def read_leaf(path: Path) -> LeafCertificate:
     return leaf
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return the configuration that is served. Raises `KeystoreError` if certificate and key do not fit."""
+def server_context(
+    certificate: Path, key: Path, client_ca: Path | None = None, *, requires_client: bool = False
+) -> ssl.SSLContext:
+    """Return the configuration that is served. Raises `KeystoreError` if certificate and key do not fit.
+
+    With `client_ca`, PEM certificates of authorities, clients are asked for a certificate that one of these
+    vouches for; without one they are served only if not `requires_client`. Raises `FormatError`.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(TLS12_CIPHERS)
@@ -76,6 +92,12 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     except ssl.SSLError as error:
         reason = error.reason or str(error)
         raise KeystoreError(f"cannot be used with {certificate}: {reason}", file=str(key)) from None
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(cafile=client_ca)
+        except ssl.SSLError as error:
+            raise FormatError(f"holds no PEM certificates: {error.reason}", file=str(client_ca)) from None
+        context.verify_mode = ssl.CERT_REQUIRED if requires_client else ssl.CERT_OPTIONAL
     return context
 
 
@@ -89,17 +111,8 @@ def make_certificate(hosts: Sequence[str], days: int) -> MadeCertificate:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "LAWOW edge")])
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,  # so that the file serves as --ca for clients that check host names
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    # It signs itself, so that the file serves as --ca for clients that check host names.
+    usage = key_usage(digital_signature=True, key_cert_sign=True)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -108,7 +121,7 @@ def make_certificate(hosts: Sequence[str], days: int) -> MadeCertificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([general_name(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -121,7 +134,28 @@ def make_certificate(hosts: Sequence[str], days: int) -> MadeCertificate:
     return MadeCertificate(certificate.public_bytes(serialization.Encoding.PEM), key_pem, _leaf(certificate))
 
 
-def _general_name(host: str) -> x509.GeneralName:
+def key_usage(*, digital_signature: bool, key_cert_sign: bool) -> x509.KeyUsage:
+    """Return what a key may be used for, and nothing else."""
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def pin_of_pem(pem: bytes) -> str:
+    """Return the pin of the first certificate in a PEM text."""
+    return _leaf(x509.load_pem_x509_certificates(pem)[0]).pin
+
+
+def general_name(host: str) -> x509.GeneralName:
+    """Return an IP address or a DNS name, perhaps with a wildcard. Raises `UsageError` for anything else."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

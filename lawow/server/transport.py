@@ -15,6 +15,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, cast
 
 from starlette.types import ASGIApp
@@ -22,8 +23,10 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lawow.limits import EDGE, EdgeLimits
+from lawow.server.client_certificates import Connection
 from lawow.server.listener import BACKLOG
 from lawow.server.problems import Problem
+from lawow.server.readiness import Readiness
 
 __all__ = ["Bounds", "EdgeServer", "GuardedProtocol"]
 
@@ -71,6 +74,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body = 0
         self._in_head = True
         self._counted = self.bounds.enter(self._address)
+        tls = transport.get_extra_info("ssl_object")
+        self._connection = Connection(tls.getpeercert(binary_form=True) if tls is not None else None)
         self._head_timer: asyncio.TimerHandle | None = None
         if self._counted:
             self._await_head()
@@ -83,6 +88,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._counted:
             self._counted = False
             self.bounds.leave(self._address)
+        self._connection.close()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,6 +102,11 @@ class GuardedProtocol(HttpToolsProtocol):
         allowed = self.bounds.limits.header_bytes + FRAMING_PER_BODY_BYTE * self._body
         if self._overhead > allowed and not self.transport.is_closing():
             self._refuse(Problem("header-too-large", "header, trailers or chunk framing are too large"))
+
+    def on_message_begin(self) -> None:
+        """Tell the application which connection a request came by."""
+        super().on_message_begin()
+        self.scope["state"]["connection"] = self._connection
 
     def on_headers_complete(self) -> None:
         """Stop the clock: the header is there."""
@@ -174,15 +185,20 @@ class EdgeServer(Server):
         app: ASGIApp,
         listener: socket.socket,
         context: ssl.SSLContext | None,
-        limits: EdgeLimits,
+        bounds: Bounds,
         announce: Callable[[], object],
+        readiness: Readiness,
+        inner: tuple[ASGIApp, socket.socket] | None = None,
     ) -> None:
-        super().__init__(_config(app, limits))
+        """`inner` is an application for a second listener, in plain HTTP: for loopback."""
+        super().__init__(_config(app, bounds.limits))
         self._announce = announce
+        self._readiness = readiness
+        self._inner = inner
         self._listener = listener
         self._context = context
-        self._limits = limits
-        self._kind = type("BoundProtocol", (GuardedProtocol,), {"bounds": Bounds(limits)})
+        self._limits = bounds.limits
+        self._kind = type("BoundProtocol", (GuardedProtocol,), {"bounds": bounds})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, accept connections, and announce that."""
@@ -191,13 +207,15 @@ class EdgeServer(Server):
             self.should_exit = True
             return
         server = await asyncio.get_running_loop().create_server(
-            self._protocol,
+            lambda: self._protocol(self.config),
             sock=self._listener,
             ssl=self._context,
             ssl_handshake_timeout=None if self._context is None else self._limits.handshake_seconds,
             backlog=BACKLOG,
         )
         self.servers = [server]
+        if self._inner is not None:
+            self.servers.append(await self._serve_inside(*self._inner))
         self.started = True
         self._announce()
 
@@ -211,9 +229,28 @@ class EdgeServer(Server):
             for which, handler in before.items():
                 signal.signal(which, handler)
 
-    def _protocol(self) -> asyncio.Protocol:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Say that no new work is wanted, for as long as the operator chose; then stop accepting."""
+        if self._readiness.is_draining or self._readiness.drain_seconds <= 0:
+            self.should_exit = True
+            return
+        self._readiness.is_draining = True
+        # A signal handler of Python's runs between two steps of the loop, in its thread.
+        asyncio.get_running_loop().call_later(self._readiness.drain_seconds, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    async def _serve_inside(self, app: ASGIApp, listener: socket.socket) -> asyncio.Server:
+        config = _config(app, self._limits)
+        config.load()
+        return await asyncio.get_running_loop().create_server(
+            lambda: self._protocol(config), sock=listener, backlog=BACKLOG
+        )
+
+    def _protocol(self, config: Config) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self._kind(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from lawow.device.edge_client import EdgeClient
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
-from lawow.edge.tenants import Tenants
+from lawow.edge.tenants import Tenants, TokenTerms
 from tests.conftest import ROOT
 
 __all__ = ["Reply", "RunningEdge", "issue_token", "running_edge", "until"]
@@ -69,6 +69,7 @@ class RunningEdge:
     data: Path
     log: Path
     tokens: dict[str, str] = field(default_factory=dict)
+    announced: dict[str, str] = field(default_factory=dict)
 
     def token(self, tenant: str) -> str:
         """Return the tenant's token, made on first use."""
@@ -182,7 +183,8 @@ def running_edge(
     try:
         line = process.stdout.readline()
         assert line, log.read_text()
-        edge = RunningEdge(process, json.loads(line)["url"], data, log)
+        announced = json.loads(line)
+        edge = RunningEdge(process, announced["url"], data, log, announced=announced)
         yield edge
         status = edge.stop() if process.poll() is None else process.returncode
         assert status in (0, -signal.SIGKILL), log.read_text()
@@ -192,11 +194,11 @@ def running_edge(
         process.stdout.close()
 
 
-def issue_token(data: Path, tenant: str) -> str:
+def issue_token(data: Path, tenant: str, terms: TokenTerms | None = None) -> str:
     """Make a token in a data folder, whether a server runs on it or not."""
     database = Database(DataFolder(data).database)
     try:
-        return Tenants(database).issue(tenant).token
+        return Tenants(database).issue(tenant, terms).token
     finally:
         database.close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
-from lawow.edge.tenants import Tenants
+from lawow.edge.tenants import Identity, Tenants
 from lawow.server.auth import Authenticator, FailureLimiter
 from lawow.server.problems import Problem
 from tests.server.running import running_edge
@@ -22,7 +22,10 @@ def tenants(tmp_path: Path) -> Tenants:
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_a_token_in_force_names_its_tenant(tenants: Tenants, scheme: str) -> None:
     token = tenants.issue("acme").token
-    assert Authenticator(tenants).tenant_of([f"{scheme} {token}".encode()], "192.0.2.1") == "acme"
+    identity = Authenticator(tenants).identify([f"{scheme} {token}".encode()], "192.0.2.1")
+    assert isinstance(identity, Identity)
+    assert identity.tenant == "acme"
+    assert identity.scopes == {"call", "read", "upload"}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def test_a_token_in_force_names_its_tenant(tenants: Tenants, scheme: str) -> Non
     ],
 )
 def test_anything_else_is_unauthorized(tenants: Tenants, header: bytes) -> None:
-    answer = Authenticator(tenants).tenant_of([header], "192.0.2.1")
+    answer = Authenticator(tenants).identify([header], "192.0.2.1")
     assert isinstance(answer, Problem)
     assert answer.status == 401
     assert (b"www-authenticate", b"Bearer") in answer.headers()
@@ -46,7 +49,7 @@ def test_anything_else_is_unauthorized(tenants: Tenants, header: bytes) -> None:
 
 def test_two_tokens_in_one_request_are_none(tenants: Tenants) -> None:
     header = f"Bearer {tenants.issue('acme').token}".encode()
-    assert isinstance(Authenticator(tenants).tenant_of([header, header], "192.0.2.1"), Problem)
+    assert isinstance(Authenticator(tenants).identify([header, header], "192.0.2.1"), Problem)
 
 
 def test_failures_are_limited_by_address_and_refill_with_time() -> None:
@@ -73,7 +76,7 @@ def test_the_memory_of_addresses_is_bounded() -> None:
     limiter = FailureLimiter(1, clock=lambda: 0.0)
     for number in range(11_000):
         limiter.count(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(limiter._buckets) == 10_000
+    assert len(limiter._rates) == 10_000
 
 
 def test_guessing_is_answered_429_while_the_right_token_still_works(tmp_path: Path) -> None:

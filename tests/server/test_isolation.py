@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lawow.edge.policies import SCOPES
+from lawow.edge.tenants import TokenTerms
 from lawow.server.descriptions import ROUTES, RouteDescription
 from tests.edge.builders import bundle_of, numbered
-from tests.server.running import Reply, RunningEdge
+from tests.server.running import Reply, RunningEdge, issue_token
 
 OWNED = numbered(1000)
 BODIES = {
@@ -31,6 +33,7 @@ REVEALS = {
 
 @pytest.fixture(scope="module")
 def owner(edge: RunningEdge) -> str:
+    edge.tokens["owner"] = issue_token(edge.data, "owner", TokenTerms(tuple(SCOPES)))
     assert edge.put("owner", OWNED.wasm, OWNED.digest).status == 201
     return "owner"
 
