@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: conformance fuzz demo test test-apk check bench fixtures stub setup setup-demo clean
+.PHONY: conformance fuzz demo test test-apk test-load test-nightly check bench fixtures stub setup setup-demo clean
 
 setup-demo:
 	@.ci/setup demo
@@ -19,6 +19,10 @@ test: setup                 ## all tests
 test-apk: setup             ## random classes of real apps, before every judge; SEEDS=5 on all apps
 	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
 
+test-nightly: setup         ## the checks of the local runtime on an arm64 JVM under qemu
+	.ci/arm64-jvm
+	$(PY) -m pytest -q -m nightly
+
 SUITES ?= fixtures
 ENGINE ?= wasmtime
 
@@ -29,6 +33,10 @@ fuzz: setup                 ## every parser under damaged files for TIME seconds
 
 conformance: setup          ## tests of WebAssembly and of WASI preview 1 below SUITES: passed, failed, unsupported
 	$(PY) -m tests.conformance.suite $(SUITES) --engine $(ENGINE)
+
+test-load: setup            ## the API under everything that its description allows and forbids; 100 kills
+	LAWOW_API_EXAMPLES=$(or $(EXAMPLES),100) LAWOW_KILLS=100 $(PY) -m pytest -q -rA \
+	  tests/server/test_api_fuzz.py tests/edge/test_control_plane.py
 
 check: setup                ## style and types
 	.venv/bin/ruff check .

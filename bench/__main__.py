@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import android, calls, growth, hostile, kernels, loads, programs, refactor, starts
+from bench import android, calls, growth, hostile, kernels, loads, programs, refactor, starts, state
 from bench.table import Table
 from lawow import __version__
 
@@ -28,6 +28,7 @@ SECTIONS = {
     "kernels": kernels.measure,
     "calls": calls.measure,
     "loads": loads.measure,
+    "state": state.measure,
     "refactor": refactor.measure,
     "growth": growth.measure,
     "hostile": hostile.measure,

@@ -18,7 +18,7 @@ from lawow.runtime.cache import CodeCache
 from lawow.runtime.profiles import EXEC_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
-__all__ = ["measure"]
+__all__ = ["measure", "sqlite"]
 
 PACKAGE = "@sqlite.org/sqlite-wasm@3.41.2"
 MEMBER = "package/sqlite-wasm/jswasm/sqlite3.wasm"
@@ -48,7 +48,7 @@ def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
 
 
 def _ways(folder: Path) -> dict[str, Callable[[], object]]:
-    wasm = _fetch()
+    wasm = sqlite()
     engine = WasmtimeEngine(EXEC_PROFILE)
     home = folder / "code"
     home.mkdir(mode=0o700)
@@ -70,7 +70,7 @@ def _found(cache: CodeCache, engine: WasmtimeEngine) -> None:
     module.close()
 
 
-def _fetch() -> bytes:
+def sqlite() -> bytes:
     """Return SQLite's module out of its npm package, which is downloaded once."""
     module = NPM / "sqlite3.wasm"
     if not module.exists():

@@ -26,13 +26,26 @@ from lawow.formats.signing import debug_key, sign_apk
 from lawow.formats.zip import make_entry, write_zip
 from lawow.resources import android_stub
 
-__all__ = ["apks", "archives", "bundles", "dex_files", "manifests", "mappings", "models", "texts"]
+__all__ = [
+    "PART",
+    "apks",
+    "app_parts",
+    "archives",
+    "bundles",
+    "dex_files",
+    "libraries",
+    "manifests",
+    "mappings",
+    "models",
+    "texts",
+]
 
 ANDROID = "http://schemas.android.com/apk/res/android"
 RESOURCE_IDS = {"name": 0x01010003, "debuggable": 0x0101000F, "minSdkVersion": 0x0101020C}
 NONE = 0xFFFFFFFF
 IS_STRING, IS_NUMBER, IS_BOOLEAN = 3, 0x10, 0x12
 UTF8_POOL = 0x100
+PART = b"\n--part--\n"
 FROM_STUB = ("Trap", "RemoteCall$Stage", "ValueType")  # code of a compiler: debug_info, switches, an enum
 
 
@@ -49,6 +62,33 @@ def apks() -> list[bytes]:
         make_entry("classes.dex", dex_files()[0]),
     ]
     return [sign_apk(entries, debug_key(), min_sdk=min_sdk) for min_sdk in (24, 21)]
+
+
+def libraries() -> list[bytes]:
+    """Return the glue for both ABIs, behind the number of bits that a page has, and a header of 32 bits."""
+    whole = [android_stub("prebuilt", abi, "liblawow.so").read_bytes() for abi in ("arm64-v8a", "x86_64")]
+    return [bytes((14,)) + data for data in (*whole, _small_library())]
+
+
+def _small_library() -> bytes:
+    """Return a 32-bit library of headers, one segment that holds all of it, and a dynamic section."""
+    strings, dynamic = b"\0libc.so\0", ((5, 180), (10, 9), (1, 1), (0, 0))  # STRTAB, STRSZ, NEEDED, NULL
+    content = b"".join(struct.pack("<II", *row) for row in dynamic) + bytes(32) + strings
+    size = 116 + len(content)
+    ident = b"\x7fELF\1\1\1" + bytes(9)
+    head = struct.pack("<16sHHIIIIIHHHHHH", ident, 3, 40, 1, 0, 52, 0, 0, 52, 32, 2, 40, 0, 0)
+    load = struct.pack("<8I", 1, 0, 0, 0, size, size, 5, 0x1000)
+    return head + load + struct.pack("<8I", 2, 116, 116, 116, 32, 32, 6, 4) + content
+
+
+def app_parts() -> list[bytes]:
+    """Return what the doctor looks at, with `PART` in between: manifest, code, library, settings, module."""
+    properties = b"edge=https://edge.example:8443\ntoken=secret\ntimeout=5\n"
+    module = b"\0asm\1\0\0\0"
+    return [
+        PART.join((manifest, dex, library[1:], properties, module))
+        for manifest, dex, library in zip(manifests(), dex_files(), libraries(), strict=False)
+    ]
 
 
 def bundles() -> list[bytes]:

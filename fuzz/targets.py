@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from fuzz import channel_targets, seeds
+from fuzz.seeds import PART
 from fuzz.wasm_targets import (
     components,
     inspect,
@@ -20,27 +21,39 @@ from fuzz.wasm_targets import (
     open_components,
     open_layout,
     read_signature,
+    read_state,
     read_value,
     read_wit,
     signatures,
+    states,
     values,
     worlds,
 )
-from lawow.errors import FormatError, LimitExceeded
+from lawow.doctor import examine
+from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.formats.apk_set import read_input
 from lawow.formats.axml import Manifest, read_manifest
 from lawow.formats.bundle import read_bundle
 from lawow.formats.dex import collect_garbage, drop_classes, read_dex, verify_dex
 from lawow.formats.dex.header import seal
 from lawow.formats.dex.mutf8 import decode_mutf8, encode_mutf8
 from lawow.formats.dex.spec import HEADER_BYTES
+from lawow.formats.elf import ElfFile, read_elf, repack_elf, verify_android_library
 from lawow.formats.mapping import read_mapping
 from lawow.formats.onnx import require_self_contained_model
 from lawow.formats.signing import verify_apk
-from lawow.formats.zip import read_zip, revise_zip, write_zip
+from lawow.formats.zip import make_entry, read_zip, revise_zip, write_zip
 
 __all__ = ["TARGETS", "Target"]
 
 INTERNET = "android.permission.INTERNET"
+PARTS = (
+    "AndroidManifest.xml",
+    "classes.dex",
+    "lib/arm64-v8a/libwasmtime.so",
+    "assets/lawow/edge.properties",
+    "assets/lawow/f.wasm",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,47 @@ def _check_model(data: bytes) -> None:
     require_self_contained_model(data, 1000)
 
 
+def _use_library(data: bytes) -> None:
+    """Read and judge a library, and repack it: what comes out loads the same bytes at the same addresses."""
+    page, library = 1 << (data[0] % 20 if data else 0), data[1:]
+    for abi in ("arm64-v8a", "armeabi-v7a"):
+        verify_android_library(library, abi, file_name="libx.so")  # never raises
+    elf = read_elf(library)
+    for ask in (_names, ElfFile.required_versions, ElfFile.relocation_kinds, ElfFile.android_api):
+        with suppress(FormatError):
+            ask(elf)
+    for page_bytes in (None, page):
+        with suppress(FormatError):
+            repacked = repack_elf(library, page_bytes=page_bytes)
+            if _image(repacked, elf) != _image(library, elf):
+                raise AssertionError("the repacked library loads other bytes")
+
+
+def _names(elf: ElfFile) -> object:
+    return elf.soname, elf.needed, list(elf.symbols())
+
+
+def _image(library: bytes, original: ElfFile) -> dict[int, int]:
+    """Return what is loaded at which address, without zeros, and without the headers, which may change."""
+    start, count = original.header[5], original.header[10]
+    headers = {*range(64), *range(start, start + count * 56)}
+    found: dict[int, int] = {}
+    for load in read_elf(library).loads:
+        content = library[load.offset : load.file_end]
+        found |= {load.address + at: byte for at, byte in enumerate(content) if byte}
+    for offset in headers:
+        found.pop(original.loads[0].address + offset, None)
+    return found
+
+
+def _examine(data: bytes) -> None:
+    """Have the doctor look at an app of these parts; the archive fits them, so that they are looked into."""
+    parts = dict(zip(PARTS, data.split(PART), strict=False))
+    entries = [make_entry(name, content) for name, content in parts.items()]
+    with suppress(Refused):
+        examine(read_input(write_zip(entries, align=True), "app.apk"))
+
+
 TARGETS = {
     "zip": Target(seeds.archives, _guarded(_read_all)),
     "axml": Target(seeds.manifests, _guarded(_edit_manifest)),
@@ -150,7 +204,10 @@ TARGETS = {
     "wit": Target(worlds, _guarded(read_wit)),
     "wave": Target(values, _guarded(read_value)),
     "signature": Target(signatures, _guarded(read_signature)),
+    "state": Target(states, _guarded(read_state)),
     "oci": Target(layouts, _guarded(open_layout)),
+    "elf": Target(seeds.libraries, _guarded(_use_library)),
+    "doctor": Target(seeds.app_parts, _guarded(_examine)),
     "channel-server": Target(channel_targets.servers, channel_targets.feed_server),
     "channel-client": Target(channel_targets.clients, channel_targets.feed_client),
     "channel-hello": Target(channel_targets.hellos, channel_targets.feed_fresh),

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from lawow.errors import FormatError
 from lawow.formats.component import COMPONENT_HEADER, core_modules, require_sound_component
 from lawow.formats.oci import find_wasm_layer
 from lawow.formats.signature import parse_typed_signature, typed_wit_of
+from lawow.formats.state import (
+    BLOCK_BYTES,
+    NULL,
+    GlobalValue,
+    InstanceState,
+    MemoryImage,
+    TableImage,
+    decode_delta,
+    decode_state,
+)
 from lawow.formats.wasm import function_names, inspect_module
+from lawow.formats.wasm_expose import expose_state, state_findings
 from lawow.formats.wave import parse_wave, print_wave, to_json
 from lawow.formats.wit import (
     Enumeration,
@@ -40,9 +53,11 @@ __all__ = [
     "open_components",
     "open_layout",
     "read_signature",
+    "read_state",
     "read_value",
     "read_wit",
     "signatures",
+    "states",
     "values",
     "worlds",
 ]
@@ -64,6 +79,31 @@ def inspect(data: bytes) -> None:
     info = inspect_module(data)
     function_names(data, info)
     inspect_module(memoryview(data), limits=MODULE)
+    if not state_findings(data):
+        exposed = expose_state(data)
+        if expose_state(exposed) != exposed:
+            raise AssertionError("an exposed module is exposed once more")
+
+
+def states() -> list[bytes]:
+    """Return a state with every kind of part, and a delta behind it."""
+    parts = (GlobalValue(0, "i64", 7),), (TableImage(0, (1, NULL)),)
+    state = InstanceState("ab" * 32, *parts, (MemoryImage(0, 2, {3: b"\1" * BLOCK_BYTES}),))
+    return [state.encode(), state.delta(InstanceState("ab" * 32)).encode()]
+
+
+def read_state(data: bytes) -> None:
+    """Read a state or a delta, with a right frame around it, so that what is behind the digest is reached."""
+    try:
+        body = zlib.decompressobj().decompress(data[76:], 1 << 20)
+    except zlib.error:
+        body = data[76:]
+    framed = data[:72].ljust(72, b"\0") + len(body).to_bytes(4, "little")
+    whole = framed + zlib.compress(body) + hashlib.sha256(framed + body).digest()
+    for decode in (decode_state, decode_delta):
+        with suppress(FormatError):
+            if decode(decode(whole).encode()) != decode(whole):
+                raise AssertionError("a state is another after it was written again")
 
 
 def components() -> list[bytes]:

@@ -16,6 +16,7 @@ __all__ = [
     "EDGE",
     "MODULE",
     "NN",
+    "STATE",
     "ArchiveLimits",
     "CallLimits",
     "ChannelLimits",
@@ -23,6 +24,7 @@ __all__ = [
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
+    "StateLimits",
 ]
 
 KIB = 1 << 10
@@ -107,6 +109,14 @@ class NnLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StateLimits:
+    """What the state of an instance may be, from wherever it comes."""
+
+    encoded_bytes: int = 1 * GIB + 64 * MIB  # of a file: a memory in which nothing can be compressed
+    unpacked_bytes: int = 1 * GIB + 64 * MIB  # `CallLimits.memory_bytes`, beside it tables and numbers
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeLimits:
     """What the edge gives one tenant and one request, unless the operator says otherwise."""
 
@@ -129,6 +139,7 @@ class EdgeLimits:
     worker_idle_seconds: float = 300.0
     sessions_per_tenant: int = 16  # live instances; together with a running call they share `memory_bytes`
     session_idle_seconds: float = 300.0
+    state_bytes: int = 64 * MIB  # of a session, compressed, on its way in or out
     session_unseen_memory_bytes: int = 8 * MIB  # for a memory that is not exported, whose size nobody sees
     header_bytes: int = 16 * KIB
     connections: int = 1_000
@@ -146,6 +157,16 @@ class EdgeLimits:
     worker_losses: int = 3  # a module that ends its worker so often within `worker_loss_seconds` ...
     worker_loss_seconds: float = 10.0  # ... rests for `quarantine_seconds`
     quarantine_seconds: float = 60.0
+    document_bytes: int = 64 * KIB  # a JSON document of the control plane
+    requests_per_tenant: int = 64  # offload requests that are open, each with its offers
+    offer_seconds: float = 60.0  # an offer that nobody takes ends by then
+    lease_seconds: float = 600.0  # without use; each use and each PUT begins it anew
+    leases: int = 512  # in force, of all tenants together
+    leases_per_tenant: int = 64  # in force; instances are fewer, `sessions_per_tenant`
+    shared_modules_per_tenant: int = 64
+    tenants_per_shared_module: int = 64
+    remembered_seconds: float = 3600.0  # ended leases, and answers that an Idempotency-Key repeats
+    hosts: int = 256  # in a hosts file
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,5 +200,6 @@ CALL = CallLimits()
 COMPILE = CompileLimits()
 ARCHIVE = ArchiveLimits()
 NN = NnLimits()
+STATE = StateLimits()
 EDGE = EdgeLimits()
 CHANNEL = ChannelLimits()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lawow.cli.refactor_files import read_source
+from lawow.cli.app_files import read_source
 from lawow.errors import Refused
 
 if TYPE_CHECKING:

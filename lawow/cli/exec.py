@@ -29,6 +29,7 @@ from lawow.limits import CALL
 
 if TYPE_CHECKING:
     from lawow.execution.granting import Grants, InferenceGrant
+    from lawow.execution.kept_state import KeptState
 
 __all__ = ["command", "parse_size"]
 
@@ -138,6 +139,12 @@ def parse_size(context: click.Context, parameter: click.Parameter, text: str) ->
     type=click.Choice(DEVICES),
     help="With --grant nn: where models run; default: where the guest asks.",
 )
+@click.option(
+    "--state",
+    "state_file",
+    metavar="FILE",
+    help="Go on from the state in FILE, if it exists, and leave the new state there (docs/state.md).",
+)
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep compiled code.")
 @click.option("--interface", "shows_interface", is_flag=True, help="Print MODULE's interface as WIT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -158,6 +165,7 @@ def command(
     function_grants: tuple[str, ...],
     models: tuple[str, ...],
     device: str | None,
+    state_file: str | None,
     no_cache: bool,
     shows_interface: bool,
     as_json: bool,
@@ -181,6 +189,8 @@ def command(
 
         if read_inference(function_grants, models, device) is not None:
             raise UsageError(f"{path}: is a component; --grant nn is for core modules")
+        if state_file is not None:
+            raise UsageError(f"{path}: is a component; --state is for core modules")
         grants = read_grants(directories, variables, grants_stdin, function_grants)
         limits = (timeout_seconds, memory_bytes, fuel)
         options = ComponentOptions(
@@ -198,13 +208,19 @@ def command(
     inference = read_inference(function_grants, models, device)
     grants = read_grants(directories, variables, grants_stdin, function_grants, inference)
     engine = make_engine(engine_name, with_fuel=fuel is not None)
+    state = None
+    if state_file is not None:
+        from lawow.execution.kept_state import KeptState
+
+        state = KeptState(state_file, engine, export, repeat)
     run = _Run(
-        Request(path, member, export),
+        Request(path, member, export, is_known=state is None),
         as_json,
         grants,
         signature,
         can_interrupt=engine.profile.has_epochs,
         inference=inference,
+        state=state,
     )
     prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
     texts = [item.removeprefix(_NEGATIVE) for item in arguments]
@@ -230,12 +246,14 @@ class _Run:
         *,
         can_interrupt: bool,
         inference: InferenceGrant | None = None,
+        state: KeptState | None = None,
     ) -> None:
         self._request = request
         self._can_interrupt = can_interrupt
         self._signature = signature
         self._grants = grants
         self._inference = inference
+        self._state = state
         # With --json, standard output belongs to the report; what the guest says becomes a field of it.
         self._captured = CapturedOutput() if as_json else None
         self._stdout = self._captured or GuestOutput(1)
@@ -243,10 +261,12 @@ class _Run:
 
     def prepare(self, preparer: Preparer) -> Prepared:
         """Return compiled code: from the cache, else from the module in the file."""
-        prepared = preparer.from_cache(self._request)
+        prepared = preparer.from_cache(self._request) if self._state is None else None
         if prepared is None:
             started = perf_counter()
             found = self._find()
+            if self._state is not None:
+                found = self._state.expose(found)
             transferred = perf_counter() - started
             prepared = preparer.prepare(found, self._request)
             prepared.transfer_seconds += transferred
@@ -276,6 +296,7 @@ class _Run:
                 deadline_seconds=timeout_seconds + _MARGIN_SECONDS if self._can_interrupt else None,
                 repeat=repeat,
                 signature=self._signature,
+                state=self._state,
             )
         except GuestTrap as trap:
             raise name_frames(trap, self._find()) from None

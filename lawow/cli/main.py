@@ -31,9 +31,14 @@ VERBS = {
     "certs": "lawow.cli.certs",
     "audit": "lawow.cli.audit",
     "upload": "lawow.cli.upload",
+    "offload": "lawow.cli.offload",
+    "leases": "lawow.cli.offload:leases",
     "build": "lawow.cli.build",
 }
-"""Verb -> module that defines its click command as ``command``; imported when the verb is used."""
+"""Verb -> module that defines its click command, as ``command`` or under the name behind a colon.
+
+Imported when the verb is used.
+"""
 
 
 class _Verbs(click.Group):
@@ -45,7 +50,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(VERBS[cmd_name]).command
+        module, _, name = VERBS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
 
     def resolve_command(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from lawow.cli.app_files import app_files, read_source, result_path
 from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
 from lawow.cli.pack_report import (
     apk_lines,
@@ -21,12 +22,12 @@ from lawow.cli.pack_report import (
     removal_lines,
 )
 from lawow.cli.pack_sources import source_builder
-from lawow.durable import made_folders, removed_if_nobody_hears, write_file
+from lawow.durable import made_folders, removed_if_nobody_hears, replace_all
 from lawow.errors import Refused, UsageError
 from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
-from lawow.limits import ARCHIVE
 from lawow.pack import Changes, PackOptions, plan_pack, plan_removal
 from lawow.pack.config import NO_CONFIG, read_pack_config
+from lawow.pack.layout import is_set_folder
 from lawow.pack.options import LARGE_MODULE_BYTES, RUNTIMES
 
 __all__ = ["command"]
@@ -103,7 +104,8 @@ def command(
     allow_old_android: bool,
     as_json: bool,
 ) -> None:
-    """Put WebAssembly modules and their runtime into APP: a Gradle module, an Ant project, or an APK.
+    """Put WebAssembly modules and their runtime into APP: a Gradle module, an Ant project, or a finished app,
+    which is an APK or a set of split APKs (.apks, .xapk, a folder).
 
     For each module the app gets the asset, and a Java class with one static method per exported function:
     insertion_sort.wasm becomes InsertionSortWasm. Existing files are never touched; lawow.lock.json lists
@@ -128,7 +130,7 @@ def command(
     )
     _require_consistent(asked, runtime)
     say = _Output(as_json=as_json)
-    if app.is_file():
+    if app.is_file() or is_set_folder(app):
         _refuse_options("is an APK", remove=remove, check=check, force=force)
         options = _configured(asked, app.parent, config, runtime)
         _pack_apk(app, options, keys, say, out=out, dry_run=dry_run, allow_old_android=allow_old_android)
@@ -258,19 +260,26 @@ def _pack_apk(
     require_key(keys, subject="the packed APK must be signed", optional=dry_run)
     if not options.wasm:
         raise UsageError(f"{apk}: name the modules with --wasm, or in {CONFIG_NAME} ([pack] modules)")
-    target = (out or apk.parent) / f"{apk.stem}-packed{apk.suffix or '.apk'}"
-    if target.exists() and target.samefile(apk):
-        raise Refused(f"{target} is the input itself; choose another folder with --out")
-    data = read_file(apk, ARCHIVE.archive_bytes)
-    plan = plan_apk(data, str(apk), options, allow_old_android=allow_old_android, tell=_tell)
+    target = result_path(apk, out, "packed")
+    source = read_source(apk)
+    plan = plan_apk(
+        source.base,
+        source.base_name,
+        options,
+        companions=source.companions,
+        allow_old_android=allow_old_android,
+        tell=_tell,
+    )
     if dry_run:
         say.show(apk_lines(plan, target, plan.notes, None), apk_record(plan, target, plan.notes, None))
         return
     key = load_key(keys)
     packed = pack_apk(plan, key)
-    with made_folders(target.parent):
-        write_file(target, packed)
-    notes = [*plan.notes, *filter(None, [signer_note(data, key)])]
-    record = apk_record(plan, target, notes, len(packed)) | {"certificate_sha256": key.certificate_sha256}
-    with removed_if_nobody_hears([target], target.parent):
-        say.show(apk_lines(plan, target, notes, len(packed)), record)
+    files = app_files(source, target, packed.apk, packed.companions)
+    with made_folders(target.parent, *{path.parent for path, _ in files}):
+        replace_all(files)
+    notes = [*plan.notes, *filter(None, [signer_note(source.base, key)])]
+    size = len(packed.apk) + sum(map(len, packed.companions.values()))
+    record = apk_record(plan, target, notes, size) | {"certificate_sha256": key.certificate_sha256}
+    with removed_if_nobody_hears([path for path, _ in files], target.parent):
+        say.show(apk_lines(plan, target, notes, size), record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from lawow.pack.bindings import Binding
 from lawow.pack.libraries import AbiLibraries
 
 if TYPE_CHECKING:
+    from lawow.formats.zip import ZipEntry
     from lawow.pack.apk import ApkPlan
 
 __all__ = [
@@ -39,17 +40,41 @@ def plan_lines(app: Path, plan: PackPlan, *, dry_run: bool) -> list[str]:
 def apk_lines(plan: ApkPlan, result: Path, notes: Sequence[str], packed_bytes: int | None) -> list[str]:
     """Return what was put into an APK; `packed_bytes` is the result's size, None if it is only planned."""
     lines = [f"{plan.app.name}: package {plan.package}", *_binding_lines(plan.bindings)]
-    lines += [_abi_line(item, f"lib/{item.abi}", plan.tier) for item in plan.abis]
+    lines += [_abi_line(item, folder, plan.tier) for item, folder in _abi_folders(plan)]
     lines += _uncovered_lines(plan.uncovered, has_runtime=bool(plan.abis))
-    dex_bytes = plan.added[0].compressed_bytes
+    dex_bytes = plan.base.added[0].compressed_bytes
     lines.append(f"  {plan.app.next_dex_name}: classes and the stub library, {dex_bytes:,} bytes")
     if packed_bytes is None:
-        more = sum(entry.compressed_bytes for entry in plan.added)
+        more = sum(entry.compressed_bytes for _, entry in _additions(plan))
         lines.append(f"would write {result} (about {more:,} bytes more than before)")
     else:
-        more = packed_bytes - len(plan.app.data)
+        more = packed_bytes - _bytes_before(plan)
         lines.append(f"wrote {result} ({packed_bytes:,} bytes, {more:,} more than before)")
     return lines + [f"note: {note}" for note in notes]
+
+
+def _bytes_before(plan: ApkPlan) -> int:
+    """Return the size of the app's APKs together."""
+    return sum(len(item.app.data) for item in (plan.base, *plan.splits))
+
+
+def _abi_folders(plan: ApkPlan) -> Iterator[tuple[AbiLibraries, str]]:
+    """Yield the libraries of each ABI with the folder that they go to, behind the name of its split."""
+    for item, place in zip(plan.abis, plan.places, strict=True):
+        yield item, _inside(place, f"lib/{item.abi}")
+
+
+def _additions(plan: ApkPlan) -> Iterator[tuple[str, ZipEntry]]:
+    """Yield all new entries with their paths, those of a split behind its name."""
+    for entry in plan.base.added:
+        yield entry.path, entry
+    for item in plan.splits:
+        for entry in item.added:
+            yield _inside(item.app.name, entry.path), entry
+
+
+def _inside(split: str, path: str) -> str:
+    return f"{split}: {path}" if split else path
 
 
 def _binding_lines(bindings: Sequence[Binding]) -> list[str]:
@@ -116,14 +141,14 @@ def apk_record(
     return {
         "path": str(result),
         "dry_run": packed_bytes is None,
-        "bytes_before": len(plan.app.data),
+        "bytes_before": _bytes_before(plan),
         "bytes": packed_bytes,
         "package": plan.package,
         "modules": _module_records(plan.bindings),
-        "abis": [_abi_record(item, f"lib/{item.abi}", plan.tier) for item in plan.abis],
+        "abis": [_abi_record(item, folder, plan.tier) for item, folder in _abi_folders(plan)],
         "abis_without_runtime": list(plan.uncovered),
-        "added": [{"path": entry.path, "bytes": entry.compressed_bytes} for entry in plan.added],
-        "permission_added": plan.manifest is not None,
+        "added": [{"path": path, "bytes": entry.compressed_bytes} for path, entry in _additions(plan)],
+        "permission_added": plan.base.manifest is not None,
         "notes": list(notes),
     }
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lawow.cli.app_files import read_source
 from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
-from lawow.cli.refactor_files import Results, command_line, read_source, result_paths
+from lawow.cli.refactor_files import Results, command_line, result_paths
 from lawow.cli.refactor_options import (
     PlanView,
     SelectionArguments,

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lawow.cli.keys import read_file
+from lawow.cli.app_files import app_files, require_other_place, result_path
 from lawow.durable import made_folders, removed_if_nobody_hears, replace_all
-from lawow.errors import LawowError, Refused
-from lawow.limits import ARCHIVE
+from lawow.errors import LawowError
 
 if TYPE_CHECKING:
     from lawow.formats.apk_set import AppInput
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from lawow.refactor.certificate import JudgeResult
     from lawow.refactor.pipeline import Refactored
 
-__all__ = ["ResultPaths", "Results", "command_line", "read_source", "result_paths"]
+__all__ = ["ResultPaths", "Results", "command_line", "result_paths"]
 
 _NOT_RESULTS = {"out", "as_json", "plan", "html", "report", "judges"}
 """Options that change nothing about the bytes of the results."""
@@ -40,48 +39,21 @@ class ResultPaths:
     page: Path
 
 
-def read_source(path: Path) -> AppInput:
-    """Read an APK, an archive of APKs, or a folder of APKs. Raises as `lawow.formats.apk_set` does."""
-    from lawow.formats.apk_set import read_folder_input, read_input
-
-    if not path.is_dir():
-        return read_input(read_file(path, ARCHIVE.archive_bytes), str(path))
-    files: dict[str, bytes] = {}
-    room = ARCHIVE.archive_bytes
-    for item in sorted(path.glob("*.apk")):
-        files[item.name] = read_file(item, room)
-        room -= len(files[item.name])
-    if not files:
-        raise Refused(f"{path}: there is no .apk file in this folder")
-    return read_folder_input(files, str(path))
-
-
 def result_paths(source: Path, out: Path | None) -> ResultPaths:
     """Return where the results go. Raises `Refused` when one is the input, or would mix with others."""
-    is_folder = source.is_dir()
-    place = source.resolve() if is_folder else source
-    folder = place.parent if out is None else out
-    stem = place.name if is_folder else source.stem
+    place = source.resolve() if source.is_dir() else source
+    slim = result_path(source, out, "slim")
+    folder, stem = slim.parent, place.name if source.is_dir() else source.stem
     paths = ResultPaths(
         source_name=place.name,
-        slim=folder / f"{stem}-slim{'' if is_folder else source.suffix or '.apk'}",
+        slim=slim,
         bundle=folder / f"{stem}-offload.jar",
         record=folder / f"{stem}-slim.report.json",
         page=folder / f"{stem}-slim.report.html",
     )
-    for path in (paths.slim, paths.bundle, paths.record, paths.page):
-        if path.exists() and path.samefile(source):
-            raise Refused(f"{path} is the input itself; choose another folder with --out")
-    if is_folder and paths.slim.is_dir():
-        _require_no_other_files(paths.slim, {item.name for item in source.glob("*.apk")})
+    for path in (paths.bundle, paths.record, paths.page):
+        require_other_place(path, source)
     return paths
-
-
-def _require_no_other_files(folder: Path, expected: set[str]) -> None:
-    """A folder of APKs is installed as a whole, so nothing of another run may stay in it."""
-    for item in sorted(folder.iterdir()):
-        if item.name not in expected:
-            raise Refused(f"{folder} holds {item.name}, which is none of the results; remove it first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +66,7 @@ class Results:
 
     def slim_files(self) -> list[tuple[Path, bytes]]:
         """Return the slim side of the app: one file, or those of a folder."""
-        from lawow.formats.apk_set import InputKind
-
-        if self.source.kind is InputKind.APK:
-            return [(self.paths.slim, self.done.apk)]
-        apks = {self.source.base_path: self.done.apk, **self.done.companions}
-        if self.source.kind is InputKind.FOLDER:
-            return [(self.paths.slim / name, apks[name]) for name in sorted(apks)]
-        return [(self.paths.slim, self.source.replaced(apks))]
+        return app_files(self.source, self.paths.slim, self.done.apk, self.done.companions)
 
     def certificate(
         self, command: str, key: SigningKey, judged: Sequence[JudgeResult]

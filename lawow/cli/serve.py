@@ -88,6 +88,12 @@ def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     type=click.FloatRange(0, 600),
     help="Seconds to say not ready, and serve on, before SIGTERM closes the port.",
 )
+@click.option(
+    "--hosts",
+    "hosts_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Other hosts to offer, and figures about this one; TOML.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin, metrics.")
 def command(
     host: str,
@@ -104,6 +110,7 @@ def command(
     otlp: str | None,
     log_format: str,
     drain: float,
+    hosts_file: Path | None,
     as_json: bool,
 ) -> None:
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
@@ -112,6 +119,8 @@ def command(
     error; SIGTERM ends the edge after the calls under way. docs/edge.md is the operator's guide.
     """
     require_edge_extra()
+    from lawow.edge.hosts import look_at_this_host
+    from lawow.edge.hosts_file import read_hosts
     from lawow.server.app import Edge, serve
     from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
     from lawow.server.log import EventLog
@@ -128,9 +137,10 @@ def command(
         context = server_context(cert, key, client_ca, requires_client=requires_client)
     tracing = _tracing(otlp) if otlp is not None else None
     limits = _limits(deadline, memory, workers)
+    hosts = () if hosts_file is None else read_hosts(hosts_file, look_at_this_host(limits))
     listener = open_listener(host, port)
     inner = open_listener("127.0.0.1", metrics_port) if metrics_port is not None else None
-    edge = Edge(data, EventLog(as_json=log_format == "json"), limits)
+    edge = Edge(data, EventLog(as_json=log_format == "json"), limits, hosts)
     edge.tracing = tracing
     edge.readiness.drain_seconds = drain
     url = url_of(host, listener, has_tls=context is not None)

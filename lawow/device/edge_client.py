@@ -42,6 +42,8 @@ from lawow.errors import (
     UsageError,
 )
 from lawow.formats.signature import parse_typed_signature
+from lawow.formats.state import InstanceState, decode_state
+from lawow.limits import EDGE
 
 __all__ = [
     "CallOutcome",
@@ -51,14 +53,16 @@ __all__ = [
     "RemoteModule",
     "RemoteSession",
     "Seconds",
+    "printable",
 ]
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
+STATE_MEDIA_TYPE = "application/vnd.lawow.state"
 PIN = re.compile(r"[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
-ANSWER_BYTES = 16 << 20
+ANSWER_BYTES = 64 << 20
 UPLOAD_SECONDS = 300.0
 """An upload is answered when the edge has compiled the module, which may take its time."""
 
@@ -144,6 +148,15 @@ class RemoteSession:
         path = f"/v1/sessions/{self.name}"
         return self.client.call_under(path, export, signature, arguments, deadline_seconds=deadline_seconds)
 
+    def state(self) -> InstanceState:
+        """Return the state that the instance has now; the session goes on.
+
+        It can be restored on another edge (`EdgeClient.open_session`) or on this device
+        (`lawow.runtime.state`). Raises `EdgeProblem`: ``bad-state`` where it cannot be captured,
+        ``too-large``.
+        """
+        return self.client.state_of_session(self.name)
+
     def close(self) -> None:
         """End the session; a second call does no harm."""
         self.client.close_session(self.name)
@@ -206,27 +219,27 @@ class EdgeClient:
 
     def health(self) -> str:
         """Return the edge's version."""
-        return str(_field(self._document("GET", "/v1/health"), "version", str))
+        return str(_field(self.document("GET", "/v1/health"), "version", str))
 
     def modules(self) -> list[str]:
         """Return the digests of the tenant's modules, in hex, oldest first."""
-        listed = _list(self._document("GET", "/v1/modules"), "modules")
+        listed = _list(self.document("GET", "/v1/modules"), "modules")
         return [_digest(item) for item in listed]
 
     def module(self, digest: str) -> RemoteModule:
         """Return one of the tenant's modules."""
-        return _module(self._document("GET", f"/v1/modules/sha256:{digest}"))
+        return _module(self.document("GET", f"/v1/modules/sha256:{digest}"))
 
     def upload_module(self, wasm: bytes) -> RemoteModule:
         """Upload a module; returns when it is stored, valid and compiled. May be repeated."""
         digest = hashlib.sha256(wasm).hexdigest()
         path = f"/v1/modules/sha256:{digest}"
-        return _module(self._document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
+        return _module(self.document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
 
     def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
         """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
         media_type = "application/java-archive"
-        document = self._document("POST", "/v1/bundles", jar, media_type, UPLOAD_SECONDS)
+        document = self.document("POST", "/v1/bundles", jar, media_type, UPLOAD_SECONDS)
         return [_module(item) for item in _list(document, "modules")]
 
     def call(
@@ -277,17 +290,36 @@ class EdgeClient:
         """Call an export that takes numbers, as slots of `lawow.channel.values`. Raises as `call`."""
         return self._call_slots(f"/v1/modules/sha256:{digest}", export, signature, slots, deadline_seconds)
 
-    def open_session(self, digest: str, *, deadline_seconds: float | None = None) -> RemoteSession:
-        """Make an instance of a module that stays until it is closed. Raises as `call`."""
+    def open_session(
+        self, digest: str, *, state: InstanceState | None = None, deadline_seconds: float | None = None
+    ) -> RemoteSession:
+        """Make an instance of a module that stays until it is closed; with a `state` it goes on from there.
+
+        Raises as `call`; `EdgeProblem` ``bad-state`` for a state that is not one of the module.
+        """
         headers = _deadline_header(deadline_seconds)
         path = f"/v1/modules/sha256:{digest}/sessions"
-        answer = self._exchange("POST", path, None, headers, self._timeout_seconds, is_call=True)
+        body = None if state is None else state.encode()
+        if body is not None:
+            headers["Content-Type"] = STATE_MEDIA_TYPE
+        answer = self._exchange("POST", path, body, headers, self._timeout_seconds, is_call=True)
         if answer.status != 201:
             raise _error(answer)
         name = str(_field(_json_object(answer.body), "session", str))
         if not SESSION.fullmatch(name):
             raise RemoteProtocolError("the edge's answer has a session that is none")
         return RemoteSession(self, name)
+
+    def state_of_session(self, name: str) -> InstanceState:
+        """Return the state of an open session. Raises as `RemoteSession.state`."""
+        path, seconds = f"/v1/sessions/{name}/state", self._timeout_seconds
+        answer = self._exchange("GET", path, None, {}, seconds, most_bytes=EDGE.state_bytes)
+        if answer.status != 200:
+            raise _error(answer)
+        try:
+            return decode_state(answer.body)
+        except FormatError as error:
+            raise RemoteProtocolError(f"the edge's answer is no state: {error}") from None
 
     def close_session(self, name: str) -> None:
         """End a session; one that has ended already is no error."""
@@ -319,16 +351,39 @@ class EdgeClient:
             raise _error(answer)
         return answer
 
-    def _document(
+    def document(
         self,
         method: str,
         path: str,
         body: bytes | None = None,
         media_type: str | None = None,
         timeout_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, object]:
         """Make a request that may be repeated, and return its JSON. Raises as `call_slots`."""
-        headers = {} if media_type is None else {"Content-Type": media_type}
+        sent = {**(headers or {}), **({} if media_type is None else {"Content-Type": media_type})}
+        return _json_object(self._repeatable(method, path, body, sent, timeout_seconds).body)
+
+    def headers(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> http.client.HTTPMessage:
+        """Make a request that may be repeated, and return the headers of its answer."""
+        seconds = UPLOAD_SECONDS if body else None
+        return self._repeatable(method, path, body, dict(headers or {}), seconds).headers
+
+    def data(self, method: str, path: str) -> bytes:
+        """Make a request that may be repeated, and return the bytes of its answer."""
+        return self._repeatable(method, path, None, {}, None).body
+
+    def _repeatable(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float | None,
+    ) -> _Answer:
+        """Make a request, again if an idle connection turns out to be closed."""
         seconds = timeout_seconds or self._timeout_seconds
         was_idle = self._connection is not None
         try:
@@ -339,9 +394,9 @@ class EdgeClient:
             # An edge may close an idle connection at the moment it is used again; this request may be
             # repeated.
             answer = self._exchange(method, path, body, headers, seconds)
-        if answer.status not in (200, 201):
+        if answer.status not in (200, 201, 204):
             raise _error(answer)
-        return _json_object(answer.body)
+        return answer
 
     def _exchange(
         self,
@@ -352,6 +407,7 @@ class EdgeClient:
         timeout_seconds: float,
         *,
         is_call: bool = False,
+        most_bytes: int = ANSWER_BYTES,
     ) -> _Answer:
         """Send one request, once, and read its answer."""
         connection = self._connected()
@@ -362,16 +418,16 @@ class EdgeClient:
                 # An edge that refuses a body early may stop reading; its answer is there to be read.
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {self._token}"})
             response = connection.getresponse()
-            data = response.read(ANSWER_BYTES + 1)
+            data = response.read(most_bytes + 1)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"
             if is_call:
                 raise OutcomeUnknown(f"{lost}; the call may have run and was not sent again") from None
             raise HostLost(lost) from None
-        if len(data) > ANSWER_BYTES:
+        if len(data) > most_bytes:
             self.close()
-            raise RemoteProtocolError(f"{self._name}: the answer has more than {ANSWER_BYTES} bytes")
+            raise RemoteProtocolError(f"{self._name}: the answer has more than {most_bytes} bytes")
         if response.will_close:
             self.close()
         return _Answer(response.status, response.headers, data)
@@ -492,18 +548,18 @@ def _error(answer: _Answer) -> LawowError:
         detail = str(_json_object(answer.body).get("detail", ""))
     except RemoteProtocolError:
         detail = ""
-    message = _printable(detail) or f"the edge answered with status {answer.status} ({_printable(code)})"
+    message = printable(detail) or f"the edge answered with status {answer.status} ({printable(code)})"
     if code == "trap":
-        return GuestTrap(_printable(answer.headers.get("Lawow-Trap", "unknown")), message)
+        return GuestTrap(printable(answer.headers.get("Lawow-Trap", "unknown")), message)
     if code == "unauthorized":
         return Unauthorized(message)
     if code == "deadline":
         return LimitExceeded("deadline_seconds", "more than that", "the edge's", subject=message)
-    return EdgeProblem(_printable(code), answer.status, message)
+    return EdgeProblem(printable(code), answer.status, message)
 
 
-def _printable(text: str) -> str:
-    """Keep an edge from driving our terminal."""
+def printable(text: str) -> str:
+    """Return at most 2,000 characters that cannot drive a terminal, of a text that an edge chose."""
     return "".join(letter if letter.isprintable() else " " for letter in text[:2_000])
 
 

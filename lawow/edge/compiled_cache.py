@@ -29,8 +29,8 @@ from lawow.runtime.profiles import EDGE_PROFILE
 
 __all__ = ["ENGINE", "CompiledCache"]
 
-ENGINE = f"wasmtime-{VERSION}/{EDGE_PROFILE.name}/{platform.machine()}"
-"""What compiled code fits to; part of every mark."""
+ENGINE = f"wasmtime-{VERSION}/{EDGE_PROFILE.name}/{platform.machine()}/state-1"
+"""What compiled code fits to; part of every mark. The last part: how state is exposed."""
 
 MARK_BYTES = 32
 COMPILES_WAITING = 16

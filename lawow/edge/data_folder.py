@@ -8,6 +8,7 @@
     DATA/blobs/ab/HEX    modules by SHA-256
     DATA/compiled/       compiled modules by tenant, each with its mark; a cache
     DATA/incoming/       uploads on their way; emptied at every start
+    DATA/partial/        resumable uploads, each named by its lease; kept over a restart
     DATA/damaged/        blobs whose digest did not match any more, for the operator to look at
 
 Everything below DATA is readable for the service's user alone.
@@ -26,7 +27,7 @@ from lawow.errors import Refused
 __all__ = ["DataFolder"]
 
 KEY_BYTES = 32
-FOLDERS = ("blobs", "compiled", "incoming", "damaged")
+FOLDERS = ("blobs", "compiled", "incoming", "partial", "damaged")
 
 
 class DataFolder:
@@ -49,6 +50,11 @@ class DataFolder:
     def incoming(self) -> Path:
         """Uploads on their way; same file system as the blobs, so that a rename moves them."""
         return self.root / "incoming"
+
+    @property
+    def partial(self) -> Path:
+        """Resumable uploads; same file system as the blobs."""
+        return self.root / "partial"
 
     @property
     def compiled(self) -> Path:

@@ -8,7 +8,11 @@ host's resources stands in front of it and calls the same methods.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from lawow.channel.bodies import read_arguments
 from lawow.channel.values import require_slots
@@ -16,7 +20,7 @@ from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
-from lawow.edge.refusals import BadArguments, BadModule, SignatureMismatch, WorkerLost
+from lawow.edge.refusals import BadArguments, BadModule, Busy, SignatureMismatch, WorkerLost
 from lawow.edge.supervisor import Finished, OpenCode, Supervisor
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.interface import signature_letters
@@ -35,6 +39,7 @@ class ExecutionHandler:
     compiled: CompiledCache
     supervisor: Supervisor
     limits: EdgeLimits = EDGE
+    _moving: Counter[str] = field(default_factory=Counter)
 
     async def keep_module(self, tenant: str, upload: Upload, digest: str) -> tuple[StoredModule, bool]:
         """Keep an upload that is complete, and return it with whether it is new to the tenant.
@@ -45,10 +50,16 @@ class ExecutionHandler:
         actual = await asyncio.to_thread(upload.seal)
         if actual != digest:
             raise BadModule(f"the body's SHA-256 is {actual}, its name says {digest}")
-        exports = await self.intake.module(upload.path, self.supervisor.grants(tenant))
-        await self.compiled.prepare(tenant, digest, upload.path)
-        module = StoredModule(digest, upload.size_bytes, exports)
-        created = await asyncio.to_thread(self.store.keep, tenant, [StagedModule(upload.path, module)])
+        return await self.keep_file(tenant, upload.path, upload.size_bytes, digest)
+
+    async def keep_file(
+        self, tenant: str, path: Path, size_bytes: int, digest: str
+    ) -> tuple[StoredModule, bool]:
+        """Keep a flushed file whose digest was checked; same promises and errors as `keep_module`."""
+        exports = await self.intake.module(path, self.supervisor.grants(tenant))
+        await self.compiled.prepare(tenant, digest, path)
+        module = StoredModule(digest, size_bytes, exports)
+        created = await asyncio.to_thread(self.store.keep, tenant, [StagedModule(path, module)])
         return module, created[0]
 
     async def keep_bundle(self, tenant: str, upload: Upload) -> BundleFindings:
@@ -91,11 +102,34 @@ class ExecutionHandler:
         call = Call(digest, False, export.name, export.signature, deadline_seconds, arguments, session)
         return await self.supervisor.run(tenant, call, self._code_of(tenant, digest))
 
-    async def open_session(self, tenant: str, digest: str, deadline_seconds: float) -> str:
-        """Make an instance of a module that stays, and return its name. Raises as `call`, and `NotFound`."""
+    async def open_session(
+        self, tenant: str, digest: str, deadline_seconds: float, state: bytes = b""
+    ) -> str:
+        """Make an instance of a module that stays, and return its name; in a `state` if one is given.
+
+        Raises as `call`, `NotFound`, and `BadState` for a state that is not one of the module.
+        """
         self.store.get(tenant, digest)
         code = self._code_of(tenant, digest)
-        return await self.supervisor.open_session(tenant, digest, deadline_seconds, code)
+        return await self.supervisor.open_session(tenant, digest, deadline_seconds, code, state)
+
+    async def state_of_session(self, tenant: str, session: str, deadline_seconds: float) -> bytes:
+        """Return the state of a session, which goes on. Raises as `Supervisor.state_of_session`."""
+        code = self._code_of(tenant, self.supervisor.digest_of_session(tenant, session))
+        return await self.supervisor.state_of_session(tenant, session, deadline_seconds, code)
+
+    @contextmanager
+    def moving_state(self, tenant: str) -> Iterator[None]:
+        """Count a state that is held in memory on its way in or out. Raises `Busy` for too many at a time."""
+        if self._moving[tenant] >= self.limits.uploads_running_per_tenant:
+            raise Busy("too many states of this tenant are on their way", retry_after_seconds=1)
+        self._moving[tenant] += 1
+        try:
+            yield
+        finally:
+            self._moving[tenant] -= 1
+            if not self._moving[tenant]:
+                del self._moving[tenant]
 
     def _code_of(self, tenant: str, digest: str) -> OpenCode:
         async def open_code() -> int:

@@ -1,10 +1,10 @@
 """What the edge's supervisor and one of its workers say to each other over a socket pair.
 
-A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`, `Open` and `Close`;
-the worker answers each with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start. Texts are
-UTF-8 behind a u32 length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile, since a
-guest may have escaped into it: whatever does not parse, is too long or comes unasked ends the worker. Only
-`FormatError` escapes from `read_message`.
+A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`, `Open`, `Save` and
+`Close`; the worker answers each with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start.
+Texts are UTF-8 behind a u32 length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile,
+since a guest may have escaped into it: whatever does not parse, is too long or comes unasked ends the worker.
+Only `FormatError` escapes from `read_message`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lawow.formats.bytes import ByteReader, ByteWriter
 
 __all__ = [
     "BAD_MODULE",
+    "BAD_STATE",
     "DEADLINE",
     "DEFECT",
     "HEADER",
@@ -33,6 +34,7 @@ __all__ = [
     "Ready",
     "Request",
     "Result",
+    "Save",
     "Trap",
     "read_header",
     "read_message",
@@ -46,7 +48,7 @@ MAX_TEXT_BYTES = 1 << 16
 MAX_FRAMES = 64
 MAX_FRAME_CHARACTERS = 1000
 
-NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION = FAILURES = (
+NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION, BAD_STATE = FAILURES = (
     "needs-code",  # the worker lacks the compiled module
     "bad-module",  # it cannot be instantiated, or lacks what the call needs
     "deadline",  # the guest was stopped
@@ -54,6 +56,7 @@ NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION = FAILU
     "too-large",  # the result is beyond the limit; a session goes on
     "no-room",  # sessions hold the memory that an instance needs
     "no-session",  # the worker does not have it, or its guest has ended itself
+    "bad-state",  # it is not one of the module, or the module's cannot be captured
 )
 
 
@@ -112,7 +115,36 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Make an instance of module `digest` and keep it as `session`; answered by an empty `Result`."""
+    """Make an instance of module `digest` and keep it as `session`; answered by an empty `Result`.
+
+    With a `state` (`lawow.formats.state`), the instance goes on where that one was.
+    """
+
+    digest: str
+    has_code: bool
+    session: str
+    deadline_seconds: float
+    state: bytes = b""
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        writer.write_u8(self.has_code)
+        _write_text(writer, self.digest)
+        _write_text(writer, self.session)
+        _write_double(writer, self.deadline_seconds)
+        writer.write_bytes(self.state)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Open:
+        """Read the payload."""
+        has_code = bool(reader.read_u8())
+        digest, session, seconds = _read_text(reader), _read_text(reader), _read_seconds(reader)
+        return cls(digest, has_code, session, seconds, reader.read_bytes(reader.remaining))
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Tell the state of `session`, of module `digest`, which goes on; answered by a `Result` with it."""
 
     digest: str
     has_code: bool
@@ -127,11 +159,10 @@ class Open:
         _write_double(writer, self.deadline_seconds)
 
     @classmethod
-    def read(cls, reader: ByteReader) -> Open:
+    def read(cls, reader: ByteReader) -> Save:
         """Read the payload."""
         has_code = bool(reader.read_u8())
-        digest, session = _read_text(reader), _read_text(reader)
-        return cls(digest, has_code, session, _read_seconds(reader))
+        return cls(_read_text(reader), has_code, _read_text(reader), _read_seconds(reader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +254,10 @@ class Failure:
         return cls(FAILURES[index], _read_text(reader))
 
 
-Request = Call | Open | Close
+Request = Call | Open | Save | Close
 Message = Ready | Request | Result | Trap | Failure
 
-KINDS: tuple[type[Message], ...] = (Ready, Call, Result, Trap, Failure, Open, Close)
+KINDS: tuple[type[Message], ...] = (Ready, Call, Result, Trap, Failure, Open, Close, Save)
 """The first has the number 1."""
 CODES = {kind: code for code, kind in enumerate(KINDS, 1)}
 
@@ -238,11 +269,14 @@ def write_message(message: Message) -> bytes:
     return HEADER.pack(len(writer), CODES[type(message)]) + bytes(writer.data)
 
 
-def read_header(header: bytes) -> tuple[int, int]:
-    """Return payload length and kind. Raises `FormatError` beyond the limit and for unknown kinds."""
+def read_header(header: bytes, state_bytes: int = 0) -> tuple[int, int]:
+    """Return payload length and kind. Raises `FormatError` beyond the limit and for unknown kinds.
+
+    `state_bytes` is how long a state may be, where one is expected.
+    """
     length, kind = HEADER.unpack(header)
-    if length > MAX_PAYLOAD_BYTES:
-        raise FormatError("frame too long", found=length, allowed=MAX_PAYLOAD_BYTES)
+    if length > MAX_PAYLOAD_BYTES + state_bytes:
+        raise FormatError("frame too long", found=length, allowed=MAX_PAYLOAD_BYTES + state_bytes)
     if not 1 <= kind <= len(KINDS):
         raise FormatError("unknown kind of frame", found=kind)
     return length, kind

@@ -12,10 +12,14 @@ from lawow.errors import LawowError
 __all__ = [
     "BadArguments",
     "BadModule",
+    "BadRequest",
+    "BadState",
     "Busy",
+    "Conflict",
     "DeadlineExceeded",
     "EdgeRefusal",
     "Forbidden",
+    "LeaseEnded",
     "NotFound",
     "NotReady",
     "QuotaExceeded",
@@ -53,6 +57,24 @@ class SessionLost(EdgeRefusal):
     code = "session-lost"
 
 
+class BadRequest(EdgeRefusal):
+    """The document or a header is not one that this API knows."""
+
+    code = "bad-request"
+
+
+class Conflict(EdgeRefusal):
+    """What was asked does not fit the state that the lease, offer or upload is in; the text says which."""
+
+    code = "conflict"
+
+
+class LeaseEnded(EdgeRefusal):
+    """The lease was in force and is no more: recalled, expired or revoked."""
+
+    code = "lease-ended"
+
+
 class SignatureMismatch(EdgeRefusal):
     """The caller expects another signature than the export has."""
 
@@ -75,6 +97,12 @@ class BadModule(EdgeRefusal):
     """This edge does not run these bytes: malformed, beyond a limit, or with imports it does not give."""
 
     code = "bad-module"
+
+
+class BadState(EdgeRefusal):
+    """The state is not one of the module, or instances of the module have state that cannot be captured."""
+
+    code = "bad-state"
 
 
 class Busy(EdgeRefusal):

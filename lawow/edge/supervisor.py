@@ -21,6 +21,7 @@ from lawow.channel.bodies import read_arguments, read_returned
 from lawow.channel.values import SLOT_BYTES
 from lawow.edge.messages import (
     BAD_MODULE,
+    BAD_STATE,
     DEADLINE,
     DEFECT,
     NEEDS_CODE,
@@ -34,11 +35,20 @@ from lawow.edge.messages import (
     Open,
     Request,
     Result,
+    Save,
     Trap,
 )
 from lawow.edge.meter import Meter
 from lawow.edge.policies import TenantPolicy, default_quotas
-from lawow.edge.refusals import BadModule, Busy, DeadlineExceeded, SessionLost, TooLarge, WorkerLost
+from lawow.edge.refusals import (
+    BadModule,
+    BadState,
+    Busy,
+    DeadlineExceeded,
+    SessionLost,
+    TooLarge,
+    WorkerLost,
+)
 from lawow.edge.sessions import SessionTable
 from lawow.edge.worker_process import WorkerProcess, WorkerProfile
 from lawow.errors import FormatError, GuestTrap
@@ -130,22 +140,36 @@ class Supervisor:
             return Finished(result.results, prepare_seconds, result.run_seconds, worker.peak_memory_bytes())
 
     async def open_session(
-        self, tenant: str, digest: str, deadline_seconds: float, open_code: OpenCode
+        self, tenant: str, digest: str, deadline_seconds: float, open_code: OpenCode, state: bytes = b""
     ) -> str:
-        """Make an instance that stays, and return its name. Raises as `run`; `Busy` also for too many."""
+        """Make an instance that stays, and return its name. Raises as `run`; `Busy` also for too many.
+
+        With a `state`, it goes on where that was taken. Raises `BadState` if that is none of the module.
+        """
         self._require_rested(tenant, digest)
         self._admit(tenant)
         with self._sessions.opening(tenant, self._policy(tenant).quotas["sessions"]):
             session = self._sessions.new_name()
             async with self._turn(tenant) as lane:
                 await self._worker(tenant, lane)
-                await self._exchange(tenant, lane, Open(digest, False, session, deadline_seconds), open_code)
+                request = Open(digest, False, session, deadline_seconds, state)
+                await self._exchange(tenant, lane, request, open_code)
                 self._sessions.add(tenant, session, digest)
         return session
 
     def grants(self, tenant: str) -> tuple[str, ...]:
         """Return the names of the host functions that a tenant's worker offers."""
         return self._policy(tenant).grants
+
+    async def state_of_session(
+        self, tenant: str, session: str, deadline_seconds: float, open_code: OpenCode
+    ) -> bytes:
+        """Return the state of a session, which goes on. Raises as `run`, and `BadState` if it has none."""
+        request = Save(self._sessions.digest_of(tenant, session), False, session, deadline_seconds)
+        async with self._turn(tenant) as lane:
+            with self._sessions.using(tenant, session):
+                await self._worker(tenant, lane)
+                return (await self._exchange(tenant, lane, request, open_code)).results
 
     def digest_of_session(self, tenant: str, session: str) -> str:
         """Return the module of an open session. Raises `NotFound`, `SessionLost`."""
@@ -175,7 +199,9 @@ class Supervisor:
                 del lane.closing[:1]
         self._rest(tenant, lane)
 
-    async def _exchange(self, tenant: str, lane: _Lane, request: Call | Open, open_code: OpenCode) -> Result:
+    async def _exchange(
+        self, tenant: str, lane: _Lane, request: Call | Open | Save, open_code: OpenCode
+    ) -> Result:
         """Have the worker do what is asked, with the module's code if it lacks it."""
         answer = await self._ask(tenant, lane, request, None)
         if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
@@ -238,7 +264,7 @@ class Supervisor:
             memory_bytes=sum(lane.worker.memory_bytes() for lane in lanes if lane.worker is not None),
         )
 
-    async def _judge(self, tenant: str, lane: _Lane, call: Call | Open, answer: Message) -> Result:
+    async def _judge(self, tenant: str, lane: _Lane, call: Call | Open | Save, answer: Message) -> Result:
         """Return the result in a worker's answer, or raise what it says instead."""
         if isinstance(answer, Result) and _is_answer(call, answer.results):
             return answer
@@ -389,7 +415,7 @@ class Supervisor:
             del self._losses[key]
             self._resting[key] = now + self._limits.quarantine_seconds
             self._log("module-quarantined", tenant=tenant, module=call.digest)
-        if isinstance(call, Call) and call.session:
+        if isinstance(call, Call | Save) and call.session:
             return SessionLost("the session is lost with all its state: its worker process ended in the call")
         return WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
 
@@ -408,12 +434,14 @@ class Supervisor:
         )
 
 
-REFUSALS = {BAD_MODULE: BadModule, TOO_LARGE: TooLarge, NO_ROOM: Busy}
+REFUSALS = {BAD_MODULE: BadModule, TOO_LARGE: TooLarge, NO_ROOM: Busy, BAD_STATE: BadState}
 """Kinds of failure after which everything goes on."""
 
 
-def _is_answer(request: Call | Open, results: bytes) -> bool:
-    """Tell whether a worker's result is one for this request."""
+def _is_answer(request: Call | Open | Save, results: bytes) -> bool:
+    """Tell whether a worker's result is one for this request. Of a state its owner is the judge."""
+    if isinstance(request, Save):
+        return bool(results)
     if isinstance(request, Open):
         return not results
     signature = parse_typed_signature(request.signature)
@@ -427,5 +455,6 @@ def _is_answer(request: Call | Open, results: bytes) -> bool:
 
 
 def _deadline_text(request: Request) -> str:
-    what = request.export if isinstance(request, Call) else "the start of the instance"
+    others = "the state of the instance" if isinstance(request, Save) else "the start of the instance"
+    what = request.export if isinstance(request, Call) else others
     return f"{what} did not return within {request.deadline_seconds:g} s"

@@ -1,4 +1,4 @@
-"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT MEMORY CALL UNSEEN [GRANT...]``.
+"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT`` and four limits, then grants.
 
 The supervisor starts it with one end of a socket pair as standard input. It warms its engine up, puts the
 fences of `lawow.edge.confinement` around itself, says `Ready`, and then answers one request after the other.
@@ -6,9 +6,9 @@ A call runs on a fresh instance, so nothing of it is left for the next one, or o
 on it can open no file, so compiled code comes to it as an open descriptor. It ends when the socket does, and
 when it meets anything that it does not expect.
 
-The numbers are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result, and
-`session_unseen_memory_bytes`. The grants are names of host functions; they are imported before the fences
-stand, and run behind them.
+The limits are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result,
+`session_unseen_memory_bytes`, and `state_bytes`. The grants are names of host functions; they are imported
+before the fences stand, and run behind them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lawow.channel.bodies import read_arguments, write_returned
 from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.edge.messages import (
     BAD_MODULE,
+    BAD_STATE,
     DEADLINE,
     DEFECT,
     HEADER,
@@ -40,25 +41,29 @@ from lawow.edge.messages import (
     Ready,
     Request,
     Result,
+    Save,
     Trap,
     read_header,
     read_message,
     write_message,
 )
-from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, LocalProtocolError
+from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, LocalProtocolError, Refused
 from lawow.formats.signature import parse_typed_signature
-from lawow.runtime import wasi, watchdog
+from lawow.formats.state import decode_state
+from lawow.runtime import wasi, wasmtime_cells, watchdog
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.grants import Grants
 from lawow.runtime.host_functions import find_host_functions
 from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EDGE_PROFILE
+from lawow.runtime.state import StateKeeper
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
 __all__ = ["Limits", "Worker", "main"]
 
-LOADED_BEFORE_THE_FENCES = (wasi, watchdog)  # what the engine would otherwise import at a first call
+LOADED_BEFORE_THE_FENCES = (wasi, watchdog, wasmtime_cells)  # what a first call would otherwise import
 MODULES_LOADED = 16
+TABLES_BYTES = 1 << 20  # of a state, beside its memory
 OWN_DATA_BYTES = 512 << 20  # Python, the engine, compiled code; beside what a guest may have
 WARM_UP = bytes.fromhex(
     "0061736d 01000000"  # header
@@ -72,11 +77,12 @@ WARM_UP = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What instances share, what a result may be, what a memory that nobody sees may be; all in bytes."""
+    """What instances share, what a result, a memory that nobody sees, and a state may be; all in bytes."""
 
     memory_bytes: int
     call_bytes: int
     unseen_memory_bytes: int
+    state_bytes: int
 
 
 class _Session:
@@ -130,9 +136,11 @@ class Worker:
         self._modules.move_to_end(request.digest)
         if isinstance(request, Open):
             return self._answered(request, lambda: self._open(module, request, started))
+        if isinstance(request, Save):
+            return self._answered(request, lambda: self._save(module, request, started))
         return self._answered(request, lambda: self._call_afresh(module, request, started))
 
-    def _answered(self, request: Call | Open, work: Callable[[], Message]) -> Message:
+    def _answered(self, request: Call | Open | Save, work: Callable[[], Message]) -> Message:
         """Turn what a guest or its module did wrong into an answer; a guest that was stopped is dropped."""
         try:
             return work()
@@ -191,13 +199,44 @@ class Worker:
         room_bytes = self._room_bytes()
         if unseen_bytes > room_bytes:
             return Failure(NO_ROOM, f"sessions of this tenant left {room_bytes} bytes of memory")
-        instance = module.instantiate(
-            memory_bytes=unseen_bytes or room_bytes,
-            deadline_seconds=request.deadline_seconds,
-            grants=self._grants,
-        )
-        self._sessions[request.session] = _Session(instance, self._caller(instance), unseen_bytes)
+        made = self._instance(module, request, unseen_bytes or room_bytes)
+        if isinstance(made, Failure):
+            return made
+        self._sessions[request.session] = _Session(made, self._caller(made), unseen_bytes)
         return Result(time.perf_counter() - started, 0.0, b"")
+
+    def _instance(self, module: CompiledModule, request: Open, memory_bytes: int) -> Instance | Failure:
+        """Return a new instance, in the state that is given, if one is."""
+        if not request.state:
+            return module.instantiate(
+                memory_bytes=memory_bytes, deadline_seconds=request.deadline_seconds, grants=self._grants
+            )
+        try:
+            state = decode_state(request.state, unpacked_bytes=memory_bytes + TABLES_BYTES)
+            return StateKeeper(module, request.digest).restore(
+                state,
+                memory_bytes=memory_bytes,
+                deadline_seconds=request.deadline_seconds,
+                grants=self._grants,
+            )
+        except (FormatError, Refused) as error:
+            return Failure(BAD_STATE, str(error))
+        except MemoryError:
+            return Failure(NO_ROOM, "this tenant's worker has not the memory to take the state in")
+
+    def _save(self, module: CompiledModule, request: Save, started: float) -> Message:
+        session = self._sessions.get(request.session)
+        if session is None:
+            return Failure(NO_SESSION, "")
+        try:
+            state = StateKeeper(module, request.digest).snapshot(session.instance).encode()
+        except Refused as error:
+            return Failure(BAD_STATE, str(error))
+        except (GuestTrap, MemoryError):  # no guest runs: the engine had no room for a pristine instance
+            return Failure(NO_ROOM, "this tenant's worker has not the memory to tell the state")
+        if len(state) > self._limits.state_bytes:
+            return Failure(TOO_LARGE, f"the state has {len(state)} bytes, which is more than state_bytes")
+        return Result(0.0, time.perf_counter() - started, state)
 
     def _caller(self, instance: Instance) -> TypedCaller:
         return TypedCaller(instance, result_bytes=self._limits.call_bytes)
@@ -216,12 +255,12 @@ class Worker:
 
 def main(arguments: list[str]) -> None:
     """Set everything up and serve until the supervisor closes the socket."""
-    parent, *numbers = (int(item) for item in arguments[:4])
+    parent, *numbers = (int(item) for item in arguments[:5])
     limits = Limits(*numbers)
     begin_child(parent)
     channel = socket.socket(fileno=0)
     engine = WasmtimeEngine(EDGE_PROFILE)
-    grants = Grants(functions=find_host_functions(arguments[4:])) if arguments[4:] else None
+    grants = Grants(functions=find_host_functions(arguments[5:])) if arguments[5:] else None
     _warm_up(engine, grants)
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
@@ -231,11 +270,11 @@ def main(arguments: list[str]) -> None:
     os.close(silence)
     fences = "limits,filter" if close_filter() else "limits"
     channel.sendall(write_message(Ready(fences)))
-    _serve(channel, Worker(engine, limits, grants))
+    _serve(channel, Worker(engine, limits, grants), limits.state_bytes)
 
 
-def _serve(channel: socket.socket, worker: Worker) -> None:
-    while (received := _receive(channel)) is not None:
+def _serve(channel: socket.socket, worker: Worker, state_bytes: int) -> None:
+    while (received := _receive(channel, state_bytes)) is not None:
         request, code = received
         try:
             if code is not None:
@@ -248,13 +287,13 @@ def _serve(channel: socket.socket, worker: Worker) -> None:
             return
 
 
-def _receive(channel: socket.socket) -> tuple[Request, bytes | None] | None:
+def _receive(channel: socket.socket, state_bytes: int) -> tuple[Request, bytes | None] | None:
     """Return the next request and the compiled code that came with it, or None at the end."""
     header, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
     if not header:
         return None
     header += _receive_exactly(channel, HEADER.size - len(header))
-    length, kind = read_header(header)
+    length, kind = read_header(header, state_bytes)
     message = read_message(kind, _receive_exactly(channel, length))
     if not isinstance(message, Request):
         raise FormatError("a worker takes requests alone", found=type(message).__name__)
@@ -278,7 +317,7 @@ def _receive_exactly(channel: socket.socket, count: int) -> bytes:
 
 def _warm_up(engine: WasmtimeEngine, grants: Grants | None) -> None:
     """Go through all that a call may touch, a trap and an interruption-free end included."""
-    worker = Worker(engine, Limits(1 << 20, 1 << 20, 1 << 16), grants)
+    worker = Worker(engine, Limits(1 << 20, 1 << 20, 1 << 16, 1 << 20), grants)
     with engine.compile(WARM_UP) as module:
         worker.load("warm-up", module.serialize())
     for export in ("f", "t"):
@@ -286,6 +325,7 @@ def _warm_up(engine: WasmtimeEngine, grants: Grants | None) -> None:
     write_message(worker.answer(Call("warm-up", False, "absent", ">", 1.0, b"")))
     worker.answer(Open("warm-up", False, "s", 1.0))
     worker.answer(Call("warm-up", False, "f", "S>", 1.0, bytes(8), "s"))
+    worker.answer(Save("warm-up", False, "s", 1.0))
     worker.answer(Close("warm-up", "s"))
 
 

@@ -14,7 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lawow.edge.children import CHILD_ENVIRONMENT, python_command
-from lawow.edge.messages import HEADER, Message, Ready, Request, read_header, read_message, write_message
+from lawow.edge.messages import (
+    HEADER,
+    Message,
+    Ready,
+    Request,
+    Save,
+    read_header,
+    read_message,
+    write_message,
+)
 from lawow.edge.refusals import WorkerLost
 from lawow.errors import FormatError
 from lawow.limits import EdgeLimits
@@ -23,6 +32,9 @@ __all__ = ["WorkerProcess", "WorkerProfile"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0
+RECEIVED_BYTES = 1 << 20
+"""Read from the socket at once: room for it is made each time."""
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,10 +50,15 @@ class WorkerProcess:
     """One child process and our end of its socket."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, channel: socket.socket, profile: WorkerProfile
+        self,
+        process: asyncio.subprocess.Process,
+        channel: socket.socket,
+        profile: WorkerProfile,
+        state_bytes: int,
     ) -> None:
         self._process = process
         self._channel = channel
+        self._state_bytes = state_bytes
         self._charged_seconds = 0.0
         self.profile = profile
         self.fences = ""
@@ -50,7 +67,12 @@ class WorkerProcess:
     async def start(cls, limits: EdgeLimits, profile: WorkerProfile | None = None) -> WorkerProcess:
         """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
         profile = profile or WorkerProfile(limits.memory_bytes)
-        numbers = (profile.memory_bytes, limits.call_bytes, limits.session_unseen_memory_bytes)
+        numbers = (
+            profile.memory_bytes,
+            limits.call_bytes,
+            limits.session_unseen_memory_bytes,
+            limits.state_bytes,
+        )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -67,7 +89,7 @@ class WorkerProcess:
             raise WorkerLost(f"no worker could be started: {error.strerror}") from None
         finally:
             theirs.close()
-        worker = cls(process, ours, profile)
+        worker = cls(process, ours, profile, limits.state_bytes)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await worker._receive()
@@ -104,7 +126,7 @@ class WorkerProcess:
             # The frame's start alone carries the descriptor; a socket at rest takes it whole.
             sent = socket.send_fds(self._channel, [frame[: HEADER.size]], [code])
         await asyncio.get_running_loop().sock_sendall(self._channel, frame[sent:])
-        return await self._receive()
+        return await self._receive(self._state_bytes if isinstance(request, Save) else 0)
 
     def peak_memory_bytes(self) -> int:
         """Return the most memory that the worker ever had resident, as the kernel counts it; 0 if unknown."""
@@ -156,15 +178,15 @@ class WorkerProcess:
         status = await asyncio.shield(self._process.wait())
         return f"exit-{status}" if status >= 0 else signal.Signals(-status).name
 
-    async def _receive(self) -> Message:
-        length, kind = read_header(await self._receive_exactly(HEADER.size))
+    async def _receive(self, state_bytes: int = 0) -> Message:
+        length, kind = read_header(await self._receive_exactly(HEADER.size), state_bytes)
         return read_message(kind, await self._receive_exactly(length))
 
     async def _receive_exactly(self, count: int) -> bytes:
         data = bytearray()
         loop = asyncio.get_running_loop()
         while len(data) < count:
-            part = await loop.sock_recv(self._channel, count - len(data))
+            part = await loop.sock_recv(self._channel, min(count - len(data), RECEIVED_BYTES))
             if not part:
                 raise ConnectionResetError("the worker closed its socket")
             data += part

@@ -35,11 +35,15 @@ __all__ = ["Prepared", "Preparer", "Request"]
 
 
 class Request:
-    """What the user named: a file, a member of it (or ""), and an export or method. For one run."""
+    """What the user named: a file, a member of it (or ""), and an export or method. For one run.
 
-    __slots__ = ("_key", "member", "name", "path")
+    Without `is_known`, what is compiled is not the module in the file, so nothing is remembered of the file.
+    """
 
-    def __init__(self, path: str, member: str, name: str) -> None:
+    __slots__ = ("_is_known", "_key", "member", "name", "path")
+
+    def __init__(self, path: str, member: str, name: str, *, is_known: bool = True) -> None:
+        self._is_known = is_known
         self.path = path
         self.member = member
         self.name = name
@@ -57,7 +61,7 @@ class Request:
         return self._key[0]
 
     def _present_key(self) -> str | None:
-        if self.path == "-":
+        if self.path == "-" or not self._is_known:
             return None
         facts = os.stat(self.path)
         return file_key(facts, self.member, self.name) if stat.S_ISREG(facts.st_mode) else None

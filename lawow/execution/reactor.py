@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lawow.execution.extractor import Found
+    from lawow.execution.kept_state import KeptState
     from lawow.execution.preparation import Prepared
     from lawow.execution.typed import TypedCall
     from lawow.formats.interface import FuncType
@@ -92,12 +93,14 @@ def run_export(
     deadline_seconds: float | None = None,
     repeat: int = 1,
     signature: str = "",
+    state: KeptState | None = None,
 ) -> RunReport:
     """Make an instance and call the export with arguments as text; `label` names the module in errors.
 
     With `repeat` that is done so many times, each time in a fresh instance; results are the last ones. A
     `deadline_seconds` is passed on to the engine, whose profile must be able to interrupt a call. A
-    `signature`, given here or known from a bundle, tells strings and lists from numbers.
+    `signature`, given here or known from a bundle, tells strings and lists from numbers. With a `state` the
+    instance goes on from there and leaves its own; not for commands, and not together with `repeat`.
 
     Raises `UsageError` (no such export, arguments), `GuestTrap`, `LimitExceeded`, `Refused` (imports).
     """
@@ -107,6 +110,16 @@ def run_export(
         grants, arguments = _with_command_line(grants, [label, *arguments]), ()
 
     def make() -> Instance:
+        if state is not None:
+            return state.make(
+                module,
+                memory_bytes=memory_bytes,
+                deadline_seconds=deadline_seconds,
+                fuel=fuel,
+                stdout=stdout,
+                stderr=stderr,
+                grants=grants,
+            )
         return module.instantiate(
             memory_bytes=memory_bytes,
             deadline_seconds=deadline_seconds,
@@ -122,6 +135,8 @@ def run_export(
             values = _arguments(report, export, signature or prepared.signature, arguments)
             ready = perf_counter()
             _call(instance, export, values, report, deadline_seconds)
+            if state is not None:
+                state.keep(module, instance)
         for _ in range(repeat - 1):
             with make() as instance:
                 _call(instance, export, values, report, deadline_seconds)

@@ -10,18 +10,27 @@ APKs for one place; APKs of different packages. Sources: developer.android.com, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 
 from lawow.errors import FormatError, LimitExceeded, Refused
-from lawow.formats.apk import MANIFEST
+from lawow.formats.apk import MANIFEST, AppPackage, read_app, read_companion
 from lawow.formats.axml import Manifest, read_manifest
-from lawow.formats.zip import ZipArchive, make_entry, read_zip, write_zip
+from lawow.formats.signing import SigningKey, resign_apk, sign_apk
+from lawow.formats.zip import ZipArchive, ZipEntry, make_entry, read_zip, write_zip
 from lawow.limits import ARCHIVE
 
-__all__ = ["AppInput", "Companion", "InputKind", "read_folder_input", "read_input"]
+__all__ = [
+    "AppInput",
+    "Companion",
+    "InputKind",
+    "read_folder_input",
+    "read_input",
+    "read_members",
+    "sign_members",
+]
 
 _BUNDLE_MARKS = (b"BundleConfig.pb", b"base/manifest/AndroidManifest.xml")
 _APK_SUFFIX = b".apk"
@@ -109,6 +118,33 @@ def read_folder_input(files: Mapping[str, bytes], name: str) -> AppInput:
     _require_sizes(map(len, files.values()), name)
     base, companions = _find_base([Companion(path, files[path]) for path in sorted(files)], name)
     return AppInput(name, InputKind.FOLDER, base.path, base.data, companions)
+
+
+def read_members(base: bytes, name: str, companions: Sequence[Companion]) -> AppPackage:
+    """Parse a base APK, which messages call `name`, with the other APKs of its set. Raises as `read_app`."""
+    others: list[AppPackage] = []
+    for item in companions:
+        others.append(read_companion(item.data, name=item.path, others=others))
+    return read_app(base, name=name, companions=others)
+
+
+def sign_members(
+    members: Iterable[tuple[AppPackage, Sequence[ZipEntry]]], key: SigningKey, min_sdk: int, *, name: str
+) -> list[bytes]:
+    """Sign what came of each APK of an app, all with one key and for the base's `min_sdk`.
+
+    Of an APK that keeps all entries, whatever can stay where it is stays. Raises `FormatError` naming `name`,
+    and `LimitExceeded`.
+    """
+    try:
+        return [
+            resign_apk(app.data, key, min_sdk=min_sdk)
+            if tuple(entries) == app.archive.entries
+            else sign_apk(entries, key, min_sdk=min_sdk)
+            for app, entries in members
+        ]
+    except FormatError as error:
+        raise error.within(name) from None
 
 
 def _members(archive: ZipArchive, name: str) -> list[Companion]:

@@ -16,6 +16,8 @@ from lawow.errors import FormatError
 
 __all__ = [
     "LETTERS",
+    "PREFIX",
+    "START_EXPORT",
     "FuncType",
     "is_typed",
     "kebab_name",
@@ -23,6 +25,12 @@ __all__ = [
     "signature_letters",
     "wit_of",
 ]
+
+PREFIX = "lawow:"
+"""Before the name of every export that LAWOW adds; no such name is listed as an export of the module."""
+
+START_EXPORT = f"{PREFIX}start"
+"""The start function, where LAWOW made an export of it."""
 
 LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "F"}
 """Core type -> letter; the value types that can cross the boundary."""

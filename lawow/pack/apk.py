@@ -1,30 +1,33 @@
-"""Pack into a finished APK: runtime, modules, their classes and the stub library go in, all else stays.
+"""Pack into a finished app, one APK or a set: runtime, modules, their classes and the stub library go in.
 
-New are one dex file behind the app's own ones, files below ``assets/lawow/`` and two libraries for each ABI;
-every other entry keeps its bytes and its place (with calls to the edge, the manifest may have to ask for the
-Internet). Refused: an app that holds LAWOW's library already, a class or a file that is in the way, an app
-whose native code is for ABIs without a runtime. The result is signed, and proven before anybody sees it.
+New in the base APK are one dex file behind the app's own ones and files below ``assets/lawow/``. Two
+libraries for each ABI go there as well, or into the split that a set has for that ABI. Every other entry
+keeps its bytes and its place (with calls to the edge, the manifest may have to ask for the Internet).
+Refused: an app that holds LAWOW's library already, a class or a file that is in the way, an app whose native
+code is for ABIs without a runtime. The result is signed, all APKs with one key, and proven before anybody
+sees it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError, LawowError, Refused
 from lawow.formats.apk import (
     MANIFEST,
+    AppDex,
     AppPackage,
     manifest_with_internet,
-    read_app,
     require_loads_several_dex_files,
 )
 from lawow.formats.apk_proof import entry_defects, file_defects
+from lawow.formats.apk_set import Companion, read_members, sign_members
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.reader import read_dex
 from lawow.formats.dex.verify import verify_dex
-from lawow.formats.signing import SigningKey, sign_apk, verify_apk
+from lawow.formats.signing import SigningKey, verify_apk
 from lawow.formats.zip import ZipEntry, make_entry, read_zip
 from lawow.pack.bindings import Binding
 from lawow.pack.dex_class import class_descriptor, dex_class
@@ -36,7 +39,7 @@ from lawow.pack.packer import common_assets, method_notes, module_assets
 from lawow.pack.runtimes import require_abis
 from lawow.resources import android_stub
 
-__all__ = ["ApkPlan", "pack_apk", "plan_apk", "signer_note"]
+__all__ = ["Addition", "ApkPlan", "PackedApk", "pack_apk", "plan_apk", "signer_note"]
 
 _ASSETS = "assets/lawow"
 _LIBRARY_CLASS = "Ldev/lawow/Lawow;"
@@ -44,29 +47,57 @@ _OWN_LIBRARY = re.compile(r"lib/([A-Za-z0-9_-]+)/[^/]+\.so")
 
 
 @dataclass(frozen=True, slots=True)
-class ApkPlan:
-    """What will be in the APK. `added` are new entries, `manifest` takes the place of the app's if it has to
-    change; `tier` is how modules run on the device, `uncovered` are ABIs of the app that get no runtime.
-    """
+class Addition:
+    """What goes into one APK: `added` is new, `manifest` takes the place of its own if that changes."""
 
     app: AppPackage
+    added: tuple[ZipEntry, ...] = ()
+    manifest: ZipEntry | None = None
+
+    @property
+    def entries(self) -> tuple[ZipEntry, ...]:
+        """All entries of the result: the APK's in their order, then the new ones."""
+        own = self.app.archive.entries
+        if self.manifest:
+            own = tuple(self.manifest if entry.name == MANIFEST else entry for entry in own)
+        return own + self.added
+
+    @property
+    def made(self) -> tuple[ZipEntry, ...]:
+        """The entries that are not the APK's own."""
+        return (*self.added, self.manifest) if self.manifest else self.added
+
+
+@dataclass(frozen=True, slots=True)
+class ApkPlan:
+    """What will be in the app. `base` is for the APK with the code, `splits` for the others of its set.
+
+    `tier` is how modules run on the device, `uncovered` are ABIs of the app that get no runtime; `places` has
+    for each ABI the name of the split that takes its libraries, or nothing for the base.
+    """
+
+    base: Addition
+    splits: tuple[Addition, ...]
     package: str
     bindings: tuple[Binding, ...]
     abis: tuple[AbiLibraries, ...]
+    places: tuple[str, ...]
     tier: str
     uncovered: tuple[str, ...]
-    added: tuple[ZipEntry, ...]
-    manifest: ZipEntry | None
     notes: tuple[str, ...]
 
     @property
-    def entries(self) -> list[ZipEntry]:
-        """All entries of the result: the app's in their order, then the new ones."""
-        own = [
-            self.manifest if self.manifest and entry.name == MANIFEST else entry
-            for entry in self.app.archive.entries
-        ]
-        return [*own, *self.added]
+    def app(self) -> AppPackage:
+        """The app as it was: its base APK, with the others."""
+        return self.base.app
+
+
+@dataclass(frozen=True, slots=True)
+class PackedApk:
+    """The signed base APK, and the other APKs of its set by their path in it."""
+
+    apk: bytes
+    companions: dict[str, bytes]
 
 
 def plan_apk(
@@ -74,20 +105,22 @@ def plan_apk(
     name: str,
     options: PackOptions,
     *,
+    companions: Sequence[Companion] = (),
     allow_old_android: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> ApkPlan:
-    """Plan to pack into the APK `data`, which messages call `name`; `tell` hears of downloads.
+    """Plan to pack into the APK `data`, which messages call `name`; `companions` are the rest of its set.
 
-    Raises `Refused` for what is in the way, `FormatError` for a damaged APK or module, `UsageError`,
-    `LimitExceeded`, `HostLost` as `plan_pack` does.
+    `tell` hears of downloads. Raises `Refused` for what is in the way, `FormatError` for a damaged APK or
+    module, `UsageError`, `LimitExceeded`, `HostLost` as `plan_pack` does.
     """
-    app = read_app(data, name=name)
+    app = read_members(data, name, companions)
     try:
         _require_packable(app, allow_old_android=allow_old_android)
         package = require_package(options.package or app.manifest.package)
         # What the installer does not extract is mapped out of the APK, and so must not be compressed.
         compress = app.manifest.application_attribute("extractNativeLibs") is not False
+        splits = {item.manifest.split: item for item in app.companions}
     except FormatError as error:
         raise error.within(name) from None
     bindings = read_bindings(options.wasm, options)
@@ -95,65 +128,80 @@ def plan_apk(
     own = _own_abis(app)
     abis = [] if options.is_remote else _abis(app, own, options)
     libraries = [abi_libraries(options, abi, tell) for abi in abis]
+    homes = {abi: splits.get(f"config.{abi.replace('-', '_')}", app) for abi in abis}
+    added = {item.name: list(_new_libraries(item, app, homes, libraries, compress)) for item in _members(app)}
     new = [
         make_entry(app.next_dex_name, _new_dex(package, bindings, options.seam)),
         *_new_assets(app, bindings, options),
-        *_new_libraries(app, libraries, compress=compress),
+        *added[app.name],
     ]
     return ApkPlan(
-        app=app,
+        base=Addition(app, tuple(new), _manifest(app) if options.is_remote else None),
+        splits=tuple(Addition(item, tuple(added[item.name])) for item in app.companions),
         package=package,
         bindings=tuple(bindings),
         abis=tuple(libraries),
+        places=tuple("" if homes[abi] is app else homes[abi].name for abi in abis),
         tier=tier_of(app.manifest.min_sdk, options),
         uncovered=tuple(sorted(own - set(abis))),
-        added=tuple(new),
-        manifest=_manifest(app) if options.is_remote else None,
         notes=tuple(_notes(app, own, bindings, libraries, options)),
     )
 
 
-def pack_apk(plan: ApkPlan, key: SigningKey) -> bytes:
-    """Return the packed APK, signed and proven.
+def pack_apk(plan: ApkPlan, key: SigningKey) -> PackedApk:
+    """Return the packed app, signed and proven.
 
     Raises `FormatError` and `LimitExceeded` as `sign_apk` does, `LawowError` for a defect of LAWOW's own.
     """
+    additions = (plan.base, *plan.splits)
     min_sdk = plan.app.manifest.min_sdk
-    try:
-        signed = sign_apk(plan.entries, key, min_sdk=min_sdk)
-    except FormatError as error:
-        raise error.within(plan.app.name) from None
-    for defect in _defects(plan, signed, min_sdk):
-        raise LawowError(f"the packed APK did not pass LAWOW's own check, so nothing was written: {defect}")
-    return signed
+    members = [(item.app, item.entries) for item in additions]
+    signed = sign_members(members, key, min_sdk, name=plan.app.name)
+    for item, apk in zip(additions, signed, strict=True):
+        for defect in _defects(item, apk, min_sdk):
+            raise LawowError(
+                f"{item.app.name}, packed, did not pass LAWOW's own check, so nothing was written: {defect}"
+            )
+    paths = [item.app.name for item in plan.splits]
+    return PackedApk(signed[0], dict(zip(paths, signed[1:], strict=True)))
+
+
+def _members(app: AppPackage) -> tuple[AppPackage, ...]:
+    return (app, *app.companions)
 
 
 def _require_packable(app: AppPackage, *, allow_old_android: bool) -> None:
     if app.manifest.split:
         raise Refused(f"{app.name} is the split {app.manifest.split}; give the base APK")
     require_loads_several_dex_files(app, allow_old_android=allow_old_android)
-    for item in app.dexes:
+    for member, item in _dexes(app):
         if _LIBRARY_CLASS in item.dex.class_names():
             raise Refused(
-                f"{app.name}: {item.name} holds LAWOW's library, so this app has been packed; give the APK"
+                f"{member.name}: {item.name} holds LAWOW's library, so this app has been packed; give the APK"
                 " from before, or run lawow pack on its sources"
             )
 
 
+def _dexes(app: AppPackage) -> Iterator[tuple[AppPackage, AppDex]]:
+    """Yield all dex files of the app, each with the APK that holds it."""
+    return ((member, item) for member in _members(app) for item in member.dexes)
+
+
 def _require_free_classes(app: AppPackage, package: str, bindings: Sequence[Binding]) -> None:
     wanted = {class_descriptor(package, item.class_name): item for item in bindings}
-    for item in app.dexes:
+    for member, item in _dexes(app):
         for descriptor in wanted.keys() & set(item.dex.class_names()):
             binding = wanted[descriptor]
             raise Refused(
-                f"{app.name}: {item.name} has a class {package}.{binding.class_name} already; give --package,"
-                f" or another name for {binding.module.file} in lawow.toml ([pack.classes])"
+                f"{member.name}: {item.name} has a class {package}.{binding.class_name} already; give"
+                f" --package, or another name for {binding.module.file} in lawow.toml ([pack.classes])"
             )
 
 
 def _own_abis(app: AppPackage) -> set[str]:
-    """Return the ABIs that the app has libraries for."""
-    found = (_OWN_LIBRARY.fullmatch(entry.path) for entry in app.entries_below("lib/", ".so"))
+    """Return the ABIs that the app has libraries for, in whichever of its APKs."""
+    entries = [entry for member in _members(app) for entry in member.entries_below("lib/", ".so")]
+    found = (_OWN_LIBRARY.fullmatch(entry.path) for entry in entries)
     return {match.group(1) for match in found if match}
 
 
@@ -181,17 +229,23 @@ def _new_assets(app: AppPackage, bindings: Sequence[Binding], options: PackOptio
     for item in bindings:
         assets |= module_assets(item, options)
     for name, data in sorted(assets.items()):
-        if not _is_there(app, f"{_ASSETS}/{name}", data):
+        if not _is_there(app, app, f"{_ASSETS}/{name}", data):
             yield make_entry(f"{_ASSETS}/{name}", data)
 
 
 def _new_libraries(
-    app: AppPackage, libraries: Sequence[AbiLibraries], *, compress: bool
+    member: AppPackage,
+    app: AppPackage,
+    homes: Mapping[str, AppPackage],
+    libraries: Sequence[AbiLibraries],
+    compress: bool,
 ) -> Iterator[ZipEntry]:
+    """Yield the libraries of the ABIs whose home is this APK of the app."""
     for item in libraries:
         for name, data in item.files.items():
-            if not _is_there(app, f"lib/{item.abi}/{name}", data):
-                yield make_entry(f"lib/{item.abi}/{name}", data, compress=compress)
+            path = f"lib/{item.abi}/{name}"
+            if homes[item.abi] is member and not _is_there(member, app, path, data):
+                yield make_entry(path, data, compress=compress)
 
 
 def _new_dex(package: str, bindings: Sequence[Binding], seam: str) -> bytes:
@@ -203,18 +257,21 @@ def _new_dex(package: str, bindings: Sequence[Binding], seam: str) -> bytes:
     return builder.build()
 
 
-def _is_there(app: AppPackage, path: str, data: bytes) -> bool:
-    """Tell whether the app has this very file. Raises `Refused` if it has another one of that name."""
-    entry = app.archive.by_name.get(path.encode())
-    if entry is None:
-        return False
-    try:
-        is_same = entry.uncompressed_bytes == len(data) and entry.read() == data
-    except FormatError as error:
-        raise error.within(path).within(app.name) from None
-    if not is_same:
-        raise Refused(f"{app.name}: has another {path} already; rename the module, or remove that file")
-    return True
+def _is_there(home: AppPackage, app: AppPackage, path: str, data: bytes) -> bool:
+    """Tell whether this very file is in its `home`. Raises `Refused` if any APK has another of that name."""
+    for member in _members(app):
+        entry = member.archive.by_name.get(path.encode())
+        if entry is None:
+            continue
+        try:
+            is_same = entry.uncompressed_bytes == len(data) and entry.read() == data
+        except FormatError as error:
+            raise error.within(path).within(member.name) from None
+        if not is_same:
+            raise Refused(
+                f"{member.name}: has another {path} already; rename the module, or remove that file"
+            )
+    return path.encode() in home.archive.by_name
 
 
 def _manifest(app: AppPackage) -> ZipEntry | None:
@@ -244,18 +301,19 @@ def _notes(
     return notes
 
 
-def _defects(plan: ApkPlan, signed: bytes, min_sdk: int) -> Iterator[str]:
+def _defects(addition: Addition, signed: bytes, min_sdk: int) -> Iterator[str]:
     """Yield what is wrong with the signed APK, by readers that know nothing of how it was made."""
     archive = read_zip(signed)
     yield from file_defects(signed, archive, min_sdk)
-    changed = {entry.name for entry in plan.added} | ({MANIFEST} if plan.manifest else set())
-    kept = (entry for entry in plan.app.archive.entries if entry.name not in changed)
+    changed = {entry.name for entry in addition.made}
+    kept = (entry for entry in addition.app.archive.entries if entry.name not in changed)
     yield from entry_defects(kept, (entry for entry in archive.entries if entry.name not in changed))
-    for entry in (*plan.added, *([plan.manifest] if plan.manifest else [])):
+    for entry in addition.made:
         found = archive.by_name.get(entry.name)
         if found is None or found.read() != entry.read():
             yield f"{entry.path}: content differs from what was made"
-    yield from (f"{plan.app.next_dex_name}: {issue}" for issue in verify_dex(plan.added[0].read()))
+        elif entry.path.endswith(".dex"):
+            yield from (f"{entry.path}: {issue}" for issue in verify_dex(found.read()))
 
 
 def signer_note(data: bytes, key: SigningKey) -> str:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
 from lawow.limits import ARCHIVE
+from lawow.pack.gradle import abi_filters, min_sdk_of, script_text
 from lawow.pack.layout import Layout, find_layout
 from lawow.pack.naming import require_package
 
@@ -20,14 +21,15 @@ __all__ = ["AppTree", "read_app_tree"]
 
 _ANDROID = "http://schemas.android.com/apk/res/android"
 _NAME = f"{{{_ANDROID}}}name"
-_COMMENTS = re.compile(r"/\*.*?\*/|(?<![:\"'])//[^\n]*|^[ \t]*#[^\n]*", re.DOTALL | re.MULTILINE)
-_NAMESPACE = re.compile(r"\bnamespace\s*(?:=|\s)\s*[\"']([^\"'\n]+)[\"']")
-_MIN_SDK = re.compile(r"\bminSdk(?:Version)?\s*(?:=|\s|\()\s*([0-9]{1,3})\b")
+_NAMESPACE = re.compile(r"\bnamespace\s*(?:=|\s|\()\s*[\"']([^\"'\n]+)[\"']")
 
 
 @dataclass(frozen=True, slots=True)
 class AppTree:
-    """The app's folder, its layout, its build script (its name may be empty) and what they say."""
+    """The app's folder, its layout, its build script (its name may be empty) and what they say.
+
+    `built_abis` is empty if the script leaves none out.
+    """
 
     folder: Path
     layout: Layout
@@ -35,6 +37,7 @@ class AppTree:
     script: str
     package: str
     min_sdk: int | None
+    built_abis: frozenset[str]
     permissions: frozenset[str]
 
     def mentions(self, text: str) -> bool:
@@ -64,7 +67,8 @@ def read_app_tree(folder: Path, package: str | None) -> AppTree:
         script_name=script_name,
         script=script,
         package=require_package(name),
-        min_sdk=_min_sdk(script, root),
+        min_sdk=_min_sdk(folder, script, root),
+        built_abis=abi_filters(script),
         permissions=frozenset(item.get(_NAME, "") for item in root.findall("uses-permission")),
     )
 
@@ -73,7 +77,7 @@ def _read_script(folder: Path, layout: Layout) -> tuple[str, str]:
     for name in layout.scripts:
         path = folder / name
         if path.is_file():
-            return name, _COMMENTS.sub(" ", path.read_text("utf-8", "replace"))
+            return name, script_text(path)
     return "", ""
 
 
@@ -93,10 +97,10 @@ def _read_manifest(path: Path) -> ElementTree.Element:
     return root
 
 
-def _min_sdk(script: str, root: ElementTree.Element) -> int | None:
-    found = _MIN_SDK.search(script)
-    if found:
-        return int(found.group(1))
+def _min_sdk(folder: Path, script: str, root: ElementTree.Element) -> int | None:
+    found = min_sdk_of(folder, script)
+    if found is not None:
+        return found
     element = root.find("uses-sdk")
     text = "" if element is None else element.get(f"{{{_ANDROID}}}minSdkVersion", "")
     return int(text) if text.isascii() and text.isdigit() else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lawow.errors import UsageError
 
-__all__ = ["ANT", "GRADLE", "Layout", "find_layout"]
+__all__ = ["ANT", "GRADLE", "Layout", "find_layout", "is_set_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,12 @@ ANT = Layout(
 )
 
 
+def is_set_folder(folder: Path) -> bool:
+    """Tell whether a folder is a set of split APKs: it holds APKs, and no source tree."""
+    is_tree = any((folder / layout.manifest).is_file() for layout in (GRADLE, ANT))
+    return not is_tree and any(folder.glob("*.apk"))
+
+
 def find_layout(folder: Path) -> Layout:
     """Return the layout of an app's folder. Raises `UsageError` if it is none."""
     for layout in (GRADLE, ANT):
@@ -85,5 +91,6 @@ def find_layout(folder: Path) -> Layout:
             return layout
     raise UsageError(
         f"{folder}: no {GRADLE.manifest}; give the folder of an Android app's Gradle module"
-        f" (or of an Ant or Eclipse project, which has {ANT.manifest}), or a finished APK"
+        f" (or of an Ant or Eclipse project, which has {ANT.manifest}), a finished APK, or"
+        " the APKs of a set"
     )

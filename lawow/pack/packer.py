@@ -143,12 +143,21 @@ def _notes(
     notes += [f"{item.abi} goes into debug builds only: {item.reason}" for item in libraries if item.reason]
     notes += sdk_notes(tree.min_sdk) if libraries else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
+    notes += _filter_notes(tree, [item.abi for item in libraries])
     layout = tree.layout
     notes += _edge_notes(tree) if options.is_remote else []
     if not tree.mentions(Path(layout.keep_rules).name):
         script = tree.script_name or layout.usual_script
         notes.append(f"for release builds with R8 or ProGuard, add to {script}: {layout.rule_line(script)}")
     return notes
+
+
+def _filter_notes(tree: AppTree, packed: Sequence[str]) -> list[str]:
+    """Tell of ABIs that the build script leaves out of the app, so that they are packed in vain."""
+    left_out = [abi for abi in packed if abi not in tree.built_abis] if tree.built_abis else []
+    kept = [f"--abi {abi}" for abi in packed if abi not in left_out]
+    way = f"give {' '.join(kept)}" if kept else "add one of them to abiFilters"
+    return [f"{tree.script_name} leaves {' and '.join(left_out)} out (abiFilters); {way}"] if left_out else []
 
 
 def _edge_notes(tree: AppTree) -> list[str]:

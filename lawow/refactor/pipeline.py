@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lawow.errors import FormatError
-from lawow.formats.apk import AppPackage, read_app, read_companion
-from lawow.formats.apk_set import Companion
-from lawow.formats.signing import SigningKey, resign_apk, sign_apk, verify_apk
-from lawow.formats.zip import ZipEntry
+from lawow.formats.apk_set import Companion, read_members, sign_members
+from lawow.formats.signing import SigningKey, verify_apk
 from lawow.refactor.aside import Aside
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan
 from lawow.refactor.proof import Evidence, dex_issues, require_proven
@@ -75,10 +72,7 @@ def refactor_app(
 
 
 def _plan(data: bytes, name: str, options: PlanOptions, companions: Sequence[Companion]) -> SplitPlan:
-    others: list[AppPackage] = []
-    for item in companions:
-        others.append(read_companion(item.data, name=item.path, others=others))
-    return make_plan(read_app(data, name=name, companions=others), options)
+    return make_plan(read_members(data, name, companions), options)
 
 
 def _stub() -> bytes:
@@ -87,17 +81,7 @@ def _stub() -> bytes:
 
 def _signed(split: Split, name: str, key: SigningKey) -> tuple[bytes, dict[str, bytes]]:
     """Return the signed APK, and those of its set by path."""
-    min_sdk = split.plan.app.manifest.min_sdk
-    try:
-        apk = _sign(split.plan.app, split.entries, key, min_sdk)
-        others = {item.app.name: _sign(item.app, item.entries, key, min_sdk) for item in split.companions}
-    except FormatError as error:
-        raise error.within(name) from None
-    return apk, others
-
-
-def _sign(app: AppPackage, entries: Sequence[ZipEntry], key: SigningKey, min_sdk: int) -> bytes:
-    """Sign what came of an APK; of one that keeps all entries, whatever can stay where it is stays."""
-    if entries == app.archive.entries:
-        return resign_apk(app.data, key, min_sdk=min_sdk)
-    return sign_apk(entries, key, min_sdk=min_sdk)
+    app = split.plan.app
+    members = [(app, split.entries), *((item.app, item.entries) for item in split.companions)]
+    apk, *others = sign_members(members, key, app.manifest.min_sdk, name=name)
+    return apk, {item.app.name: other for item, other in zip(split.companions, others, strict=True)}

@@ -8,15 +8,13 @@ guest with such a section would choose the machine code itself. WasmEdge looks f
 from __future__ import annotations
 
 from lawow.errors import FormatError, Refused
+from lawow.formats.interface import PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lawow.formats.wasm import ModuleInfo
 
 __all__ = ["CODE_SECTION", "PREFIX", "require_no_additions"]
-
-PREFIX = "lawow:"
-"""Before the name of every added export; no such name is listed as an export of the module."""
 
 CODE_SECTION = "lawow.native"
 """The custom section in which a compiled module keeps the code for this machine."""
@@ -25,9 +23,12 @@ _FOREIGN_SECTION = "wasmedge"
 """The custom section from which WasmEdge itself would load machine code."""
 
 
-def require_no_additions(info: ModuleInfo) -> None:
-    """Raise `FormatError` for an added name in a guest's module, `Refused` if it brings machine code."""
-    if any(item.name.startswith(PREFIX) for item in info.exports):
+def require_no_additions(info: ModuleInfo, *, is_exposed: bool = False) -> None:
+    """Raise `FormatError` for an added name in a guest's module, `Refused` if it brings machine code.
+
+    In a module that is known to be exposed (`lawow.formats.wasm_expose`) the names of its state are allowed.
+    """
+    if not is_exposed and any(item.name.startswith(PREFIX) for item in info.exports):
         raise FormatError(f"exports a name that begins with {PREFIX}", structure="export")
     for item in info.custom_sections:
         if item.name in (CODE_SECTION, _FOREIGN_SECTION):

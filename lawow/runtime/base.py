@@ -19,10 +19,13 @@ from abc import ABC, abstractmethod
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
     from lawow.formats.interface import FuncType
+    from lawow.formats.wasm_expose import StateNames
+    from lawow.runtime.cells import Cells
     from lawow.runtime.grants import Grants
     from lawow.runtime.profiles import EngineProfile
 
@@ -37,6 +40,8 @@ class Engine(ABC):
     profile: EngineProfile
     compiles_apart = False
     """Whether `compile` already runs in a limited process of its own."""
+    keeps_instances = True
+    """Whether an instance outlives a call, so that it has a state."""
 
     @abstractmethod
     def compile(self, wasm: bytes) -> CompiledModule:
@@ -73,6 +78,11 @@ class CompiledModule(ABC):
     def exports_memory(self) -> bool:
         """Whether a memory is exported, under any name: only then is its size known."""
 
+    @property
+    @abstractmethod
+    def state_names(self) -> Sequence[str]:
+        """The exports that LAWOW added to reach the state of instances (`lawow.formats.wasm_expose`)."""
+
     @abstractmethod
     def serialize(self) -> bytes:
         """Return the compiled code in the form that `Engine.load` takes."""
@@ -89,8 +99,11 @@ class CompiledModule(ABC):
         stdout: Output | None = None,
         stderr: Output | None = None,
         grants: Grants | None = None,
+        runs_start: bool = True,
     ) -> Instance:
         """Make an instance: run the start function and ``_initialize``, if there are any.
+
+        Without `runs_start` no code of the guest runs, which the module's state must be exposed for.
 
         Limits default to those of `lawow.limits.CALL`. With `wasi`, a module that imports WASI preview 1
         gets clocks, random numbers, and `stdout` and `stderr` (discarded where not given); folders,
@@ -159,6 +172,13 @@ class Instance(ABC):
     @abstractmethod
     def limit_memory(self, memory_bytes: int) -> None:
         """Let each memory grow to so much from now on; one that is larger already stays as it is."""
+
+    @abstractmethod
+    def cells(self, names: StateNames) -> AbstractContextManager[Cells]:
+        """Hold the instance and give access to its state, for `lawow.runtime.state`.
+
+        Raises `LocalProtocolError` as `call`, and `Refused` where an instance does not outlive a call.
+        """
 
     @property
     @abstractmethod

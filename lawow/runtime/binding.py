@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from ctypes import addressof, c_size_t, c_uint64, c_void_p
-from functools import partial
 
 from lawow.errors import UsageError
 from lawow.formats.interface import FuncType
@@ -15,8 +14,11 @@ from lawow.formats.interface import FuncType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from functools import partial
 
     from lawow.runtime.libwasmtime import ExternRecord
+else:
+    from _functools import partial  # the same, without the five modules that functools loads at each start
 
 __all__ = ["NOT_PACKED", "SLOT", "BoundExport", "fit_arguments"]
 

@@ -8,7 +8,7 @@ of the recursion, that loop cannot be interrupted. So the module is changed befo
 * every function ``f`` becomes a wrapper that takes from a global what a frame of ``f`` may need, calls the
   original, and gives it back. All calls go to the number that ``f`` had, so no call is changed. Where the
   global falls below zero the wrapper traps; `STACK_LEFT` tells that trap from the guest's own;
-* the start function becomes the export `START`: what runs there can then be limited like any call.
+* the start function becomes the export `START_EXPORT`: what runs there can then be limited like any call.
 
 What a frame needs is estimated from above: 8 bytes for each byte of code (a value takes at least one
 instruction, a vector at least two bytes of one), 16 for each local, 256 for itself. The thread that runs the
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from lawow.errors import LimitExceeded
 from lawow.formats.bytes import ByteReader, encode_sleb128, encode_uleb128
+from lawow.formats.interface import PREFIX, START_EXPORT
 from lawow.formats.wasm_edit import (
     CODE,
     EXPORT,
@@ -33,7 +34,7 @@ from lawow.formats.wasm_edit import (
     vector,
 )
 from lawow.limits import CALL
-from lawow.runtime.additions import PREFIX, require_no_additions
+from lawow.runtime.additions import require_no_additions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +44,6 @@ __all__ = ["STACK_LEFT", "START_EXPORT", "add_fences"]
 
 STACK_LEFT = f"{PREFIX}stack"
 """An added export, ``() -> i32``: what is left of the stack; below zero after a stack overflow."""
-
-START_EXPORT = f"{PREFIX}start"
-"""An added export: the start function, if the module has one."""
 
 _FRAME_BYTES, _LOCAL_BYTES, _BYTES_PER_CODE_BYTE = 256, 16, 8
 
@@ -65,13 +63,14 @@ def add_fences(
     *,
     table_elements: int = CALL.table_elements,
     stack_bytes: int = CALL.native_stack_bytes,
+    is_exposed: bool = False,
 ) -> bytes:
     """Return the module `wasm`, of which `info` was read, with its limits written into it.
 
     Raises `LimitExceeded` (``tables``, ``table_elements``) for a module that declares more, `FormatError` if
     it has an added name already, and `Refused` if it brings machine code.
     """
-    require_no_additions(info)
+    require_no_additions(info, is_exposed=is_exposed)
     if info.tables > CALL.tables:
         raise _declared("tables", info.tables, CALL.tables)
     fences = _Fences(info, table_elements, stack_bytes)

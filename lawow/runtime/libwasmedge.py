@@ -51,6 +51,7 @@ __all__ = [
     "HostCallback",
     "Library",
     "Text",
+    "Value",
     "Values",
     "compile_file",
     "library",
@@ -84,6 +85,15 @@ class Text(Structure):
         super().__init__(len(data), data)
 
 
+class Value(Structure):
+    """``WasmEdge_Value``: 128 bits of value (of a function reference: its type, the function), the type."""
+
+    _fields_ = (("low", c_uint64), ("high", c_uint64), ("type", c_uint64), ("padding", c_uint64))
+    low: int
+    high: int
+    type: int
+
+
 class Values:
     """Memory for so many values, aligned as they must be; `pointer` is valid while this object lives."""
 
@@ -114,6 +124,7 @@ _CODES = {
     "i": c_uint32,
     "q": c_uint64,
     "t": Text,  # by value
+    "x": Value,  # by value
     "r": c_uint32,  # WasmEdge_Result
     "y": c_uint64,  # WasmEdge_ValType
 }
@@ -140,6 +151,8 @@ _PROTOTYPES = {
     "FunctionInstanceCreate": "ppppq",
     "FunctionTypeCreate": "ppipi",
     "FunctionTypeDelete": "vp",
+    "GlobalInstanceGetValue": "xp",
+    "GlobalInstanceSetValue": "rpx",
     "LoaderCreate": "pp",
     "LoaderDelete": "vp",
     "LoaderParseFromBuffer": "rppsi",
@@ -147,13 +160,17 @@ _PROTOTYPES = {
     "LogOff": "v",
     "MemoryInstanceGetData": "rppii",
     "MemoryInstanceGetPageSize": "ip",
+    "MemoryInstanceGetPointer": "ppii",
+    "MemoryInstanceGrowPage": "rpi",
     "MemoryInstanceSetData": "rpsii",
     "ModuleInstanceAddFunction": "vptp",
     "ModuleInstanceCreate": "pt",
     "ModuleInstanceCreateWASI": "ppipipi",
     "ModuleInstanceDelete": "vp",
     "ModuleInstanceFindFunction": "ppt",
+    "ModuleInstanceFindGlobal": "ppt",
     "ModuleInstanceFindMemory": "ppt",
+    "ModuleInstanceFindTable": "ppt",
     "ModuleInstanceWASIGetExitCode": "ip",
     "ModuleInstanceWASIGetNativeHandler": "ipip",
     "ResultGetMessage": "sr",
@@ -166,8 +183,13 @@ _PROTOTYPES = {
     "ValidatorCreate": "pp",
     "ValidatorDelete": "vp",
     "ValidatorValidate": "rpp",
+    "TableInstanceGetData": "rppi",
+    "TableInstanceGetSize": "ip",
+    "TableInstanceGrow": "rpi",
+    "TableInstanceSetData": "rpxi",
     "ValTypeGenF32": "y",
     "ValTypeGenF64": "y",
+    "ValTypeGenFuncRef": "y",
     "ValTypeGenI32": "y",
     "ValTypeGenI64": "y",
     "VersionGet": "s",

@@ -57,6 +57,7 @@ __all__ = [
     "HostCallback",
     "Library",
     "OutputCallback",
+    "ValueRecord",
     "ValueTypeRecord",
     "borrowed_elements",
     "borrowed_name",
@@ -90,6 +91,7 @@ class ExternRecord(Structure):
 
     _fields_ = (("kind", c_uint8), ("item", c_uint64 * 3))
     kind: int
+    item: Array[c_uint64]
 
     @property
     def address(self) -> int:
@@ -98,6 +100,14 @@ class ExternRecord(Structure):
 
 
 _ITEM_OFFSET = 8  # the union is aligned to 8 bytes
+
+
+class ValueRecord(Structure):
+    """``wasmtime_val_t``: the kind, and a value of at most 24 bytes."""
+
+    _fields_ = (("kind", c_uint8), ("value", c_uint64 * 3))
+    kind: int
+    value: Array[c_uint64]
 
 
 class ValueTypeRecord(Structure):
@@ -197,6 +207,8 @@ _PROTOTYPES = {
     "wasmtime_frame_func_name": "pp",
     "wasmtime_func_call_unchecked": "ppppzp",
     "wasmtime_func_type": "ppp",
+    "wasmtime_global_get": "vppp",
+    "wasmtime_global_set": "pppp",
     "wasmtime_instance_export_get": "bppszp",
     "wasmtime_instance_export_nth": "bppzppp",
     "wasmtime_linker_define_func_unchecked": "ppszszpppp",
@@ -206,6 +218,7 @@ _PROTOTYPES = {
     "wasmtime_linker_new": "pp",
     "wasmtime_memory_data": "ppp",
     "wasmtime_memory_data_size": "zpp",
+    "wasmtime_memory_grow": "pppqp",
     "wasmtime_module_delete": "vp",
     "wasmtime_module_deserialize": "ppszp",
     "wasmtime_module_deserialize_file": "ppsp",
@@ -219,6 +232,10 @@ _PROTOTYPES = {
     "wasmtime_store_epoch_deadline_callback": "vpppp",
     "wasmtime_store_limiter": "vpqqqqq",
     "wasmtime_store_new": "pppp",
+    "wasmtime_table_get": "bppqp",
+    "wasmtime_table_grow": "pppqpp",
+    "wasmtime_table_set": "pppqp",
+    "wasmtime_table_size": "qpp",
     "wasmtime_trap_code": "bpp",
     "wasmtime_trap_new": "psz",
     "wasmtime_valtype_delete": "vp",

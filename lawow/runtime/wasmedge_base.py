@@ -84,6 +84,10 @@ class ScannedModule(CompiledModule):
         return [(item.module, item.name) for item in self.info.imports]
 
     @property
+    def state_names(self) -> Sequence[str]:
+        return [item.name for item in self.info.exports if item.name.startswith(PREFIX)]
+
+    @property
     def exports_memory(self) -> bool:
         return any(item.kind == "memory" for item in self.info.exports)
 

@@ -53,10 +53,13 @@ from lawow.runtime.wasmedge_failures import deadline_passed, failure, fuel_spent
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from typing import IO
 
     from lawow.formats.interface import FuncType
     from lawow.formats.wasm import ModuleInfo
+    from lawow.formats.wasm_expose import StateNames
+    from lawow.runtime.cells import Cells
     from lawow.runtime.grants import Grants
 
     Output = Callable[[bytes], object]
@@ -99,6 +102,7 @@ class CommandEngine(Engine):
     """WasmEdge, ahead of time (`is_compiled`) or as an interpreter. Raises `LawowError` where it is not."""
 
     compiles_apart = True
+    keeps_instances = False
 
     def __init__(
         self, *, is_compiled: bool = True, has_fuel: bool = False, command: str | None = None
@@ -159,7 +163,10 @@ class CommandModule(ScannedModule):
         stdout: Output | None = None,
         stderr: Output | None = None,
         grants: Grants | None = None,
+        runs_start: bool = True,
     ) -> CommandInstance:
+        if not runs_start:
+            raise Refused(_NO_STATE)
         memory, _ = self.admit(memory_bytes, fuel, wasi)
         return CommandInstance(self, memory, fuel, deadline_seconds, stdout, stderr, grants)
 
@@ -196,6 +203,9 @@ class CommandInstance(PatternInstance):
 
     def write_memory(self, address: int, data: bytes) -> None:
         raise Refused(_NO_MEMORY)
+
+    def cells(self, names: StateNames) -> AbstractContextManager[Cells]:
+        raise Refused(_NO_STATE)
 
     def limit_memory(self, memory_bytes: int) -> None:
         self._memory_limit = memory_bytes
@@ -321,6 +331,7 @@ class CommandInstance(PatternInstance):
         return GuestTrap("exit", "the guest ended itself; WasmEdge does not report with which status")
 
 
+_NO_STATE = "WasmEdge's command keeps no instance between calls, so there is no state to take or to give it"
 _NO_MEMORY = "strings and lists cannot pass to WasmEdge's command, which has no way into the guest's memory"
 
 

@@ -22,10 +22,12 @@ from __future__ import annotations
 import sys
 import tempfile
 from _thread import allocate_lock
+from contextlib import contextmanager
 
 from lawow.errors import FormatError, GuestTrap, LawowError, LocalProtocolError, Refused, UsageError
 from lawow.formats.interface import FuncType
 from lawow.formats.wasm import inspect_module
+from lawow.formats.wasm_expose import StateNames, is_exposed
 from lawow.limits import CALL
 from lawow.runtime import libwasmedge as lib
 from lawow.runtime.base import Engine
@@ -33,6 +35,7 @@ from lawow.runtime.fences import STACK_LEFT, START_EXPORT, add_fences
 from lawow.runtime.libwasmtime import wat_to_wasm
 from lawow.runtime.profiles import EngineProfile
 from lawow.runtime.wasmedge_base import PAGE_BYTES, PatternInstance, ScannedModule, page_limit, scan
+from lawow.runtime.wasmedge_cells import WasmEdgeCells
 from lawow.runtime.wasmedge_compiler import with_machine_code, write_new
 from lawow.runtime.wasmedge_failures import (
     COST_EXCEEDED,
@@ -47,9 +50,10 @@ from lawow.runtime.wasmedge_wasi import HELPER, GuestStreams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lawow.formats.wasm import ModuleInfo
+    from lawow.runtime.cells import Cells
     from lawow.runtime.grants import Grants
     from lawow.runtime.host_functions import HostFunction
 
@@ -82,7 +86,7 @@ class LibraryEngine(Engine):
         self.profile = EngineProfile(name, has_fuel=has_fuel, has_epochs=True)
 
     def compile(self, wasm: bytes) -> LibraryModule:
-        fenced = add_fences(wasm, scan(wasm))
+        fenced = add_fences(wasm, scan(wasm), is_exposed=is_exposed(wasm))
         if self.is_compiled:
             options = ["--interruptible", *(["--enable-gas-measuring"] if self.profile.has_fuel else [])]
             compiler = [sys.executable, "-P", "-m", "lawow.runtime.wasmedge_compiler", *options]
@@ -134,6 +138,7 @@ class LibraryModule(ScannedModule):
         stdout: Output | None = None,
         stderr: Output | None = None,
         grants: Grants | None = None,
+        runs_start: bool = True,
     ) -> LibraryInstance:
         if self.program is None:
             raise LocalProtocolError("this module has been closed")
@@ -147,7 +152,7 @@ class LibraryModule(ScannedModule):
         try:
             if needs_wasi:
                 instance.streams = GuestStreams(self.engine.helper(), grants, (stdout, stderr))
-            instance.start(functions, deadline_seconds)
+            instance.start(functions, deadline_seconds, runs_start)
         except BaseException:
             instance.close()
             raise
@@ -176,7 +181,9 @@ class LibraryInstance(PatternInstance):
             fuel=self._fuel if self._has_fuel else None,
         )
 
-    def start(self, functions: Sequence[HostFunction], deadline_seconds: float | None) -> None:
+    def start(
+        self, functions: Sequence[HostFunction], deadline_seconds: float | None, runs_start: bool
+    ) -> None:
         """Instantiate, then run the start function and ``_initialize``. Called once, by the module."""
         self._hosted = HostModules(functions)
         for pointer in self._hosted.pointers:
@@ -184,6 +191,8 @@ class LibraryInstance(PatternInstance):
         if self.streams is not None:
             self._store.register(self.streams.pointer)
         self._store.instantiate(self._program)
+        if not runs_start:
+            return
         if self._info.export(START_EXPORT) is not None:
             self._run(START_EXPORT, _NOTHING, (), deadline_seconds)
         if "_initialize" in self._exports:
@@ -209,12 +218,20 @@ class LibraryInstance(PatternInstance):
         if memory_bytes != self._memory_limit:
             raise Refused("WasmEdge fixes the limit of a memory when it makes the instance")
 
+    @contextmanager
+    def cells(self, names: StateNames) -> Iterator[Cells]:
+        self._enter()
+        try:
+            yield WasmEdgeCells(names, self._store.find)
+        finally:
+            self._lock.release()
+
     @property
     def memory_bytes(self) -> int:
         self._take()
         try:
             names = [item.name for item in self._info.exports if item.kind == "memory"]
-            return max((self._size(self._store.memory(name) or 0) for name in names), default=0)
+            return max((self._size(self._store.find("Memory", name) or 0) for name in names), default=0)
         finally:
             self._lock.release()
 
@@ -248,7 +265,7 @@ class LibraryInstance(PatternInstance):
             self._lock.release()
 
     def _call(self, export: str, function: FuncType, patterns: Sequence[int], seconds: float) -> list[int]:
-        target = self._store.function(export)
+        target = self._store.find("Function", export)
         if target is None:
             raise UsageError(f"the module exports no function named {export!r}")
         given = lib.pack_values(lib.value_types(function.params), patterns)
@@ -305,7 +322,7 @@ class LibraryInstance(PatternInstance):
 
     def _memory_at(self, address: int, length_bytes: int) -> int:
         """Return the memory named ``memory`` if it has that part."""
-        memory = self._store.memory("memory")
+        memory = self._store.find("Memory", "memory")
         if memory is None:
             raise FormatError("exports no memory named memory, through which strings and lists go")
         size = self._size(memory)

@@ -123,20 +123,20 @@ class Store:
         self._program = program  # its code is the instance's
         self._instance = lib.Handle(made.value or 0, functions.ModuleInstanceDelete)
 
-    def function(self, name: str) -> int | None:
-        """Return the ``WasmEdge_FunctionInstanceContext`` of an export, which lives as the instance does."""
-        return lib.library().ModuleInstanceFindFunction(self._made.pointer, lib.Text(name.encode()))
+    def find(self, kind: str, name: str) -> int | None:
+        """Return an export of the kind ``Function``, ``Global``, ``Memory`` or ``Table``.
 
-    def memory(self, name: str) -> int | None:
-        """Return the ``WasmEdge_MemoryInstanceContext`` of an export, which lives as the instance does."""
-        return lib.library().ModuleInstanceFindMemory(self._made.pointer, lib.Text(name.encode()))
+        What it points to lives as the instance does.
+        """
+        look_up: Callable[..., int | None] = getattr(lib.library(), f"ModuleInstanceFind{kind}")
+        return look_up(self._made.pointer, lib.Text(name.encode()))
 
     def invoke(
         self, name: str, kinds: Sequence[str], values: Sequence[int], results: Sequence[str], seconds: float
     ) -> list[int]:
         """Call an export of LAWOW's own with bit patterns and return those of the results."""
         given = lib.pack_values(lib.value_types(kinds), values)
-        found = self.run(self.function(name) or 0, given, len(kinds), len(results), seconds, _nothing)
+        found = self.run(self.find("Function", name) or 0, given, len(kinds), len(results), seconds, _nothing)
         if found.is_late:
             raise deadline_passed(seconds, name)
         if found.number:

@@ -18,7 +18,7 @@ from lawow.errors import (
     Refused,
     UsageError,
 )
-from lawow.formats.interface import FuncType
+from lawow.formats.interface import PREFIX, START_EXPORT, FuncType
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.base import CompiledModule, Engine, Instance
 from lawow.runtime.binding import NOT_PACKED, BoundExport
@@ -34,8 +34,11 @@ from lawow.runtime.hot import CALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from lawow.formats.wasm_expose import StateNames
+    from lawow.runtime.cells import Cells
     from lawow.runtime.grants import Grants
     from lawow.runtime.host_functions import HostFunction
     from lawow.runtime.profiles import EngineProfile
@@ -141,6 +144,7 @@ class WasmtimeModule(CompiledModule):
         self._engine = engine
         self._handle = lib.Handle(pointer or 0, lib.library().wasmtime_module_delete)
         self._exports: Mapping[str, FuncType] | None = None
+        self._state_names: Sequence[str] = ()
         self._exports_memory: bool | None = None
         self._imports: Sequence[tuple[str, str]] | None = None
         self._types: dict[str, FuncType] = {}  # of the functions that instances looked up
@@ -155,8 +159,18 @@ class WasmtimeModule(CompiledModule):
                 self._handle.pointer,
                 _export,
             )
-            self._exports = {name: function for name, function in found if function is not None}
+            self._state_names = [name for name, _ in found if name.startswith(PREFIX)]
+            self._exports = {
+                name: function
+                for name, function in found
+                if function is not None and not name.startswith(PREFIX)
+            }
         return self._exports
+
+    @property
+    def state_names(self) -> Sequence[str]:
+        _ = self.exports  # reads both
+        return self._state_names
 
     @property
     def imports(self) -> Sequence[tuple[str, str]]:
@@ -202,6 +216,7 @@ class WasmtimeModule(CompiledModule):
         stdout: Output | None = None,
         stderr: Output | None = None,
         grants: Grants | None = None,
+        runs_start: bool = True,
     ) -> WasmtimeInstance:
         functions = grants.functions if grants is not None else ()
         needs_wasi = self._require_imports(wasi, functions)
@@ -220,7 +235,7 @@ class WasmtimeModule(CompiledModule):
             linker = self._engine.linker(needs_wasi)
             if functions:
                 linker = store.link(needs_wasi, functions)
-            instance.start(linker, self._handle.pointer, deadline_seconds)
+            instance.start(linker, self._handle.pointer, deadline_seconds, runs_start)
         except BaseException:
             instance.close()
             raise
@@ -339,6 +354,7 @@ class WasmtimeInstance(Instance):
         self._record = (c_uint64 * 2)()  # wasmtime_instance_t
         self._bound: dict[str, BoundExport] = {}
         self._memory: lib.ExternRecord | None = None
+        self._memories: list[lib.ExternRecord] | None = None
         self._lock = allocate_lock()
         self._acquire, self._release = self._lock.acquire, self._lock.release
         self._dead = ""
@@ -346,8 +362,10 @@ class WasmtimeInstance(Instance):
         self._trap_address = c_void_p(addressof(self._trap))
         self._set_epoch_deadline = functions.wasmtime_context_set_epoch_deadline
 
-    def start(self, linker: int, module: int, deadline_seconds: float | None) -> None:
-        """Instantiate, then run ``_initialize`` if it is exported. Called once, by the module."""
+    def start(
+        self, linker: int, module: int, deadline_seconds: float | None, runs_start: bool = True
+    ) -> None:
+        """Instantiate, then run what is to run before any call. Called once, by the module."""
         instantiate = lib.library().wasmtime_linker_instantiate
         record = addressof(self._record)
         self._arm(deadline_seconds)
@@ -357,6 +375,10 @@ class WasmtimeInstance(Instance):
                 raise self._failure(error, "start")
         finally:
             self._disarm()
+        if not runs_start:
+            return
+        if self._export_kind(START_EXPORT) == _FUNCTION:
+            self.call(START_EXPORT, deadline_seconds=deadline_seconds)
         if self._export_kind("_initialize") == _FUNCTION:
             if self.signature("_initialize") != FuncType((), ()):
                 raise FormatError("_initialize must take and return nothing", structure="export")
@@ -446,18 +468,40 @@ class WasmtimeInstance(Instance):
             self._lock.release()
 
     def _largest_memory(self) -> int:
-        functions = lib.library()
-        item, name, length = lib.ExternRecord(), c_void_p(), c_size_t()
-        largest = index = 0
-        while functions.wasmtime_instance_export_nth(
-            self._store.context, addressof(self._record), index, byref(name), byref(length), byref(item)
-        ):
+        if self._memories is None:
+            self._memories = list(self._find_memories())
+        size, context = lib.library().wasmtime_memory_data_size, self._store.context
+        return max((size(context, item.address) for item in self._memories), default=0)
+
+    def _find_memories(self) -> Iterator[lib.ExternRecord]:
+        """Yield the exported memories; a record of one holds nothing that must be freed."""
+        functions, name, length, index = lib.library(), c_void_p(), c_size_t(), 0
+        while True:
+            item = lib.ExternRecord()
+            if not functions.wasmtime_instance_export_nth(
+                self._store.context, addressof(self._record), index, byref(name), byref(length), byref(item)
+            ):
+                return
             if item.kind == _MEMORY:
-                size = functions.wasmtime_memory_data_size(self._store.context, item.address)
-                largest = max(largest, size)
-            functions.wasmtime_extern_delete(byref(item))
+                yield item
+            else:
+                functions.wasmtime_extern_delete(byref(item))
             index += 1
-        return largest
+
+    def cells(self, names: StateNames) -> AbstractContextManager[Cells]:
+        from contextlib import contextmanager
+
+        from lawow.runtime.wasmtime_cells import WasmtimeCells
+
+        @contextmanager
+        def hold() -> Iterator[Cells]:
+            self._enter()
+            try:
+                yield WasmtimeCells(names, self._store.context, self._export)
+            finally:
+                self._lock.release()
+
+        return hold()
 
     @property
     def fuel_left(self) -> int | None:

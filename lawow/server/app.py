@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,18 +19,28 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lawow import __version__
 from lawow.edge.audit import AuditLog
+from lawow.edge.clock import steady_clock
 from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.execution_handler import ExecutionHandler
+from lawow.edge.hosts import Host, look_at_this_host
 from lawow.edge.intake import Intake
+from lawow.edge.leases import LeaseBook
 from lawow.edge.meter import Meter
 from lawow.edge.module_store import ModuleStore
-from lawow.edge.refusals import StorageFailed
+from lawow.edge.offload_manager import OffloadManager
+from lawow.edge.partial_uploads import PartialUploads
+from lawow.edge.refusals import EdgeRefusal, StorageFailed
+from lawow.edge.remote_offload_handler import RemoteOffloadHandler
+from lawow.edge.resource_manager import ResourceManager
+from lawow.edge.session_states import SessionStates
+from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenants import Tenants
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator, authorize
+from lawow.server.control_descriptions import BODIES, CONTROL_ROUTES
 from lawow.server.descriptions import METRICS_MEDIA_TYPE, ROUTES
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
@@ -38,6 +48,7 @@ from lawow.server.metrics import Metrics
 from lawow.server.observing import Observe
 from lawow.server.readiness import Readiness
 from lawow.server.rest import Routes, make_router
+from lawow.server.rest_leases import make_control_router
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import Bounds, EdgeServer
 
@@ -46,11 +57,16 @@ __all__ = ["Edge", "create_app", "make_routes", "metrics_app", "serve"]
 if TYPE_CHECKING:
     from lawow.server.tracing import Tracing
 
+SWEEP_SECONDS = 1.0
+
 
 class Edge:
     """Everything that runs on one data folder; takes the folder for this process."""
 
-    def __init__(self, data: Path, log: EventLog, limits: EdgeLimits = EDGE) -> None:
+    def __init__(
+        self, data: Path, log: EventLog, limits: EdgeLimits = EDGE, hosts: Sequence[Host] = ()
+    ) -> None:
+        """`hosts` as `read_hosts` returns them; none: this machine, as it looks."""
         self.log = log
         self.folder = DataFolder(data)
         self.folder.hold()
@@ -66,8 +82,11 @@ class Edge:
         stale = compiled.recover(store.owned())
         supervisor = Supervisor(log, limits, self.meter)
         self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
+        self.manager = self._manager(hosts or (look_at_this_host(limits),))
+        swept = self.manager.remote.recover()
         log(
             "recovered",
+            partial_uploads_removed=swept,
             uploads_removed=recovery.uploads_removed,
             blobs_removed=recovery.blobs_removed,
             modules_lost=recovery.modules_lost,
@@ -87,6 +106,28 @@ class Edge:
             await asyncio.to_thread(self.meter.flush)
         except StorageFailed as error:
             self.log("usage-not-written", reason=str(error))
+
+    def _manager(self, hosts: Sequence[Host]) -> OffloadManager:
+        """Put the control plane together, on the execution handler of this host."""
+        clock, limits, database = steady_clock(), self.handler.limits, self.database
+        leases = LeaseBook(database, clock, limits)
+        uploads = PartialUploads(self.folder, self.handler.store, leases, limits)
+        shared = SharedModules(database, leases, clock, limits)
+        remote = RemoteOffloadHandler(self.handler, leases, uploads, states=SessionStates(self.handler))
+        resources = ResourceManager(hosts, limits)
+        return OffloadManager(database, resources, leases, shared, remote, clock, limits)
+
+    async def sweep(self) -> None:
+        """End offers and leases when their time has come, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                ended = await self.manager.sweep()
+            except EdgeRefusal as error:
+                self.log("sweep-failed", reason=str(error))
+                continue
+            if ended:
+                self.log("leases-expired", count=ended)
 
     async def close(self) -> None:
         """End the workers, write what is only in memory, close the files."""
@@ -112,7 +153,9 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         edge.handler.supervisor.prepare_spare()
         stop = asyncio.Event()
         usage = asyncio.get_running_loop().create_task(edge.keep_usage(stop))
+        sweeping = asyncio.create_task(edge.sweep())
         yield
+        sweeping.cancel()
         stop.set()
         await usage
         await edge.close()
@@ -129,7 +172,9 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
     observers: list[Observe] = [metrics.observe_call]
     if edge.tracing is not None:
         observers.append(edge.tracing.observe_call)
-    app.include_router(make_router(Routes(edge.handler, edge.readiness, metrics.render, observers)))
+    routes = Routes(edge.handler, edge.readiness, metrics.render, observers)
+    app.include_router(make_router(routes))
+    app.include_router(make_control_router(edge.manager, edge.handler, observers))
     for kind, handle in {
         HTTPException: _raise,
         RequestValidationError: _raise,
@@ -201,10 +246,14 @@ def _describe(app: FastAPI) -> dict[str, object]:
     # The framework promises its own validation errors; the guard answers those as what they are, not found.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in ROUTES:
+    for route in (*ROUTES, *CONTROL_ROUTES):
         operation = document["paths"][route.path.replace(":path", "")][route.method.lower()]
         if 422 not in route.responses():
             operation["responses"].pop("422", None)
+    for body in BODIES:
+        described = body.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(described.pop("$defs", {}))
+        schemas[body.__name__] = described
     schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     return document

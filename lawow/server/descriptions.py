@@ -23,16 +23,24 @@ from lawow.server.schemas import (
     Session,
 )
 
-__all__ = ["JSON_MEDIA_TYPE", "METRICS_MEDIA_TYPE", "ROUTES", "VALUES_MEDIA_TYPE", "RouteDescription"]
+__all__ = [
+    "JSON_MEDIA_TYPE",
+    "METRICS_MEDIA_TYPE",
+    "ROUTES",
+    "STATE_MEDIA_TYPE",
+    "VALUES_MEDIA_TYPE",
+    "RouteDescription",
+]
 
 JSON_MEDIA_TYPE = "application/json"
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
+STATE_MEDIA_TYPE = "application/vnd.lawow.state"
 METRICS_MEDIA_TYPE = "text/plain"
 TEXT = {"schema": {"type": "string"}}
 BINARY = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 
-COMMON_PROBLEMS = ("unauthorized", "forbidden", "quota-exceeded")
+COMMON_PROBLEMS = ("unauthorized", "too-many-failures", "forbidden", "quota-exceeded")
 UPLOAD_PROBLEMS = ("too-slow", "too-large", "unsupported-media-type", "bad-module", "busy", "storage-failed")
 CALL_PROBLEMS = (
     "not-found",
@@ -53,6 +61,18 @@ OPEN_PROBLEMS = (
     "trap",
     "bad-module",
     "bad-arguments",
+    "busy",
+    "worker-lost",
+    "deadline",
+    "too-slow",
+    "unsupported-media-type",
+    "bad-state",
+)
+STATE_PROBLEMS = (
+    *SESSION_PROBLEMS,
+    "bad-arguments",
+    "too-large",
+    "bad-state",
     "busy",
     "worker-lost",
     "deadline",
@@ -218,10 +238,21 @@ ROUTES = (
         "POST",
         "/v1/modules/{digest}/sessions",
         "open_session",
-        "Make an instance that stays",
+        "Make an instance that stays, fresh or in the state that is the body",
         Session,
         status=201,
         problems=OPEN_PROBLEMS,
+        request={"required": False, "content": {STATE_MEDIA_TYPE: BINARY}},
+        headers=CALL_HEADERS[1:],
+    ),
+    RouteDescription(
+        "GET",
+        "/v1/sessions/{session}/state",
+        "show_state",
+        "Take the state of a session, which goes on",
+        None,
+        problems=STATE_PROBLEMS,
+        also={200: {"description": "The state", "content": {STATE_MEDIA_TYPE: BINARY}}},
         headers=CALL_HEADERS[1:],
     ),
     RouteDescription(

@@ -6,8 +6,6 @@ Every route but the public ones reads `tenant` and `identity` from the request's
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, Path, Request
@@ -17,18 +15,15 @@ from lawow import __version__
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.intake import MethodRecord
 from lawow.edge.module_store import StoredModule, Upload
-from lawow.edge.refusals import BadArguments, Forbidden, NotFound, NotReady
-from lawow.edge.tenants import Identity
-from lawow.limits import EdgeLimits
+from lawow.edge.refusals import Forbidden, NotFound, NotReady
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
-from lawow.server.call_bodies import GivenCall, answer_call, read_call
-from lawow.server.descriptions import JSON_MEDIA_TYPE, METRICS_MEDIA_TYPE, ROUTES, VALUES_MEDIA_TYPE
-from lawow.server.observing import CallWatch, Observe
+from lawow.server.calls import DIGEST, deadline_of, hex_of, identity_of, serve_call, tenant_of
+from lawow.server.descriptions import METRICS_MEDIA_TYPE, ROUTES, STATE_MEDIA_TYPE, RouteDescription
+from lawow.server.observing import Observe
 from lawow.server.readiness import Readiness
 
-__all__ = ["Routes", "make_router"]
+__all__ = ["Routes", "bound_router", "make_router"]
 
-DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 WASM_MEDIA_TYPES = ("application/wasm", "application/octet-stream", "")
 BUNDLE_MEDIA_TYPES = ("application/java-archive", "application/zip", "application/octet-stream", "")
 
@@ -68,7 +63,7 @@ class Routes:
 
     async def list_modules(self, request: Request) -> Response:
         """List digests and sizes of the tenant's modules, oldest first."""
-        found, identity = self._handler.store.list(_tenant(request)), _identity(request)
+        found, identity = self._handler.store.list(tenant_of(request)), identity_of(request)
         modules = [
             {"digest": f"sha256:{item.digest}", "bytes": item.size_bytes}
             for item in found
@@ -78,22 +73,22 @@ class Routes:
 
     async def show_module(self, request: Request, digest: str = DigestPath) -> Response:
         """Show size and exports of a module of the tenant."""
-        return JSONResponse(_module_document(self._handler.store.get(_tenant(request), _hex(digest))))
+        return JSONResponse(_module_document(self._handler.store.get(tenant_of(request), hex_of(digest))))
 
     async def put_module(self, request: Request, digest: str = DigestPath) -> Response:
         """Keep a module: the answer means that it is on the disk, valid and compiled."""
         require_media_type(request, WASM_MEDIA_TYPES)
-        tenant = _tenant(request)
+        tenant = tenant_of(request)
         with self._handler.store.begin(tenant) as upload:
             await self._receive(request, upload)
-            module, is_new = await self._handler.keep_module(tenant, upload, _hex(digest))
+            module, is_new = await self._handler.keep_module(tenant, upload, hex_of(digest))
         return JSONResponse(_module_document(module), status_code=201 if is_new else 200)
 
     async def post_bundle(self, request: Request) -> Response:
         """Keep all modules of a bundle, or none."""
         require_media_type(request, BUNDLE_MEDIA_TYPES)
-        tenant = _tenant(request)
-        if _identity(request).modules:
+        tenant = tenant_of(request)
+        if identity_of(request).modules:
             raise Forbidden("this token is for some modules alone; a bundle needs one for all")
         with self._handler.store.begin(tenant, bundle=True) as upload:
             await self._receive(request, upload)
@@ -106,52 +101,45 @@ class Routes:
 
     async def call(self, request: Request, name: str, digest: str = DigestPath) -> Response:
         """Call an export on a fresh instance; the answer has the form of the request."""
-        return await self._call(request, _hex(digest), name)
+        return await serve_call(request, self._handler, self._observers, hex_of(digest), name)
 
     async def open_session(self, request: Request, digest: str = DigestPath) -> Response:
-        """Make an instance that stays."""
-        handler, tenant = self._handler, _tenant(request)
-        await read_body(request, 0, "of this route's body", handler.limits)
-        deadline = _deadline(request, None, handler.limits)
-        session = await handler.open_session(tenant, _hex(digest), deadline)
+        """Make an instance that stays, fresh or in a state."""
+        handler, tenant = self._handler, tenant_of(request)
+        deadline = deadline_of(request, None, handler.limits)
+        if require_media_type(request, (STATE_MEDIA_TYPE, "")) != STATE_MEDIA_TYPE:
+            await read_body(request, 0, "of this route's body", handler.limits)
+            session = await handler.open_session(tenant, hex_of(digest), deadline)
+        else:
+            with handler.moving_state(tenant):
+                state = await read_body(request, handler.limits.state_bytes, "state_bytes", handler.limits)
+                session = await handler.open_session(tenant, hex_of(digest), deadline, state)
         return JSONResponse({"session": session}, status_code=201)
+
+    async def show_state(self, request: Request, session: str = SessionPath) -> Response:
+        """Take the state of a session, which goes on."""
+        handler, tenant = self._handler, tenant_of(request)
+        deadline = deadline_of(request, None, handler.limits)
+        with handler.moving_state(tenant):
+            state = await handler.state_of_session(tenant, session, deadline)
+        return Response(state, media_type=STATE_MEDIA_TYPE)
 
     async def call_in_session(self, request: Request, name: str, session: str = SessionPath) -> Response:
         """Call an export in a session; everything else is as in `call`."""
         digest = self._digest_of_session(request, session)
-        return await self._call(request, digest, name, session)
+        return await serve_call(request, self._handler, self._observers, digest, name, session)
 
     async def close_session(self, request: Request, session: str = SessionPath) -> Response:
         """End a session."""
         self._digest_of_session(request, session)
-        self._handler.supervisor.close_session(_tenant(request), session)
+        self._handler.supervisor.close_session(tenant_of(request), session)
         return Response(status_code=204)
 
     def _digest_of_session(self, request: Request, session: str) -> str:
-        digest = self._handler.supervisor.digest_of_session(_tenant(request), session)
-        if not _identity(request).may_use(digest):
+        digest = self._handler.supervisor.digest_of_session(tenant_of(request), session)
+        if not identity_of(request).may_use(digest):
             raise NotFound("there is no such session; it was closed, or not used for too long")
         return digest
-
-    async def _call(self, request: Request, digest: str, name: str, session: str = "") -> Response:
-        watch = CallWatch(_tenant(request), digest, request.headers.get("traceparent"), self._observers)
-        with watch:
-            return await self._watched_call(request, digest, name, session, watch)
-
-    async def _watched_call(
-        self, request: Request, digest: str, name: str, session: str, watch: CallWatch
-    ) -> Response:
-        started = time.perf_counter()
-        handler, tenant = self._handler, _tenant(request)
-        media_type = require_media_type(request, (JSON_MEDIA_TYPE, VALUES_MEDIA_TYPE))
-        expected = request.headers.get("lawow-signature")
-        export = handler.export(tenant, digest, name, expected)
-        body = await read_body(request, handler.limits.call_bytes, "call_bytes", handler.limits)
-        transfer_seconds = watch.transfer_seconds = time.perf_counter() - started
-        given = await read_call(media_type, export, body)
-        deadline = _deadline(request, given, handler.limits)
-        finished = watch.finished = await handler.call(tenant, digest, export, given.body, deadline, session)
-        return await answer_call(media_type, export, given, finished, transfer_seconds)
 
     async def _receive(self, request: Request, upload: Upload) -> None:
         """Stream the body into the upload, refused from its announced length on."""
@@ -164,8 +152,13 @@ class Routes:
 
 def make_router(routes: Routes) -> APIRouter:
     """Return the routes of `ROUTES`, with their handlers."""
+    return bound_router(ROUTES, routes)
+
+
+def bound_router(table: Sequence[RouteDescription], routes: object) -> APIRouter:
+    """Return a table's routes, bound to the methods of an object that the table names."""
     router = APIRouter()
-    for route in ROUTES:
+    for route in table:
         router.add_api_route(
             route.path,
             getattr(routes, route.handler),
@@ -178,42 +171,6 @@ def make_router(routes: Routes) -> APIRouter:
             operation_id=route.handler,
         )
     return router
-
-
-def _tenant(request: Request) -> str:
-    tenant = request.state.tenant
-    assert isinstance(tenant, str)  # the guard lets nobody else through
-    return tenant
-
-
-def _identity(request: Request) -> Identity:
-    identity = request.state.identity
-    assert isinstance(identity, Identity)  # the guard lets nobody else through
-    return identity
-
-
-def _hex(digest: str) -> str:
-    """Return the hex digits. Raises `NotFound` for what cannot be the name of a module."""
-    match = DIGEST.fullmatch(digest)
-    if match is None:
-        raise NotFound("modules are named sha256: and 64 hex digits in lower case")
-    return match[1]
-
-
-def _deadline(request: Request, given: GivenCall | None, limits: EdgeLimits) -> float:
-    """Return what the caller asks for, at most what the edge allows. Raises `BadArguments`."""
-    asked = None if given is None else given.deadline_seconds
-    header = request.headers.get("lawow-deadline-seconds")
-    if asked is None and header is not None:
-        try:
-            asked = float(header)
-        except ValueError:
-            raise BadArguments("Lawow-Deadline-Seconds must be a number") from None
-    if asked is None:
-        return limits.deadline_seconds
-    if not asked > 0:
-        raise BadArguments("the deadline must be a positive number of seconds")
-    return float(min(asked, limits.deadline_seconds))
 
 
 def _module_document(module: StoredModule) -> dict[str, object]:

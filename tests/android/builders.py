@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import wasmtime
@@ -126,17 +126,23 @@ class Jvm:
     class_path: tuple[Path, ...]
     properties: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = ("-Xcheck:jni", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    launcher: tuple[str | Path, ...] = ("java",)
 
     def with_properties(self, **values: object) -> Jvm:
         """Return a JVM with more properties ``lawow.*``; ``_`` stands for the dot."""
         more = tuple((f"lawow.{key.replace('_', '.')}", str(value)) for key, value in values.items())
-        return Jvm(self.class_path, (*self.properties, *more), self.options)
+        return replace(self, properties=(*self.properties, *more))
+
+    def with_classes(self, *folders: Path, first: bool = False) -> Jvm:
+        """Return a JVM with more on its class path, behind or before what is there."""
+        path = (*folders, *self.class_path) if first else (*self.class_path, *folders)
+        return replace(self, class_path=path)
 
     def run(self, main: str, *arguments: str, stdin: str = "") -> str:
         """Run a main class and return its output. The JVM's own warnings about JNI are failures."""
         path = ":".join(str(item) for item in self.class_path)
         properties = [f"-D{key}={value}" for key, value in self.properties]
-        done = run("java", *self.options, *properties, "-cp", path, main, *arguments, stdin=stdin)
+        done = run(*self.launcher, *self.options, *properties, "-cp", path, main, *arguments, stdin=stdin)
         assert "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done.stdout
 

@@ -8,13 +8,15 @@ import re
 import shutil
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lawow.resources import android_stub
 from tests.android.builders import Jvm
-from tests.conftest import CACHE, ROOT
+from tests.conftest import ROOT
+from tests.maven import proguard_folder
 from tests.tools import run, tool
 
 ABIS = ("arm64-v8a", "x86_64")
@@ -98,29 +100,10 @@ def pom() -> str:
 
 # ---- shrinking: ProGuard, whose rules R8 takes
 
-PROGUARD = """
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion><groupId>dev.lawow</groupId><artifactId>judge</artifactId><version>1</version>
-  <dependencies><dependency>
-    <groupId>com.guardsquare</groupId><artifactId>proguard-base</artifactId><version>7.4.2</version>
-  </dependency></dependencies>
-</project>
-"""
-PROGUARD_SHA256 = "8a3a9837da14881ccdd189cabe9069fd7ffa9fffc69387fdd4f7f3682781e498"
-
 
 @pytest.fixture(scope="module")
 def proguard() -> Path:
-    """A folder with ProGuard's JARs; fetched once by name through Maven."""
-    folder = CACHE / "maven" / "proguard"
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        (folder / "pom.xml").write_text(PROGUARD)
-        goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-        run("mvn", "-q", "-B", goal, f"-DoutputDirectory={folder}", cwd=folder)
-    digest = hashlib.sha256((folder / "proguard-base-7.4.2.jar").read_bytes()).hexdigest()
-    assert digest == PROGUARD_SHA256
-    return folder
+    return proguard_folder()
 
 
 def shrunk(proguard: Path, jvm: Jvm, rules: str, out: Path) -> Jvm:
@@ -133,7 +116,7 @@ def shrunk(proguard: Path, jvm: Jvm, rules: str, out: Path) -> Jvm:
         f"-keep class Modules {{ public static void main(java.lang.String[]); }}\n{rules}\n"
     )
     run("java", "-cp", f"{proguard}/*", "proguard.ProGuard", f"@{out / 'rules.pro'}")
-    return Jvm((out / "app.jar", resources), jvm.properties, jvm.options)
+    return replace(jvm, class_path=(out / "app.jar", resources))
 
 
 def test_an_app_works_when_a_shrinker_has_followed_the_rules(

@@ -77,7 +77,7 @@ def test_strings_and_lists_pass_the_android_glue(android_jvm: Jvm, tmp_path: Pat
     folder = tmp_path / "assets" / "lawow"
     folder.mkdir(parents=True)
     (folder / module.file).write_bytes(module.data)
-    answers = Jvm((*android_jvm.class_path, tmp_path), android_jvm.properties).calls(
+    answers = android_jvm.with_classes(tmp_path).calls(
         ("local", module.name, "take", "[b>", "b*4"),
         ("local", module.name, "take", "[b>", "b*1001"),
         ("local", module.name, "far", ">S"),

@@ -113,7 +113,7 @@ def test_the_interpreter_runs_until_native_code_is_there(
     assets = tmp_path / "app" / "assets" / "lawow"
     assets.mkdir(parents=True)
     (assets / f"{calls_module.file}.pulley").write_bytes(made)
-    jvm = Jvm((*caching.class_path, tmp_path / "app"), caching.properties)
+    jvm = caching.with_classes(tmp_path / "app")
     seen = steps(jvm, calls_module.name, "hold", "engine", "fib", "release", "settle", "engine", "fib")
     assert seen == ["interpreter", "55", "settled", "native", "55"]
     (native,) = cached(tmp_path / "code")

@@ -89,7 +89,7 @@ def test_a_module_does_what_the_program_does(local_jvm: Jvm, assets: Path, tmp_p
     there = compiled(tmp_path / "java", JAVA / "sample" / "ArraysWasm.java")
     here = compiled(tmp_path / "module", tmp_path / "ArraysWasm.java")
     outputs = [
-        Jvm((folder, *local_jvm.class_path, assets), local_jvm.properties).run("Behaviour", "7", "9")
+        local_jvm.with_classes(folder, first=True).with_classes(assets).run("Behaviour", "7", "9")
         for folder in (there, here)
     ]
     assert outputs[0] == outputs[1]
@@ -98,7 +98,7 @@ def test_a_module_does_what_the_program_does(local_jvm: Jvm, assets: Path, tmp_p
 def test_no_address_of_a_guest_is_believed(local_jvm: Jvm, assets: Path) -> None:
     name = sample("trouble.wasm", TROUBLE).name
     bare = sample("bare.wasm", BARE).name
-    jvm = Jvm((*local_jvm.class_path, assets), local_jvm.properties)
+    jvm = local_jvm.with_classes(assets)
     answers = jvm.calls(
         ("local", name, "take", "[b>", "b*4"),
         ("local", name, "take", "[i>", "i*1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.android.builders import Jvm
@@ -16,7 +18,7 @@ def test_modules_and_instances_do_what_their_javadoc_says(local_jvm: Jvm, scenar
 
 def test_ten_thousand_traps_leave_no_memory_behind(local_jvm: Jvm) -> None:
     """Each in an instance of its own. The last half may grow by less than 256 bytes a trap, as noise does."""
-    small = Jvm(local_jvm.class_path, local_jvm.properties, (*local_jvm.options, "-Xmx32m", "-Xmn4m"))
+    small = replace(local_jvm, options=(*local_jvm.options, "-Xmx32m", "-Xmn4m"))
     lines = small.run("Modules", "traps", "10000").splitlines()
     kib = [int(line) for line in lines[:-1]]
     assert lines[-1] == "all good"

@@ -629,7 +629,7 @@ SHORTEST = {
 FIRST = SHORTEST | {
     *("lawow.errors", "lawow.execution.first_run", "lawow.execution.harmless", "lawow.formats"),
     *("lawow.formats.bytes", "lawow.formats.interface", "lawow.formats.wasm", "lawow.runtime.cache"),
-    *("struct", "_struct"),
+    *("struct", "_functools", "_struct"),
 }
 """All that the first run of a small module without imports may load."""
 

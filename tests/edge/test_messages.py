@@ -17,6 +17,7 @@ from lawow.edge.messages import (
     Open,
     Ready,
     Result,
+    Save,
     Trap,
     read_header,
     read_message,
@@ -32,7 +33,9 @@ EXAMPLES: list[Message] = [
     Failure(NEEDS_CODE, "says why"),
     Call("ab" * 32, False, "fib", "S>[i", 1.5, bytes(8), "5e55"),
     Open("ab" * 32, True, "5e55", 2.0),
+    Open("ab" * 32, True, "5e55", 2.0, b"LWST and so on"),
     Close("ab" * 32, "5e55"),
+    Save("ab" * 32, False, "5e55", 2.0),
 ]
 
 
@@ -67,17 +70,24 @@ def outcome(kind: int, payload: bytes) -> None:
         return
 
 
-@given(st.integers(1, 7), st.binary(max_size=200))
+@given(st.integers(1, 8), st.binary(max_size=200))
 def test_any_payload_is_a_value_or_a_format_error(kind: int, payload: bytes) -> None:
     outcome(kind, payload)
 
 
 @pytest.mark.parametrize(
-    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 8)]
+    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 9)]
 )
 def test_headers_beyond_the_limit_or_of_unknown_kinds_are_refused(header: bytes) -> None:
     with pytest.raises(FormatError):
         read_header(header)
+
+
+def test_a_frame_may_be_longer_where_a_state_is_expected() -> None:
+    header = HEADER.pack(MAX_PAYLOAD_BYTES + 100, 3)
+    assert read_header(header, state_bytes=100) == (MAX_PAYLOAD_BYTES + 100, 3)
+    with pytest.raises(FormatError):
+        read_header(header, state_bytes=99)
 
 
 def test_names_that_a_guest_chose_are_cut() -> None:

@@ -47,6 +47,7 @@ def test_the_seeds_are_sound() -> None:
         (wasm_targets.values, wasm_targets.read_value),
         (wasm_targets.signatures, wasm_targets.read_signature),
         (wasm_targets.layouts, wasm_targets.open_layout),
+        (wasm_targets.states, wasm_targets.read_state),
     ],
 )
 def test_the_seeds_of_webassembly_are_sound(

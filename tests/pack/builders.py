@@ -96,4 +96,4 @@ def plan_small(
 
 def added(found: ApkPlan) -> dict[str, bytes]:
     """Return what a plan adds, by path."""
-    return {entry.path: entry.read() for entry in found.added}
+    return {entry.path: entry.read() for entry in found.base.added}

@@ -49,14 +49,14 @@ def test_every_entry_that_was_there_is_the_same_and_in_its_place(
     before, after = tmp_path / "before.apk", tmp_path / "after.apk"
     before.write_bytes(make_zip(small))
     found = plan_small(small, module, runtime_dir)
-    after.write_bytes(pack_apk(found, key))
+    after.write_bytes(pack_apk(found, key).apk)
     assert entries_of(after, set(added(found))) == entries_of(before, set())
 
 
 def test_the_same_app_modules_and_key_give_the_same_bytes(
     small: dict[str, bytes], module: Path, runtime_dir: Path, key: SigningKey
 ) -> None:
-    first, second = (pack_apk(plan_small(small, module, runtime_dir), key) for _ in range(2))
+    first, second = (pack_apk(plan_small(small, module, runtime_dir), key).apk for _ in range(2))
     assert first == second
 
 
@@ -71,7 +71,7 @@ def test_libraries_are_stored_and_aligned_exactly_where_the_installer_does_not_e
     small: dict[str, bytes], module: Path, runtime_dir: Path, key: SigningKey, extracts: bool | None
 ) -> None:
     entries = small if extracts is None else with_extraction(small, extracts)
-    archive = read_zip(pack_apk(plan_small(entries, module, runtime_dir), key))
+    archive = read_zip(pack_apk(plan_small(entries, module, runtime_dir), key).apk)
     libraries = [entry for entry in archive.entries if entry.path.endswith(".so")]
     assert {entry.method == STORED for entry in libraries} == {extracts is False}
     if extracts is False:
@@ -113,7 +113,7 @@ def test_without_a_runtime_the_classes_call_the_edge_and_the_app_asks_for_the_in
     dex = read_dex(added(found)["classes2.dex"])
     called = dex.references_of(dex.class_def("Lcom/example/app/FibonacciWasm;")).methods
     assert {method.name for method in called if method.class_name == "Ldev/lawow/Lawow;"} == {"remote"}
-    packed = read_app(pack_apk(found, key), name="packed.apk")
+    packed = read_app(pack_apk(found, key).apk, name="packed.apk")
     assert packed.manifest.permissions == ("android.permission.INTERNET",)
 
 

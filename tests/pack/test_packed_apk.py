@@ -113,7 +113,7 @@ def test_a_jvm_runs_the_classes_of_the_packed_apk_through_the_glue(
     printed: str,
 ) -> None:
     found = plan_small(small, types_module(tmp_path, kind), runtime_dir, package="com.example.types")
-    with zipfile.ZipFile(io.BytesIO(pack_apk(found, key))) as archive:
+    with zipfile.ZipFile(io.BytesIO(pack_apk(found, key).apk)) as archive:
         archive.extractall(tmp_path / "apk")
     jar = enjarify(tmp_path / "apk" / "classes2.dex", tmp_path / "classes.jar")
     (tmp_path / "Main.java").write_text(main)
@@ -226,7 +226,7 @@ def test_a_packed_app_with_the_names_of_a_shrinker_is_split_by_its_mapping(
 ) -> None:
     data = REAL["uiautomator2-test"].path().read_bytes()
     options = PackOptions(wasm=(FIBONACCI_WASM,), package="com.example.app", runtime_dir=runtime_dir)
-    packed = pack_apk(plan_apk(data, "app.apk", options), key)
+    packed = pack_apk(plan_apk(data, "app.apk", options), key).apk
     apk, mapping = tmp_path / "app.apk", tmp_path / "mapping.txt"
     apk.write_bytes(renamed(read_app(packed, name="app.apk"), key))
     judge(apk)

@@ -9,6 +9,7 @@ import pytest
 
 from lawow.edge.policies import SCOPES
 from lawow.edge.tenants import TokenTerms
+from lawow.server.control_descriptions import CONTROL_ROUTES
 from lawow.server.descriptions import ROUTES, RouteDescription
 from tests.edge.builders import bundle_of, numbered
 from tests.server.running import Reply, RunningEdge, issue_token
@@ -26,6 +27,7 @@ REVEALS = {
     "call": lambda reply: reply.status == 200,
     "open_session": lambda reply: reply.status == 201,
     "call_in_session": lambda reply: reply.status == 200,
+    "show_state": lambda reply: reply.status == 200,
     "close_session": lambda reply: reply.status == 204,
 }
 """Routes whose answer shows that somebody has it. The others write to the asking tenant alone."""
@@ -93,8 +95,11 @@ def test_a_session_of_another_tenant_and_one_that_never_was_give_the_same_answer
     edge: RunningEdge, owner: str, tenant: str
 ) -> None:
     session = edge.open_session(owner, OWNED.digest)
-    for method, path in (("DELETE", ""), ("POST", "/exports/number/calls")):
-        body, headers = (b'{"arguments": []}', {"Content-Type": "application/json"}) if path else (None, {})
+    for method, path in (("DELETE", ""), ("GET", "/state"), ("POST", "/exports/number/calls")):
+        is_call = method == "POST"
+        body, headers = (
+            (b'{"arguments": []}', {"Content-Type": "application/json"}) if is_call else (None, {})
+        )
         replies = [
             edge.ask(method, f"/v1/sessions/{name}{path}", tenant, body, headers)
             for name in (session, "0" * 32)
@@ -108,7 +113,7 @@ def test_the_table_holds_every_route_of_the_application(edge: RunningEdge) -> No
     paths = edge.ask("GET", "/openapi.json").json["paths"]
     assert isinstance(paths, dict)
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert served == {(route.method, route.path.replace(":path", "")) for route in ROUTES}
+    assert served == {(route.method, route.path.replace(":path", "")) for route in (*ROUTES, *CONTROL_ROUTES)}
 
 
 @pytest.mark.parametrize(

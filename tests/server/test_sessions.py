@@ -28,7 +28,8 @@ KEEPER = module_of(
       (func (export "trap") unreachable))"""
 )
 HIDDEN = module_of(
-    """(module (memory 1) (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"""
+    """(module (memory 1) (global (mut externref) (ref.null extern))
+      (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"""
 )
 LEAVES = module_of(
     """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
