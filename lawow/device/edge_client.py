@@ -3,7 +3,8 @@
 Trust is explicit: a pinned certificate (SHA-256 of its DER form), a CA file, or the system's authorities. The
 pin is checked before the token or anything else is sent, and an expired certificate is refused even if its
 pin is right. Plain HTTP is spoken to loopback alone. A call is sent at most once: if the connection is lost
-after the request went out, `OutcomeUnknown` says so, and nothing is sent again. For one thread at a time.
+after the request went out, `OutcomeUnknown` says so, and nothing is sent again. Threads may share a client:
+their requests go one after the other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 import select
 import socket
 import ssl
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,15 +195,16 @@ class EdgeClient:
         if not TOKEN.fullmatch(token):
             raise UsageError("the token is empty or holds characters that no token has")
         self._is_tls = parts.scheme == "https"
-        if not self._is_tls and not _is_loopback(parts.hostname):
+        if not self._is_tls and not is_loopback(parts.hostname):
             raise Refused(f"{url}: plain HTTP would send the token in clear; use https://")
         self._host = parts.hostname
         self._port = parts.port or (443 if self._is_tls else 80)
         self._token = token
         self._timeout_seconds = timeout_seconds
-        self._pin = None if certificate_sha256 is None else _normal_pin(certificate_sha256)
-        self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
+        self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
+        self._context = trust_context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> EdgeClient:
         return self
@@ -410,6 +413,19 @@ class EdgeClient:
         most_bytes: int = ANSWER_BYTES,
     ) -> _Answer:
         """Send one request, once, and read its answer."""
+        with self._lock:
+            return self._exchange_alone(method, path, body, headers, timeout_seconds, is_call, most_bytes)
+
+    def _exchange_alone(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+        is_call: bool,
+        most_bytes: int,
+    ) -> _Answer:
         connection = self._connected()
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)
@@ -451,7 +467,7 @@ class EdgeClient:
         try:
             connection.connect()
             if isinstance(connection.sock, ssl.SSLSocket) and self._pin is not None:
-                _require_pin(connection.sock, self._pin, self._name)
+                require_pin(connection.sock, self._pin, self._name)
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
@@ -473,7 +489,7 @@ def _other_results(signature: str, error: FormatError) -> RemoteProtocolError:
     return RemoteProtocolError(f"the edge answered with other results than {signature}: {error}")
 
 
-def _context(
+def trust_context(
     pin: str | None, ca_file: Path | None, client_certificate: tuple[Path, Path] | None
 ) -> ssl.SSLContext:
     """Return the trust of a connection: by pin (checked right after the handshake), or by authorities."""
@@ -497,7 +513,7 @@ def _context(
     return context
 
 
-def _require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
+def require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
     """Raise `Refused` unless the leaf certificate is the pinned one and in force."""
     der = connection.getpeercert(binary_form=True) or b""
     found = hashlib.sha256(der).hexdigest()
@@ -516,7 +532,7 @@ def _require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
         )
 
 
-def _normal_pin(text: str) -> str:
+def normal_pin(text: str) -> str:
     """Accept hex in either case, with or without colons. Raises `UsageError`."""
     pin = text.replace(":", "").lower()
     if not PIN.fullmatch(pin):
@@ -524,7 +540,7 @@ def _normal_pin(text: str) -> str:
     return pin
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
