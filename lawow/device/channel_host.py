@@ -361,9 +361,11 @@ class TopicSender:
 
 
 def _handle_end(handler: Handler, flexible: FlexibleEnd) -> None:
-    """Run a handler, and close the channel when it is done."""
+    """Run a handler, and close the channel when it is done; that its client left ends it without a word."""
     try:
         handler(flexible)
+    except (ChannelClosed, HostLost):
+        return
     finally:
         with contextlib.suppress(LawowError):  # closed by the handler, or lost
             flexible.close()

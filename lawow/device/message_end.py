@@ -60,6 +60,7 @@ class MessageEnd:
         self._arrived: deque[tuple[int, int, bytes]] = deque()  # sequence, missed before it, value
         self._carried: tuple[Carrier, int] | None = None
         self._peer_closed = False
+        self._is_closed = False
         self._ended: LawowError | None = None
 
     # for programs
@@ -209,7 +210,7 @@ class MessageEnd:
             if self._carried != carried or not self._may_close(carrier.exchange, channel_id):
                 return None
             carrier.exchange.send_close(channel_id)
-            self._ended = ChannelClosed(f"channel {self.name}: this end is closed")
+            self._is_closed = True
         carrier.wake()
         return True
 
@@ -217,12 +218,14 @@ class MessageEnd:
         return exchange.can_send(channel_id, 0) and not exchange.channel(channel_id).destination
 
     def _require_carried(self) -> tuple[Carrier, int] | None:
+        if self._is_closed:
+            raise ChannelClosed(f"channel {self.name}: this end is closed")
         self._raise_if_ended()
         return self._carried
 
     def _raise_if_ended(self) -> None:
         if self._ended is not None:
-            raise type(self._ended)(*self._ended.args)
+            raise type(self._ended)(str(self._ended))
 
     def _until(self, attempt: Callable[[], T | None], timeout_seconds: float | None) -> T:
         """Repeat an attempt after each change until it gives something."""
