@@ -128,7 +128,7 @@ class ChannelHost:
         ).start()
 
     def connect(self) -> socket.socket:
-        """Return a socket that is connected to this host: for a `DataClient` in this process."""
+        """Return a socket that is connected to this host: for a `DataSession` in this process."""
         ours, theirs = socket.socketpair()
         self.serve(ours)
         return theirs

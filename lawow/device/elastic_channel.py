@@ -14,7 +14,7 @@ from types import TracebackType
 from lawow.channel.events import ChannelEnded, ChannelOpened, Message, Moved, MoveRefused, PeerClosed, Refused
 from lawow.channel.payloads import Kind, Policy
 from lawow.channel.sequences import ChannelEnd
-from lawow.device.data_client import ChannelEvent, DataClient
+from lawow.device.data_session import ChannelEvent, DataSession
 from lawow.device.edge_client import printable
 from lawow.device.message_end import ChannelClosed, MessageEnd
 from lawow.errors import HostLost, LawowError, UsageError
@@ -40,7 +40,7 @@ class ElasticChannel(MessageEnd):
         self,
         name: str,
         type_name: str,
-        hosts: Mapping[str, DataClient],
+        hosts: Mapping[str, DataSession],
         at: str,
         *,
         kind: Kind = Kind.ENDPOINT,
@@ -95,7 +95,7 @@ class ElasticChannel(MessageEnd):
 
     # inside
 
-    def _client_of(self, host: str) -> DataClient:
+    def _client_of(self, host: str) -> DataSession:
         client = self._hosts.get(host)
         if client is None:
             known = ", ".join(sorted(self._hosts)) or "none"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
-from lawow.device.data_client import DataClient
+from lawow.device.data_session import DataSession
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.device.policy import Place
 from lawow.errors import LocalProtocolError, Refused, UsageError
@@ -35,7 +35,7 @@ class _Away:
 
     handler: OffloadHandler
     item: Offloaded
-    data: DataClient | None
+    data: DataSession | None
 
 
 def first_offer(offers: Offers) -> Offer:
@@ -197,7 +197,7 @@ class ElasticModule:
         try:
             if self.keeps_state:
                 handler.synchronise(item, self._local.state())
-            return _Away(handler, item, _data_client(item))
+            return _Away(handler, item, _data_session(item))
         except BaseException:
             self._end(away)
             raise
@@ -229,8 +229,8 @@ class ElasticModule:
         away.handler.recall(away.item, with_state=False)
 
 
-def _data_client(item: Offloaded) -> DataClient | None:
+def _data_session(item: Offloaded) -> DataSession | None:
     """Return a client for the endpoint of a lease that has one. Raises `RemoteProtocolError`, `HostLost`."""
     if item.endpoint is None:
         return None
-    return DataClient.of_endpoint(item.endpoint, item.token)
+    return DataSession.of_endpoint(item.endpoint, item.token)

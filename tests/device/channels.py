@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lawow.device.channel_host import ChannelHost
-from lawow.device.data_client import DataClient, dial
+from lawow.device.data_session import DataSession, dial
 from lawow.server.tls import make_certificate, read_leaf, server_context
 
 __all__ = ["TOKEN", "TlsHost", "local_client", "tls_host"]
@@ -39,9 +39,9 @@ class TlsHost:
                     self._sockets.append(wrapped)
                     self.host.serve(wrapped)
 
-    def client(self, token: bytes = TOKEN) -> DataClient:
+    def client(self, token: bytes = TOKEN) -> DataSession:
         """Return a client of the host."""
-        return DataClient(lambda: dial("127.0.0.1", self.port, self.pin), token)
+        return DataSession(lambda: dial("127.0.0.1", self.port, self.pin), token)
 
     def cut(self) -> None:
         """Break all connections."""
@@ -70,6 +70,6 @@ def tls_host(host: ChannelHost, folder: Path) -> Iterator[TlsHost]:
         served.close()
 
 
-def local_client(host: ChannelHost) -> DataClient:
+def local_client(host: ChannelHost) -> DataSession:
     """Return a client of a host in this process."""
-    return DataClient(host.connect, TOKEN)
+    return DataSession(host.connect, TOKEN)

@@ -15,7 +15,7 @@ import pytest
 from lawow.channel.documents import Value
 from lawow.channel.payloads import Kind, Policy
 from lawow.device.channel_host import ChannelHost, FlexibleEnd, NextHost
-from lawow.device.data_client import DataClient, dial
+from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.message_end import ChannelClosed
 from lawow.errors import FormatError, HostLost, LimitExceeded, Refused, Unauthorized, UsageError
@@ -40,7 +40,7 @@ class Hosts:
         self.hosts = {name: ChannelHost(name, TOKEN, self.next_hosts) for name in ("", "edge-1", "edge-2")}
         self.next_hosts.update(self.hosts)
         self.served: dict[str, TlsHost] = {}
-        self.clients: dict[str, DataClient] = {"": local_client(self.hosts[""])}
+        self.clients: dict[str, DataSession] = {"": local_client(self.hosts[""])}
         stack.callback(self.hosts[""].close)
         stack.callback(self.clients[""].close)
         for name in ("edge-1", "edge-2"):
@@ -175,11 +175,11 @@ def test_names_types_tokens_and_pins_that_are_wrong_are_refused(hosts: Hosts) ->
         hosts.served["edge-1"].client(b"a guessed token")
     port = hosts.served["edge-1"].port
     with pytest.raises(Refused, match="nothing was sent"):
-        DataClient(lambda: dial("127.0.0.1", port, "0" * 64), TOKEN)
+        DataSession(lambda: dial("127.0.0.1", port, "0" * 64), TOKEN)
     with pytest.raises(Refused, match="loopback"):
         dial("192.0.2.1", port, None)
     with pytest.raises(HostLost):
-        DataClient(lambda: dial("127.0.0.1", closed_port(), None), TOKEN)
+        DataSession(lambda: dial("127.0.0.1", closed_port(), None), TOKEN)
 
 
 def closed_port() -> int:

@@ -66,7 +66,7 @@ from lawow.errors import Refused as RefusedError
 from lawow.formats.signature import parse_typed_signature
 from lawow.limits import CHANNEL, EDGE, ChannelLimits
 
-__all__ = ["ChannelEvent", "DataClient", "dial"]
+__all__ = ["ChannelEvent", "DataSession", "dial"]
 
 PROTOCOL = "lawow/1"
 CONNECT_SECONDS = 10.0
@@ -79,7 +79,7 @@ Key = tuple[str, str, str]
 Listener = Callable[[ChannelEvent], None]
 
 
-class DataClient:
+class DataSession:
     """One session on one host. Use as a context manager, or `close` it.
 
     `connect` gives a connected socket, and is called again when the connection is lost, for `resume_seconds`.
@@ -117,7 +117,7 @@ class DataClient:
             raise
 
     @classmethod
-    def of_endpoint(cls, endpoint: Mapping[str, object], token: str) -> DataClient:
+    def of_endpoint(cls, endpoint: Mapping[str, object], token: str) -> DataSession:
         """Connect to the endpoint of a lease. Raises `RemoteProtocolError` for one that is none."""
         host, port, pin = (endpoint.get(key) for key in ("host", "port", "certificate_sha256"))
         if not (isinstance(host, str) and isinstance(port, int) and isinstance(pin, str)):
@@ -126,7 +126,7 @@ class DataClient:
             raise RemoteProtocolError(f"the lease's endpoint does not speak {PROTOCOL}")
         return cls(lambda: dial(host, port, pin), token.encode())
 
-    def __enter__(self) -> DataClient:
+    def __enter__(self) -> DataSession:
         return self
 
     def __exit__(self, *_: object) -> None:
