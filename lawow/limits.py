@@ -167,6 +167,7 @@ class EdgeLimits:
     tenants_per_shared_module: int = 64
     remembered_seconds: float = 3600.0  # ended leases, and answers that an Idempotency-Key repeats
     hosts: int = 256  # in a hosts file
+    data_connections: int = 512  # of a tenant's data plane, sessions that wait for their client among them
 
 
 @dataclass(frozen=True, slots=True)

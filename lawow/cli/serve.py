@@ -33,6 +33,14 @@ def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     return replace(EDGE, deadline_seconds=deadline, memory_bytes=memory * MIB, workers=workers)
 
 
+def _ports(text: str) -> range:
+    """Return the ports of ``A-B``, both included. Raises `UsageError`."""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535):
+        raise UsageError(f"--data-ports is A-B, two ports of which the first is not larger; not {text!r}")
+    return range(int(first), int(last) + 1)
+
+
 @click.command("serve", short_help="Run the edge.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address or name to listen on.")
 @click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
@@ -94,6 +102,12 @@ def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Other hosts to offer, and figures about this one; TOML.",
 )
+@click.option(
+    "--data-ports",
+    metavar="A-B",
+    callback=lambda _, __, text: None if text is None else _ports(text),
+    help="Ports of the data plane, one for each worker that serves leases. Default: free ones.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin, metrics.")
 def command(
     host: str,
@@ -111,6 +125,7 @@ def command(
     log_format: str,
     drain: float,
     hosts_file: Path | None,
+    data_ports: range | None,
     as_json: bool,
 ) -> None:
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
@@ -122,6 +137,7 @@ def command(
     from lawow.edge.hosts import look_at_this_host
     from lawow.edge.hosts_file import read_hosts
     from lawow.server.app import Edge, serve
+    from lawow.server.data_listeners import DataPlaneListeners
     from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
     from lawow.server.log import EventLog
     from lawow.server.tls import read_leaf, server_context
@@ -140,7 +156,8 @@ def command(
     hosts = () if hosts_file is None else read_hosts(hosts_file, look_at_this_host(limits))
     listener = open_listener(host, port)
     inner = open_listener("127.0.0.1", metrics_port) if metrics_port is not None else None
-    edge = Edge(data, EventLog(as_json=log_format == "json"), limits, hosts)
+    listeners = DataPlaneListeners(host, cert is not None, data_ports)
+    edge = Edge(data, EventLog(as_json=log_format == "json"), limits, hosts, listeners)
     edge.tracing = tracing
     edge.readiness.drain_seconds = drain
     url = url_of(host, listener, has_tls=context is not None)

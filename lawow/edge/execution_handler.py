@@ -100,7 +100,7 @@ class ExecutionHandler:
         """
         _require_arguments(export.signature, arguments)
         call = Call(digest, False, export.name, export.signature, deadline_seconds, arguments, session)
-        return await self.supervisor.run(tenant, call, self._code_of(tenant, digest))
+        return await self.supervisor.run(tenant, call, self.code_of(tenant, digest))
 
     async def open_session(
         self, tenant: str, digest: str, deadline_seconds: float, state: bytes = b""
@@ -110,12 +110,12 @@ class ExecutionHandler:
         Raises as `call`, `NotFound`, and `BadState` for a state that is not one of the module.
         """
         self.store.get(tenant, digest)
-        code = self._code_of(tenant, digest)
+        code = self.code_of(tenant, digest)
         return await self.supervisor.open_session(tenant, digest, deadline_seconds, code, state)
 
     async def state_of_session(self, tenant: str, session: str, deadline_seconds: float) -> bytes:
         """Return the state of a session, which goes on. Raises as `Supervisor.state_of_session`."""
-        code = self._code_of(tenant, self.supervisor.digest_of_session(tenant, session))
+        code = self.code_of(tenant, self.supervisor.digest_of_session(tenant, session))
         return await self.supervisor.state_of_session(tenant, session, deadline_seconds, code)
 
     @contextmanager
@@ -131,7 +131,9 @@ class ExecutionHandler:
             if not self._moving[tenant]:
                 del self._moving[tenant]
 
-    def _code_of(self, tenant: str, digest: str) -> OpenCode:
+    def code_of(self, tenant: str, digest: str) -> OpenCode:
+        """Return what opens the compiled code of a module, for a worker that lacks it."""
+
         async def open_code() -> int:
             return await self._open_code(tenant, digest)
 

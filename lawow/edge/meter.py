@@ -95,6 +95,13 @@ class Meter:
             usage.calls += 1
             self._unwritten.add(tenant)
 
+    def count_calls(self, tenant: str, calls: int) -> None:
+        """Count calls that were made already. Raises `QuotaExceeded` as `admit_call` would for one more."""
+        usage = self._today(tenant)
+        with self._lock:
+            usage.calls += calls - 1
+        self.admit_call(tenant)
+
     def charge(self, tenant: str, cpu_seconds: float) -> None:
         """Add processor time that a tenant's worker has used."""
         usage = self._today(tenant)

@@ -74,8 +74,11 @@ class RemoteOffloadHandler:
         return self._uploads.offset(lease)
 
     def endpoint(self, lease: Lease) -> Endpoint | None:
-        """Return the lease's part of the data plane, if one is open."""
-        return self._endpoints.get(lease.id)
+        """Return the lease's part of the data plane, if one is open and the instance lives."""
+        opened = self._endpoints.get(lease.id)
+        if opened is None or self._loss(self._leases.owner_of(lease)) is not None:
+            return None
+        return opened
 
     async def receive(
         self, lease: Lease, offset: int, *, is_last: bool, chunks: AsyncIterator[bytes]

@@ -37,10 +37,12 @@ from lawow.edge.resource_manager import ResourceManager
 from lawow.edge.session_states import SessionStates
 from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
+from lawow.edge.tenant_plane import TenantDataPlane
 from lawow.edge.tenants import Tenants
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator, authorize
 from lawow.server.control_descriptions import BODIES, CONTROL_ROUTES
+from lawow.server.data_listeners import DataPlaneListeners
 from lawow.server.descriptions import METRICS_MEDIA_TYPE, ROUTES
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
@@ -64,9 +66,19 @@ class Edge:
     """Everything that runs on one data folder; takes the folder for this process."""
 
     def __init__(
-        self, data: Path, log: EventLog, limits: EdgeLimits = EDGE, hosts: Sequence[Host] = ()
+        self,
+        data: Path,
+        log: EventLog,
+        limits: EdgeLimits = EDGE,
+        hosts: Sequence[Host] = (),
+        data_plane: DataPlaneListeners | None = None,
     ) -> None:
-        """`hosts` as `read_hosts` returns them; none: this machine, as it looks."""
+        """`hosts` as `read_hosts` returns them; none: this machine, as it looks.
+
+        Without `data_plane` all calls go by HTTP.
+        """
+        self._data_host = "" if data_plane is None else data_plane.host
+        self.data_plane: TenantDataPlane | None = None
         self.log = log
         self.folder = DataFolder(data)
         self.folder.hold()
@@ -80,7 +92,8 @@ class Edge:
         recovery = store.recover()
         compiled = CompiledCache(self.folder, self.database, limits)
         stale = compiled.recover(store.owned())
-        supervisor = Supervisor(log, limits, self.meter)
+        plane = None if data_plane is None else data_plane.settings()
+        supervisor = Supervisor(log, limits, self.meter, plane)
         self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
         self.manager = self._manager(hosts or (look_at_this_host(limits),))
         swept = self.manager.remote.recover()
@@ -113,7 +126,10 @@ class Edge:
         leases = LeaseBook(database, clock, limits)
         uploads = PartialUploads(self.folder, self.handler.store, leases, limits)
         shared = SharedModules(database, leases, clock, limits)
-        remote = RemoteOffloadHandler(self.handler, leases, uploads, states=SessionStates(self.handler))
+        if self._data_host:
+            self.data_plane = TenantDataPlane(self.handler, leases, self.meter, self._data_host)
+        states = SessionStates(self.handler)
+        remote = RemoteOffloadHandler(self.handler, leases, uploads, self.data_plane, states)
         resources = ResourceManager(hosts, limits)
         return OffloadManager(database, resources, leases, shared, remote, clock, limits)
 
@@ -122,6 +138,8 @@ class Edge:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
+                if self.data_plane is not None:
+                    await self.data_plane.look()
                 ended = await self.manager.sweep()
             except EdgeRefusal as error:
                 self.log("sweep-failed", reason=str(error))

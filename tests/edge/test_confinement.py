@@ -108,6 +108,7 @@ def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
         "tgkill": syscalls.TGKILL[machine],
         "prlimit64": syscalls.PRLIMIT64[machine],
         "fcntl": syscalls.FCNTL[machine],
+        "ioctl": syscalls.IOCTL[machine],
     }
     header = {"x86_64": "asm/unistd_64.h", "aarch64": "asm-generic/unistd.h"}[machine]
     # asm/unistd.h of arm64 defines these before it includes the generic table.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lawow.limits import EDGE
 from lawow.server.app import Edge, serve
+from lawow.server.data_listeners import DataPlaneListeners
 from lawow.server.listener import open_listener, url_of
 from lawow.server.log import EventLog
 from lawow.server.tls import server_context
@@ -19,7 +20,8 @@ def main(data: str, limits: str, *tls: str) -> None:
     chosen = replace(EDGE, **json.loads(limits))
     context = server_context(Path(tls[0]), Path(tls[1])) if tls else None
     listener = open_listener("127.0.0.1", 0)
-    edge = Edge(Path(data), EventLog(), chosen)
+    listeners = DataPlaneListeners("127.0.0.1", bool(tls))
+    edge = Edge(Path(data), EventLog(), chosen, data_plane=listeners)
     line = json.dumps({"url": url_of("127.0.0.1", listener, has_tls=bool(tls))})
     serve(edge, listener, context, lambda: print(line, flush=True))
 
