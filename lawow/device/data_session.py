@@ -72,6 +72,7 @@ PROTOCOL = "lawow/1"
 CONNECT_SECONDS = 10.0
 RESUME_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.05  # between two tries to connect again; doubled up to a second
+REFUSALS = 4  # in a row: nobody listens there any more, so no network is to be waited for
 ANSWER_GRACE_SECONDS = 5.0  # beyond its deadline, for the way of a call and of its outcome
 ChannelEvent = ChannelEnded | ChannelOpened | Message | Moved | MoveRefused | PeerClosed | Refused | Writable
 Outcome = Bound | Returned | Trapped | Refused | Failed | NotStarted | Unknown
@@ -124,7 +125,7 @@ class DataSession:
             raise RemoteProtocolError("the lease's endpoint lacks host, port or certificate")
         if endpoint.get("protocol") != PROTOCOL:
             raise RemoteProtocolError(f"the lease's endpoint does not speak {PROTOCOL}")
-        return cls(lambda: dial(host, port, pin), token.encode())
+        return cls(lambda: dial(host, port, pin or None), token.encode())
 
     def __enter__(self) -> DataSession:
         return self
@@ -144,6 +145,11 @@ class DataSession:
         self._link.close()
         if threading.current_thread() is not self._thread:
             self._thread.join(CONNECT_SECONDS)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at the moment, as far as is known."""
+        return self._connection.state is ConnectionState.OPEN
 
     # calls
 
@@ -274,14 +280,16 @@ class DataSession:
 
     def _reconnect(self) -> bool:
         ends, pause = time.monotonic() + self._resume_seconds, FIRST_PAUSE_SECONDS
-        while not self._is_closed and time.monotonic() < ends:
+        refusals = 0
+        while not self._is_closed and time.monotonic() < ends and refusals < REFUSALS:
             try:
                 self._link = self._linked(self._dial())
                 return True
             except RefusedError as error:  # another certificate: nobody to resume with
                 self._ended = error
                 return False
-            except HostLost:
+            except HostLost as lost:
+                refusals = refusals + 1 if isinstance(lost.__cause__, ConnectionRefusedError) else 0
                 time.sleep(pause)
                 pause = min(2 * pause, 1.0)
         return False
@@ -343,7 +351,7 @@ def dial(host: str, port: int, certificate_sha256: str | None) -> socket.socket:
         sock = socket.create_connection((host, port), CONNECT_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        raise HostLost(f"{name}: cannot be reached ({error})") from None
+        raise HostLost(f"{name}: cannot be reached ({error})") from error
     if certificate_sha256 is None:
         return sock
     pin = normal_pin(certificate_sha256)

@@ -155,8 +155,10 @@ class ElasticModule:
     def call_there(
         self, export: str, signature: str, values: Sequence[Value], deadline_seconds: float | None
     ) -> Answer:
-        """Call an export on the edge: by the data plane if its lease has one and no state is kept, else by
-        HTTP. Raises as `EdgeClient.call`."""
+        """Call an export on the edge, by the data plane if its lease has one, else by HTTP.
+
+        Raises as `EdgeClient.call`.
+        """
         if not self.keeps_state:
             return self._remote(self._require_away(), export, signature, values, deadline_seconds)
         with self._lock:
@@ -205,10 +207,9 @@ class ElasticModule:
     def _remote(
         self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
     ) -> Answer:
-        if away.data is not None and not self.keeps_state:
-            return away.data.call(
-                f"sha256:{self.digest}", export, signature, values, deadline_seconds=seconds
-            )
+        if away.data is not None:
+            target = f"session:{away.item.lease}" if self.keeps_state else f"sha256:{self.digest}"
+            return away.data.call(target, export, signature, values, deadline_seconds=seconds)
         outcome = away.item.call(export, signature, values, deadline_seconds=seconds)
         return outcome.results, outcome.changed
 

@@ -27,7 +27,7 @@ from lawow.errors import (
 )
 from tests.conftest import ROOT
 from tests.edge.builders import all_sorts, bundle_of, module_of
-from tests.server.running import RunningEdge, running_edge
+from tests.server.running import RunningEdge, running_edge, until
 
 COUNTER = module_of(
     """(module (memory (export "memory") 1) (global $n (mut i32) (i32.const 0))
@@ -48,6 +48,16 @@ def handler(edge: RunningEdge, tenant: str) -> Iterator[OffloadHandler]:
     """The handler of a device of its own tenant."""
     with edge.client(tenant) as client:
         yield OffloadHandler(client)
+
+
+def lose(edge: RunningEdge, module: ElasticModule) -> None:
+    """Kill the edge, and wait until the device knows: then the next call is not even sent."""
+    edge.kill()
+    away = module._away
+    assert away is not None
+    assert away.data is not None
+    session = away.data
+    until(lambda: not session.is_connected)
 
 
 def counter(policy: Local | Remote | Automatic | None = None) -> tuple[ElasticModule, ElasticFunction]:
@@ -219,7 +229,7 @@ def test_a_call_that_was_not_started_runs_here(tmp_path: Path) -> None:
         module.offload(OffloadHandler(client))
         fib = ElasticFunction(module, "fib", policy=Remote(), idempotent=False)
         assert (fib(10), fib.last_place) == (55, Place.REMOTE)
-        edge.kill()
+        lose(edge, module)
         client.close()
         assert (fib(10), fib.last_place) == (55, Place.LOCAL)
 
@@ -255,7 +265,7 @@ def test_state_that_is_lost_with_its_edge_is_not_replaced_in_silence(tmp_path: P
         add(10)
         module.synchronise()
         add(100)
-        edge.kill()
+        lose(edge, module)
         client.close()
         with pytest.raises(HostLost, match="give_up"):
             add(1000)
@@ -272,7 +282,7 @@ def test_a_host_that_is_lost_in_the_synchronised_state_loses_nothing(tmp_path: P
         module.offload(OffloadHandler(client))
         add(10)
         module.synchronise()
-        edge.kill()
+        lose(edge, module)
         client.close()
         assert (add(1), add.last_place) == (11, Place.LOCAL)
         assert (add(1), add.last_place) == (12, Place.LOCAL)
