@@ -91,21 +91,24 @@ class ElasticModule:
             return self._away.item
 
     def synchronise(self) -> None:
-        """Let both places hold the newest state: it is fetched, or brought, or is the same already."""
+        """Let both places hold the newest state: bring it to the edge if it is here, else fetch it.
+
+        It is fetched also if this device changed nothing: others may share the instance.
+        """
         with self._lock:
             away = self._require_away()
-            if self.newest is Place.REMOTE:
-                self._local.replace_state(self._remote_state(away))
-            elif self.newest is Place.LOCAL:
+            if self.newest is Place.LOCAL:
                 away.handler.synchronise(away.item, self._local.state())
+            else:
+                self._fetch_state(away)
             self.newest = None
 
     def recall(self) -> None:
         """Bring the state home and end the lease; the lease ends only once the state is here."""
         with self._lock:
             away = self._require_away()
-            if self.newest is Place.REMOTE:
-                self._local.replace_state(self._remote_state(away))
+            if self.newest is not Place.LOCAL:
+                self._fetch_state(away)
             self.newest = None
             self._away = None
             self._end(away)
@@ -120,8 +123,7 @@ class ElasticModule:
         """Move to another edge, or another host of the same; all stays as it was if that fails."""
         with self._lock:
             former = self._require_away()
-            if self.keeps_state:
-                self.synchronise()
+            self.synchronise()
             self._away = self._begin(handler, requirements, choose)
             self._end(former)
             return self._away.item
@@ -129,8 +131,9 @@ class ElasticModule:
     def give_up(self) -> None:
         """Go on at home from the state that was synchronised last, whatever the edge has done since."""
         with self._lock:
-            self._away = None
-            self.newest = None
+            away, self._away, self.newest = self._away, None, None
+        if away is not None and away.data is not None:
+            away.data.close()
 
     # calls
 
@@ -213,10 +216,11 @@ class ElasticModule:
         outcome = away.item.call(export, signature, values, deadline_seconds=seconds)
         return outcome.results, outcome.changed
 
-    def _remote_state(self, away: _Away) -> bytes:
-        state = away.handler.synchronise(away.item)
-        assert state is not None  # that is what it returns when it is given none
-        return state
+    def _fetch_state(self, away: _Away) -> None:
+        if self.keeps_state:
+            state = away.handler.synchronise(away.item)
+            assert state is not None  # that is what it returns when it is given none
+            self._local.replace_state(state)
 
     def _require_away(self) -> _Away:
         away = self._away
