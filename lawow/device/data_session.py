@@ -60,7 +60,6 @@ from lawow.errors import (
     OutcomeUnknown,
     RemoteProtocolError,
     Unauthorized,
-    UsageError,
 )
 from lawow.errors import Refused as RefusedError
 from lawow.formats.signature import parse_typed_signature
@@ -257,7 +256,7 @@ class DataSession:
 
     def _wait(self, ends: float) -> None:
         if self._is_closed:
-            raise UsageError("this client of the data plane is closed")
+            raise HostLost("this session with the edge is closed; the call was not sent")
         if not self._changed.wait(ends - time.monotonic()) and time.monotonic() >= ends:
             raise HostLost("the edge did not answer in time; the call was not sent")
 

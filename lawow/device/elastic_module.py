@@ -8,6 +8,7 @@ behind, whatever fails: either it continues where it was, or `HostLost` says wha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from lawow.channel.documents import Value, arguments_of_values, values_of_return
 from lawow.device.data_session import DataSession
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.device.policy import Place
-from lawow.errors import LocalProtocolError, Refused, UsageError
+from lawow.errors import HostLost, LocalProtocolError, Refused, UsageError
 from lawow.execution.local import LocalModule
 from lawow.formats.bundle import bundled_module
 from lawow.formats.signature import parse_typed_signature
@@ -125,7 +126,8 @@ class ElasticModule:
             former = self._require_away()
             self.synchronise()
             self._away = self._begin(handler, requirements, choose)
-            self._end(former)
+            with contextlib.suppress(HostLost):  # nothing of the module is there any more; the lease runs out
+                self._end(former)
             return self._away.item
 
     def give_up(self) -> None:
@@ -162,8 +164,11 @@ class ElasticModule:
 
         Raises as `EdgeClient.call`.
         """
+        away = self._away
+        if away is None:
+            raise HostLost("the module has come home meanwhile; the call was not sent")
         if not self.keeps_state:
-            return self._remote(self._require_away(), export, signature, values, deadline_seconds)
+            return self._remote(away, export, signature, values, deadline_seconds)
         with self._lock:
             away = self._require_away()
             self._note(Place.REMOTE)
@@ -204,7 +209,8 @@ class ElasticModule:
                 handler.synchronise(item, self._local.state())
             return _Away(handler, item, _data_session(item))
         except BaseException:
-            self._end(away)
+            with contextlib.suppress(HostLost):  # what failed first is what the caller has to know
+                self._end(away)
             raise
 
     def _remote(
