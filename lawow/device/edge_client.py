@@ -195,14 +195,14 @@ class EdgeClient:
         if not TOKEN.fullmatch(token):
             raise UsageError("the token is empty or holds characters that no token has")
         self._is_tls = parts.scheme == "https"
-        if not self._is_tls and not is_loopback(parts.hostname):
+        if not self._is_tls and not _is_loopback(parts.hostname):
             raise Refused(f"{url}: plain HTTP would send the token in clear; use https://")
         self._host = parts.hostname
         self._port = parts.port or (443 if self._is_tls else 80)
         self._token = token
         self._timeout_seconds = timeout_seconds
-        self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
-        self._context = trust_context(self._pin, ca_file, client_certificate) if self._is_tls else None
+        self._pin = None if certificate_sha256 is None else _normal_pin(certificate_sha256)
+        self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
         self._lock = threading.RLock()
 
@@ -467,7 +467,7 @@ class EdgeClient:
         try:
             connection.connect()
             if isinstance(connection.sock, ssl.SSLSocket) and self._pin is not None:
-                require_pin(connection.sock, self._pin, self._name)
+                _require_pin(connection.sock, self._pin, self._name)
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
@@ -489,7 +489,7 @@ def _other_results(signature: str, error: FormatError) -> RemoteProtocolError:
     return RemoteProtocolError(f"the edge answered with other results than {signature}: {error}")
 
 
-def trust_context(
+def _context(
     pin: str | None, ca_file: Path | None, client_certificate: tuple[Path, Path] | None
 ) -> ssl.SSLContext:
     """Return the trust of a connection: by pin (checked right after the handshake), or by authorities."""
@@ -513,7 +513,7 @@ def trust_context(
     return context
 
 
-def require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
+def _require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
     """Raise `Refused` unless the leaf certificate is the pinned one and in force."""
     der = connection.getpeercert(binary_form=True) or b""
     found = hashlib.sha256(der).hexdigest()
@@ -532,7 +532,7 @@ def require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
         )
 
 
-def normal_pin(text: str) -> str:
+def _normal_pin(text: str) -> str:
     """Accept hex in either case, with or without colons. Raises `UsageError`."""
     pin = text.replace(":", "").lower()
     if not PIN.fullmatch(pin):
@@ -540,11 +540,11 @@ def normal_pin(text: str) -> str:
     return pin
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)._is_loopback
     except ValueError:
         return False
 
