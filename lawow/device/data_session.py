@@ -20,7 +20,6 @@ from lawow.channel.bodies import read_returned, write_arguments
 from lawow.channel.client import ClientConnection
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
 from lawow.channel.events import (
-    Bound,
     ChannelEnded,
     ChannelOpened,
     Event,
@@ -33,7 +32,6 @@ from lawow.channel.events import (
     PeerClosed,
     Refused,
     Returned,
-    Trapped,
     Unknown,
     Welcomed,
     Writable,
@@ -42,18 +40,12 @@ from lawow.channel.exchange import ExchangingConnection
 from lawow.channel.sequences import ChannelEnd
 from lawow.channel.sessions import ClientSession
 from lawow.channel.states import ConnectionState
-from lawow.device.edge_client import (
-    EdgeProblem,
-    is_loopback,
-    normal_pin,
-    printable,
-    require_pin,
-    trust_context,
-)
+from lawow.device.data_client import Outcome, error_of
+from lawow.device.edge_client import printable
 from lawow.device.link import Link
+from lawow.device.trust import is_loopback, normal_pin, pinned_context, require_pin
 from lawow.errors import (
     FormatError,
-    GuestTrap,
     HostLost,
     LawowError,
     LimitExceeded,
@@ -74,7 +66,6 @@ FIRST_PAUSE_SECONDS = 0.05  # between two tries to connect again; doubled up to 
 REFUSALS = 4  # in a row: nobody listens there any more, so no network is to be waited for
 ANSWER_GRACE_SECONDS = 5.0  # beyond its deadline, for the way of a call and of its outcome
 ChannelEvent = ChannelEnded | ChannelOpened | Message | Moved | MoveRefused | PeerClosed | Refused | Writable
-Outcome = Bound | Returned | Trapped | Refused | Failed | NotStarted | Unknown
 Key = tuple[str, str, str]
 Listener = Callable[[ChannelEvent], None]
 
@@ -354,7 +345,7 @@ def dial(host: str, port: int, certificate_sha256: str | None) -> socket.socket:
     if certificate_sha256 is None:
         return sock
     pin = normal_pin(certificate_sha256)
-    context = trust_context(pin, None, None)
+    context = pinned_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         wrapped = context.wrap_socket(sock, server_hostname=host)
@@ -372,18 +363,7 @@ def _results_of(outcome: Outcome, export: str) -> bytes:
     """Return the body of the results. Raises the error that another outcome stands for."""
     if isinstance(outcome, Returned):
         return bytes(outcome.results)
-    if isinstance(outcome, Trapped):
-        frames = tuple(printable(frame) for frame in outcome.guest_frames)
-        raise GuestTrap(
-            printable(outcome.code), printable(outcome.detail), frames=frames, status=outcome.status or None
-        )
-    if isinstance(outcome, NotStarted):
-        raise HostLost(f"{export}: the connection was lost before the call had reached the edge")
-    if not isinstance(outcome, Refused | Failed):
-        raise OutcomeUnknown(f"{export}: the connection was lost after the call was sent; it may have run")
-    detail = printable(outcome.detail) or printable(outcome.code)
-    if outcome.code == "deadline":
-        raise LimitExceeded("deadline_seconds", "more than that", "the edge's", subject=f"{export}: {detail}")
-    if isinstance(outcome, Failed):
-        raise OutcomeUnknown(f"{export}: {detail} ({printable(outcome.code)}); it was begun")
-    raise EdgeProblem(printable(outcome.code), 0, f"{export}: {detail}")
+    if isinstance(outcome, Failed) and outcome.code != "deadline":
+        detail = printable(outcome.detail) or printable(outcome.code)
+        raise OutcomeUnknown(f"{export}: {detail}; it was begun, and how far it got is unknown")
+    raise error_of(outcome)

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lawow.device.edge_client import normal_pin
+from lawow.device.trust import normal_pin
 from lawow.errors import UsageError
 
 __all__ = [

@@ -10,11 +10,8 @@ their requests go one after the other.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
-import hmac
 import http.client
-import ipaddress
 import json
 import re
 import select
@@ -30,6 +27,7 @@ from urllib.parse import quote, urlsplit
 from lawow.channel.bodies import read_returned, write_arguments
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
 from lawow.channel.values import decode_slots, encode_slots, require_slots, split_signature
+from lawow.device.trust import is_loopback, normal_pin, pinned_context, require_pin
 from lawow.errors import (
     FormatError,
     GuestTrap,
@@ -60,7 +58,6 @@ __all__ = [
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
 STATE_MEDIA_TYPE = "application/vnd.lawow.state"
-PIN = re.compile(r"[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
@@ -195,13 +192,13 @@ class EdgeClient:
         if not TOKEN.fullmatch(token):
             raise UsageError("the token is empty or holds characters that no token has")
         self._is_tls = parts.scheme == "https"
-        if not self._is_tls and not _is_loopback(parts.hostname):
+        if not self._is_tls and not is_loopback(parts.hostname):
             raise Refused(f"{url}: plain HTTP would send the token in clear; use https://")
         self._host = parts.hostname
         self._port = parts.port or (443 if self._is_tls else 80)
         self._token = token
         self._timeout_seconds = timeout_seconds
-        self._pin = None if certificate_sha256 is None else _normal_pin(certificate_sha256)
+        self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
         self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
         self._lock = threading.RLock()
@@ -467,7 +464,7 @@ class EdgeClient:
         try:
             connection.connect()
             if isinstance(connection.sock, ssl.SSLSocket) and self._pin is not None:
-                _require_pin(connection.sock, self._pin, self._name)
+                require_pin(connection.sock, self._pin, self._name)
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
@@ -494,9 +491,7 @@ def _context(
 ) -> ssl.SSLContext:
     """Return the trust of a connection: by pin (checked right after the handshake), or by authorities."""
     if pin is not None and ca_file is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = pinned_context()
     else:
         try:
             context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
@@ -511,42 +506,6 @@ def _context(
             reason = error.reason or str(error)
             raise KeystoreError(f"cannot be used with {certificate}: {reason}", file=str(key)) from None
     return context
-
-
-def _require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
-    """Raise `Refused` unless the leaf certificate is the pinned one and in force."""
-    der = connection.getpeercert(binary_form=True) or b""
-    found = hashlib.sha256(der).hexdigest()
-    if not hmac.compare_digest(found, pin):
-        raise Refused(
-            f"{name}: the certificate has the SHA-256 {found}, not the pinned {pin}; nothing was sent"
-        )
-    from cryptography import x509
-
-    certificate = x509.load_der_x509_certificate(der)
-    now = datetime.datetime.now(datetime.UTC)
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise Refused(
-            f"{name}: the pinned certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} "
-            f"to {certificate.not_valid_after_utc:%Y-%m-%d}, not now; nothing was sent"
-        )
-
-
-def _normal_pin(text: str) -> str:
-    """Accept hex in either case, with or without colons. Raises `UsageError`."""
-    pin = text.replace(":", "").lower()
-    if not PIN.fullmatch(pin):
-        raise UsageError("a certificate's SHA-256 has 64 hex digits")
-    return pin
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host)._is_loopback
-    except ValueError:
-        return False
 
 
 def _was_closed(connection: socket.socket | None) -> bool:

@@ -225,6 +225,14 @@ class Supervisor:
 
     async def usage(self, tenant: str) -> list[Usage]:
         """Return what the tenant's leases did on the data plane since this was last asked."""
+        asking = asyncio.create_task(self._usage(tenant))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            await asking  # it is answered at once; a worker that is left with its answer would be ended
+            raise
+
+    async def _usage(self, tenant: str) -> list[Usage]:
         async with self._turn(tenant) as lane:
             if lane.worker is None or lane.worker.listener is None:
                 return []

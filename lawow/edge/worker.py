@@ -8,9 +8,9 @@ when it meets anything that it does not expect. After a `Listen` it serves the t
 (`lawow.edge.plane`).
 
 Four limits are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result,
-`session_unseen_memory_bytes`, and `state_bytes`. The fifth is how many connections its data plane has at most,
-0 for no data plane. The grants are names of host functions; they are imported before the fences stand, and
-run behind them.
+`session_unseen_memory_bytes`, and `state_bytes`. The fifth is how many connections its data plane has at
+most, 0 for no data plane. The grants are names of host functions; they are imported before the fences stand,
+and run behind them.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from lawow.edge.messages import (
 )
 from lawow.edge.plane.leases import Function, OwnLease
 from lawow.edge.plane.pipe import Pipe
-from lawow.errors import LocalProtocolError
+from lawow.errors import FormatError, LocalProtocolError
 
 __all__ = ["Client", "Connection", "Job"]
 
@@ -139,7 +139,7 @@ class Client:
         self.connection.server.send_bound(asked.id)
 
     def job(self, called: Called, longest_seconds: float, buffer: object) -> Job | None:
-        """Return a call as a job; None if it was refused, because its function was.
+        """Return a call as a job; None if it was refused: no such function, or other arguments than its.
 
         Arguments that lie in `buffer`, where the next bytes will be received, are copied.
         """
@@ -148,6 +148,11 @@ class Client:
         if function is None:
             detail = f"there is no function {called.function}; its binding was refused, or never asked for"
             self.connection.server.send_refused(called.id, "not-found", detail)
+            return None
+        try:
+            function.require_fit(called.arguments)
+        except FormatError as error:
+            self.connection.server.send_refused(called.id, "bad-arguments", str(error))
             return None
         seconds = min(called.deadline_us / MICROSECONDS or longest_seconds, longest_seconds)
         arguments = called.arguments

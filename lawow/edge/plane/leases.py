@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from lawow.channel.inbox import Payload
+from lawow.channel.values import require_slots
 from lawow.edge.messages import Admit, Usage
+from lawow.formats.signature import parse_typed_signature
 
 __all__ = ["Function", "LeaseTable", "OwnLease"]
 
@@ -38,7 +41,17 @@ class Function:
     runs_in_session: bool
     export: str
     signature: str
-    _seconds: float | None = field(default=None)
+    core_params: str | None = field(init=False)
+    _seconds: float | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        is_core = parse_typed_signature(self.signature).is_core
+        self.core_params = self.signature.partition(">")[0] if is_core else None
+
+    def require_fit(self, arguments: Payload) -> None:
+        """Raise `FormatError` for numbers that are no arguments of it; a guest's own lists come later."""
+        if self.core_params is not None:
+            require_slots(self.core_params, bytes(arguments))
 
     @property
     def is_quick(self) -> bool:

@@ -400,27 +400,30 @@ class PlaneLoop:
         received = self._receive_request()
         if received is None:
             self._drain()
+        elif isinstance(received[0], Dismiss | Report):  # no business of the executor
+            self._reply(self._administer(received[0]))
         else:
             self._request = received
 
     def _begin_request(self, request: Request, code: bytes | None) -> None:
         if code is not None:
             self._worker.load(request.digest, code)
-        if isinstance(request, Admit | Dismiss | Report):
-            self._reply(self._administer(request))
+        if isinstance(request, Admit):
+            self._reply(self._admit(request))
         elif not self._connections:
             self._reply(self._ask(request))
         else:
             self._executor.start(lambda: self._ask(request), self._reply, within_seconds=float("inf"))
 
-    def _administer(self, request: Admit | Dismiss | Report) -> Message:
+    def _administer(self, request: Dismiss | Report) -> Message:
         if isinstance(request, Report):
             return Result(0.0, 0.0, write_usage(self._leases.take_usage()))
-        if isinstance(request, Dismiss):
-            own = self._leases.dismiss(request.lease)
-            if own is not None:
-                self._send_away(own, request.code)
-            return Result(0.0, 0.0, b"")
+        own = self._leases.dismiss(request.lease)
+        if own is not None:
+            self._send_away(own, request.code)
+        return Result(0.0, 0.0, b"")
+
+    def _admit(self, request: Admit) -> Message:
         if not self._worker.has_session(request.session):
             return Failure(NO_SESSION, "")
         if not self._worker.keep(request.digest):
