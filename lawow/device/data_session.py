@@ -141,6 +141,11 @@ class DataSession:
         """Whether there is a connection at the moment, as far as is known."""
         return self._connection.state is ConnectionState.OPEN
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended, so that it takes no more calls."""
+        return self._is_closed or self._ended is not None
+
     # calls
 
     def call(

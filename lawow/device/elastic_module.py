@@ -12,13 +12,14 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
 from lawow.device.data_session import DataSession
+from lawow.device.edge_client import EdgeProblem
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.device.policy import Place
-from lawow.errors import HostLost, LocalProtocolError, Refused, UsageError
+from lawow.errors import HostLost, LawowError, LocalProtocolError, Refused, UsageError
 from lawow.execution.local import LocalModule
 from lawow.formats.bundle import bundled_module
 from lawow.formats.signature import parse_typed_signature
@@ -26,6 +27,8 @@ from lawow.limits import CALL
 
 __all__ = ["Answer", "ElasticModule", "first_offer"]
 
+INSTANCE_GONE = ("conflict", "session-lost")
+"""What an edge says of a lease that has no instance at the moment."""
 Answer = tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]
 """Results, and the lists that the call changed, by the parameter's index."""
 
@@ -214,6 +217,31 @@ class ElasticModule:
             raise
 
     def _remote(
+        self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
+    ) -> Answer:
+        try:
+            return self._call(self._connected(away), export, signature, values, seconds)
+        except EdgeProblem as error:
+            if self.keeps_state or error.code not in INSTANCE_GONE:
+                raise
+            away.handler.reactivate(away.item)  # it remembered nothing, and nothing of the call was begun
+            return self._call(away, export, signature, values, seconds)
+
+    def _connected(self, away: _Away) -> _Away:
+        """Open another session of the data plane if the former one is over; without one there is HTTP."""
+        if away.data is None or not away.data.is_over:
+            return away
+        with self._lock:
+            if self._away is not away:
+                return self._away or away
+            try:
+                data = _data_session(away.item)
+            except LawowError:  # whatever has become of the lease, HTTP tells it
+                data = None
+            self._away = replace(away, data=data)
+            return self._away
+
+    def _call(
         self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
     ) -> Answer:
         if away.data is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from lawow.device.edge_client import EdgeProblem
-from lawow.errors import HostLost, LawowError, OutcomeUnknown, Unauthorized
+from lawow.errors import HostLost, LawowError, OutcomeUnknown, Refused
 
 __all__ = ["Failure", "failure_of"]
 
@@ -44,7 +44,7 @@ class Failure(Enum):
 
 def failure_of(error: LawowError) -> Failure | None:
     """Return what the error says of the call; None for one that is the call's own result."""
-    if isinstance(error, HostLost | Unauthorized):
+    if isinstance(error, HostLost | Refused):
         return Failure.NOT_STARTED
     if isinstance(error, OutcomeUnknown):
         return Failure.UNKNOWN

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -254,6 +256,37 @@ def test_a_call_with_unknown_outcome_runs_again_only_if_it_is_idempotent(
             loop()
         assert loop.last_place is (Place.LOCAL if is_idempotent else Place.REMOTE)
         killer.join()
+
+
+def test_calls_go_to_the_edge_again_after_its_worker_died(
+    edge: RunningEdge, tenant: str, handler: OffloadHandler
+) -> None:
+    """Nothing was remembered, so nothing is lost: at first calls run here, then there again."""
+    module = ElasticModule(all_sorts().wasm)
+    module.offload(handler)
+    fib = ElasticFunction(module, "fib", policy=Remote())
+    assert (fib(10), fib.last_place) == (55, Place.REMOTE)
+    os.kill(edge.workers()[tenant], signal.SIGKILL)
+    until(lambda: tenant not in edge.workers())
+    assert fib(10) == 55
+    until(lambda: (fib(10), fib.last_place) == (55, Place.REMOTE))
+    module.recall()
+
+
+def test_a_lost_worker_takes_the_state_with_it_and_says_so(
+    edge: RunningEdge, tenant: str, handler: OffloadHandler
+) -> None:
+    module, add = counter()
+    module.offload(handler)
+    assert add(5) == 5
+    os.kill(edge.workers()[tenant], signal.SIGKILL)
+    until(lambda: tenant not in edge.workers())
+    with pytest.raises((HostLost, OutcomeUnknown)):
+        add(6)
+    with pytest.raises(HostLost, match="give_up"):
+        add(7)
+    module.give_up()
+    assert (add(8), add.last_place) == (8, Place.LOCAL)
 
 
 def test_state_that_is_lost_with_its_edge_is_not_replaced_in_silence(tmp_path: Path) -> None:
