@@ -33,6 +33,7 @@ VERBS = {
     "upload": "lawow.cli.upload",
     "offload": "lawow.cli.offload",
     "leases": "lawow.cli.offload:leases",
+    "edges": "lawow.cli.edges",
     "build": "lawow.cli.build",
 }
 """Verb -> module that defines its click command, as ``command`` or under the name behind a colon.

@@ -3,7 +3,8 @@
 Trust is explicit: a pinned certificate (SHA-256 of its DER form), a CA file, or the system's authorities. The
 pin is checked before the token or anything else is sent, and an expired certificate is refused even if its
 pin is right. Plain HTTP is spoken to loopback alone. A call is sent at most once: if the connection is lost
-after the request went out, `OutcomeUnknown` says so, and nothing is sent again. For one thread at a time.
+after the request went out, `OutcomeUnknown` says so, and nothing is sent again. Threads may share a client:
+their requests go one after the other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import select
 import socket
 import ssl
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +201,7 @@ class EdgeClient:
         self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
         self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> EdgeClient:
         return self
@@ -407,6 +410,19 @@ class EdgeClient:
         most_bytes: int = ANSWER_BYTES,
     ) -> _Answer:
         """Send one request, once, and read its answer."""
+        with self._lock:
+            return self._exchange_alone(method, path, body, headers, timeout_seconds, is_call, most_bytes)
+
+    def _exchange_alone(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+        is_call: bool,
+        most_bytes: int,
+    ) -> _Answer:
         connection = self._connected()
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)
