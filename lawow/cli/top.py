@@ -61,7 +61,8 @@ class Feed:
                 for document in watch_overview(self._edge):
                     self.latest, self.trouble = document, None
                     self._tell()
-                continue  # the edge ends each stream after a while
+                time.sleep(KEY_SECONDS)  # the edge ends each stream after a while; it may be asked again
+                continue
             except (HostLost, EdgeProblem) as error:
                 if isinstance(error, EdgeProblem) and error.code not in PASSING:
                     self.failure = error

@@ -205,10 +205,14 @@ def _counts(value: object) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return the two leading units: ``2 h 5 min``."""
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
-    if hours >= 24:
-        return f"{hours // 24} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {int(seconds % 60)} s" if minutes else f"{int(seconds)} s"
+    """Return the two leading units: ``2 h 5 min``; one where the other is 0."""
+    whole = int(max(0.0, seconds))
+    for size, unit, lesser_size, lesser in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // lesser_size
+            return f"{whole // size} {unit}" + (f" {rest} {lesser}" if rest else "")
+    return f"{whole} s"

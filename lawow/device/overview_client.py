@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from lawow.device.control_client import Document
 from lawow.device.edge_client import EdgeClient
-from lawow.errors import RemoteProtocolError
+from lawow.errors import HostLost, RemoteProtocolError
 
 __all__ = ["read_overview", "watch_overview"]
 
@@ -21,12 +21,16 @@ def read_overview(edge: EdgeClient) -> Document:
 
 
 def watch_overview(edge: EdgeClient) -> Iterator[Document]:
-    """Return the figures each second, until the edge ends the stream. Raises as `EdgeClient.lines`."""
+    """Return the figures each second, until the edge ends the stream; then it may be asked again.
+
+    Raises as `EdgeClient.lines`, and `HostLost` for a stream that breaks off.
+    """
     for kind, data in _events(edge.lines("/v1/overview/events")):
         if kind == "end":
             return
         if kind == "overview":
             yield _object(data)
+    raise HostLost("the connection was lost: the edge's stream broke off")
 
 
 def _events(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

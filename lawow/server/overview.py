@@ -106,7 +106,7 @@ class Overview:
         figures = figures or _Figures(_window(TENANT_STEP_SECONDS))
         leases = [lease for lease in look.leases if tenant in (None, lease.tenant)]
         second = int(self._clock())
-        names = [tenant] if tenant is not None else self._names(look)
+        names = self._names(look) if tenant is None else [tenant]
         return {
             "version": __version__,
             "tenant": tenant,
@@ -120,7 +120,7 @@ class Overview:
                 "step_seconds": figures.window.step_seconds,
                 **asdict(figures.window.series(second)),
             },
-            "tenants": [self._tenant(name, look, second) for name in names[:TENANTS]],
+            "tenants": [self._tenant(name, look, second) for name in sorted(names[:TENANTS])],
             "tenants_left_off": max(0, len(names) - TENANTS),
             "leases": [{"tenant": lease.tenant, **lease.document()} for lease in leases[:LEASES]],
             "leases_left_off": max(0, len(leases) - LEASES),

@@ -77,7 +77,7 @@ class OverviewDocument(OverviewNumbers):
     started_unix: float
     window_seconds: int
     series: OverviewSeries
-    tenants: list[OverviewTenant] = Field(description="who called last comes first")
+    tenants: list[OverviewTenant] = Field(description="those that called last, by name")
     tenants_left_off: int
     leases: list[OverviewLease] = Field(description="newest first")
     leases_left_off: int
@@ -86,9 +86,14 @@ class OverviewDocument(OverviewNumbers):
     )
 
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {"event": {"enum": ["overview", "end"]}, "data": TEXT["schema"]},
+}
 EVENTS_ANSWER: dict[str, Any] = {
-    "description": "Each second an event `overview` with the document; `end` before the stream ends",
-    "content": {EVENTS_MEDIA_TYPE: TEXT},
+    "description": "Each second an event `overview` with the document; `end` before the stream ends. "
+    "The schema is that of an event",
+    "content": {EVENTS_MEDIA_TYPE: {"schema": EVENT_SCHEMA}},
 }
 OVERVIEW_ROUTES = (
     RouteDescription(

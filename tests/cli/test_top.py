@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import pty
@@ -117,7 +118,7 @@ def test_refusals_have_their_exit_codes(edge: RunningEdge) -> None:
 @contextmanager
 def forgetful_edge() -> Iterator[str]:
     """An edge that breaks each stream after one event."""
-    count = iter(range(1_000))
+    count = itertools.count()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -120,7 +120,13 @@ class Tab:
 
     def value(self, expression: str) -> object:
         """Return the value of an expression, or of its promise; an exception is one here."""
-        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        answer = self.ask(
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
+            allowUnsafeEvalBlockedByCSP=False,  # under the page's policy, as its own scripts are
+        )
         assert "exceptionDetails" not in answer, answer
         result = answer["result"]
         assert isinstance(result, dict)
