@@ -30,6 +30,7 @@ VERBS = {
     "certificate": "lawow.cli.certificate",
     "certs": "lawow.cli.certs",
     "audit": "lawow.cli.audit",
+    "top": "lawow.cli.top",
     "upload": "lawow.cli.upload",
     "offload": "lawow.cli.offload",
     "leases": "lawow.cli.offload:leases",

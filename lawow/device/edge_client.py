@@ -18,7 +18,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +62,7 @@ DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
 ANSWER_BYTES = 64 << 20
+LINE_BYTES = 4 << 20
 UPLOAD_SECONDS = 300.0
 """An upload is answered when the edge has compiled the module, which may take its time."""
 
@@ -374,6 +375,27 @@ class EdgeClient:
     def data(self, method: str, path: str) -> bytes:
         """Make a request that may be repeated, and return the bytes of its answer."""
         return self._repeatable(method, path, None, {}, None).body
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """GET what has no end, and return its lines as they come, each at most `LINE_BYTES`.
+
+        Raises as `call_slots` before the first, and `HostLost` when the connection is lost or nothing comes
+        for the client's time. The connection is closed with the iterator.
+        """
+        connection = self._connected()
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise _error(_Answer(response.status, response.headers, response.read(LINE_BYTES)))
+            while line := response.readline(LINE_BYTES + 1):
+                if len(line) > LINE_BYTES:
+                    raise RemoteProtocolError(f"{self._name}: a line has more than {LINE_BYTES} bytes")
+                yield line
+        except (OSError, http.client.HTTPException) as error:
+            raise HostLost(f"{self._name}: the connection was lost ({_reason(error)})") from None
+        finally:
+            self.close()
 
     def _repeatable(
         self,

@@ -124,11 +124,11 @@ class SessionTable:
 
     def has_any(self, tenant: str) -> bool:
         """Tell whether a tenant's worker holds state."""
-        return bool(self._holders.get(tenant, _Holder()).open)
+        return bool(self.count(tenant))
 
-    def count(self) -> int:
-        """Return how many sessions are open."""
-        return sum(len(holder.open) for holder in self._holders.values())
+    def count(self, tenant: str) -> int:
+        """Return how many sessions of a tenant are open."""
+        return len(self._holders.get(tenant, _Holder()).open)
 
     def close(self) -> None:
         """Stop all clocks."""

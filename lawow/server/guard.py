@@ -36,7 +36,7 @@ from lawow.server.problems import Problem, problem_of, problem_of_status
 
 __all__ = ["PUBLIC", "Guard"]
 
-PUBLIC = frozenset({"/v1/health", "/v1/ready", "/openapi.json"})
+PUBLIC = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json"})
 """Paths that need no token."""
 """Requests for these change the edge, or tell about all tenants; calls stand in the log."""
 
@@ -109,7 +109,9 @@ class _Exchange:
                 record, self.before_answer = self.before_answer, None
                 await record(message["status"])
             self.status = message["status"]
-            headers = [*message.get("headers", []), *SECURITY_HEADERS]
+            headers = list(message.get("headers", []))
+            own = {name for name, _ in headers}  # the dashboard's page has a policy of its own
+            headers += [item for item in SECURITY_HEADERS if item[0] not in own]
             headers.append((b"lawow-request-id", self.request_id.encode()))
             if self.closes:
                 headers.append((b"connection", b"close"))

@@ -231,15 +231,16 @@ class EdgeServer(Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Say that no new work is wanted, for as long as the operator chose; then stop accepting."""
-        if self._readiness.is_draining or self._readiness.drain_seconds <= 0:
-            self.should_exit = True
+        is_told_again, self._readiness.is_draining = self._readiness.is_draining, True
+        if is_told_again or self._readiness.drain_seconds <= 0:
+            self._stop()
             return
-        self._readiness.is_draining = True
         # A signal handler of Python's runs between two steps of the loop, in its thread.
         asyncio.get_running_loop().call_later(self._readiness.drain_seconds, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
+        self._readiness.stopping.set()
 
     async def _serve_inside(self, app: ASGIApp, listener: socket.socket) -> asyncio.Server:
         config = _config(app, self._limits)
