@@ -263,10 +263,10 @@ class Supervisor:
     async def _watch(self, tenant: str, lane: _Lane, worker: WorkerProcess) -> None:
         """See at once that a worker with a data plane has died: no request may come for a long time."""
         await worker.wait()
-        if lane.worker is worker:
-            async with lane.turn:
-                if lane.worker is worker:
-                    await self._discard(tenant, lane, "found-dead")
+        async with lane.turn:
+            is_missed = self._lanes.get(tenant) is lane and lane.worker is worker  # else it was ended
+            if is_missed:
+                await self._discard(tenant, lane, "found-dead")
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._ending.add(task)
