@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import android, calls, growth, hostile, kernels, loads, programs, refactor, starts, state
+from bench import android, calls, channel, growth, hostile, kernels, loads, programs, refactor, starts, state
 from bench.table import Table
 from lawow import __version__
 
@@ -27,6 +27,7 @@ SECTIONS = {
     "programs": programs.measure,
     "kernels": kernels.measure,
     "calls": calls.measure,
+    "channel": channel.measure,
     "loads": loads.measure,
     "state": state.measure,
     "refactor": refactor.measure,

@@ -237,7 +237,11 @@ class Supervisor:
             if lane.worker is None or lane.worker.listener is None:
                 return []
             answer = await self._ask(tenant, lane, Report(), None)
-            return read_usage(answer.results) if isinstance(answer, Result) else []
+            try:
+                return read_usage(answer.results) if isinstance(answer, Result) else []
+            except FormatError:
+                await self._discard(tenant, lane, "lost")
+                return []
 
     def note_use(self, tenant: str, session: str) -> None:
         """Take note that a session was used, by whatever way. Raises as `digest_of_session`."""
@@ -251,10 +255,10 @@ class Supervisor:
     async def _watch(self, tenant: str, lane: _Lane, worker: WorkerProcess) -> None:
         """See at once that a worker with a data plane has died: no request may come for a long time."""
         await worker.wait()
-        if lane.worker is worker:
-            async with lane.turn:
-                if lane.worker is worker:
-                    await self._discard(tenant, lane, "found-dead")
+        async with lane.turn:
+            is_missed = self._lanes.get(tenant) is lane and lane.worker is worker  # else it was ended
+            if is_missed:
+                await self._discard(tenant, lane, "found-dead")
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._ending.add(task)

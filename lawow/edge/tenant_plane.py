@@ -64,13 +64,17 @@ class TenantDataPlane:
 
     async def look(self) -> None:
         """Ask all workers that serve a lease what was used; call it once a second."""
-        for tenant in {opened.tenant for opened in self._opened.values()}:
-            try:
-                usages = await self._handler.supervisor.usage(tenant)
-            except EdgeRefusal:
-                continue  # the worker is late or lost; the supervisor deals with it
-            for usage in usages:
-                await self._note(tenant, usage)
+        await asyncio.gather(
+            *(self._look_at(name) for name in {item.tenant for item in self._opened.values()})
+        )
+
+    async def _look_at(self, tenant: str) -> None:
+        try:
+            usages = await self._handler.supervisor.usage(tenant)
+        except EdgeRefusal:
+            return  # the worker is late or lost; the supervisor deals with it
+        for usage in usages:
+            await self._note(tenant, usage)
 
     async def _note(self, tenant: str, usage: Usage) -> None:
         """Account for what a worker says, as far as it is about a lease that it serves."""

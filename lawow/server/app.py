@@ -138,14 +138,18 @@ class Edge:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                if self.data_plane is not None:
-                    await self.data_plane.look()
                 ended = await self.manager.sweep()
             except EdgeRefusal as error:
                 self.log("sweep-failed", reason=str(error))
                 continue
             if ended:
                 self.log("leases-expired", count=ended)
+
+    async def look(self) -> None:
+        """Account for what the data plane does, until cancelled."""
+        while self.data_plane is not None:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.data_plane.look()
 
     async def close(self) -> None:
         """End the workers, write what is only in memory, close the files."""
@@ -172,8 +176,12 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         stop = asyncio.Event()
         usage = asyncio.get_running_loop().create_task(edge.keep_usage(stop))
         sweeping = asyncio.create_task(edge.sweep())
+        looking = asyncio.create_task(edge.look())
         yield
         sweeping.cancel()
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking  # a worker that is asked at this moment answers first
         stop.set()
         await usage
         await edge.close()

@@ -71,12 +71,11 @@ class Job:
         return Call(digest, False, function.export, function.signature, left, arguments, session)
 
     def answer(self, message: Message) -> None:
-        """Send the outcome, or keep it for a client that is away."""
+        """Put the outcome where the next `flush` sends it, or keep it for a client that is away."""
         try:
             self._answer(message)
         except LocalProtocolError as error:  # larger than the client takes
             self.link.send_failed(self.id, "too-large", str(error))
-        self.client.flush()
 
     def refuse(self, code: str, detail: str) -> None:
         """Say that it was not begun."""

@@ -61,6 +61,7 @@ RECEIVE_BYTES = 256 << 10
 READS_AT_ONCE = 64  # then other connections have their turn
 ACCEPTS_AT_ONCE = 16
 TICK_SECONDS = 1.0
+JOINED_BYTES = 16 << 10
 SESSION_BYTES = 16
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 Received = tuple[Request, bytes | None]
@@ -147,7 +148,7 @@ class PlaneLoop:
         for descriptor in (self._supervisor.fileno(), listener.fileno(), self._parts.wakes):
             poll.register(descriptor, IN)
         while not self._is_broken and not self._is_drained():
-            wait = 0.0 if self._again or (self._ready and self._executor.is_idle) else TICK_SECONDS
+            wait = 0.0 if self._again else TICK_SECONDS
             again, self._again = self._again, set()
             for descriptor, mask in [*poll.poll(wait), *((number, IN) for number in again)]:
                 self._serve(descriptor, mask)
@@ -317,7 +318,10 @@ class PlaneLoop:
         is_next = self._executor.is_idle and not self._ready and self._request is None
         if self._runs_inline and is_next and job.function.is_quick and client.takes_outcomes:
             client.running = job
-            self._conclude(job, self._answer(job))
+            message = self._answer(job)
+            self._conclude(job, message)
+            if isinstance(message, Result) and len(message.results) > JOINED_BYTES:
+                client.flush()  # else together with the outcomes of what came in the same bytes
         else:
             client.jobs.append(job)
             if client not in self._ready:
@@ -388,6 +392,7 @@ class PlaneLoop:
 
     def _conclude_and_settle(self, job: Job, message: Message) -> None:
         self._conclude(job, message)
+        job.client.flush()
         connection = job.client.connection
         if connection is not None:
             self._settle(connection.pipe.fileno(), connection)

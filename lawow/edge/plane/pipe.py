@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 __all__ = ["Pipe"]
 
-SEND_BYTES = 64 << 10
+SEND_BYTES = 256 << 10
 """Handed to the socket at once; TLS must be given the same bytes again after it could not write them."""
 JOIN_BYTES = 256 << 10  # below that one copy costs less than a system call for each buffer
 
