@@ -35,7 +35,7 @@ from lawow.channel.payloads import Kind
 from lawow.channel.sequences import ChannelEnd, Position
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
-from lawow.channel.states import ChannelState
+from lawow.channel.states import ChannelState, ConnectionState
 from lawow.channel.topics import Topic
 from lawow.device.link import Link
 from lawow.device.message_end import ChannelClosed, MessageEnd
@@ -105,7 +105,7 @@ class ChannelHost:
         self._lost_at: dict[bytes, float] = {}
         self._ends: dict[ChannelEnd, FlexibleEnd] = {}
         self._receiving: dict[ChannelEnd, TopicSender] = {}
-        self._tickets: dict[bytes, tuple[FlexibleEnd, Position]] = {}
+        self._tickets: dict[bytes, tuple[FlexibleEnd, Position, float]] = {}  # and when each was given
         self._tickets_lock = threading.Lock()  # taken last, and by other hosts
 
     def offer(self, name: str, type_name: str, handler: Handler) -> None:
@@ -134,18 +134,26 @@ class ChannelHost:
         return theirs
 
     def adopt(self, end: FlexibleEnd, position: Position) -> bytes:
-        """As `NextHost.adopt`; the ticket is good once."""
+        """As `NextHost.adopt`; the ticket is good once, and for as long as a lost session is kept."""
         ticket = secrets.token_bytes(TICKET_BYTES)
         with self._tickets_lock:
-            self._tickets[ticket] = (end, position)
+            self._tickets[ticket] = (end, position, time.monotonic())
+        timer = threading.Timer(self.limits.resume_seconds, self.expire)
+        timer.daemon = True
+        timer.start()
         return ticket
 
     def drain(self, destination: str) -> None:
-        """Move all flexible ends to another host. Raises `UsageError` for one that is not known."""
+        """Move all flexible ends whose clients are connected to another host; those of others stay.
+
+        Raises `UsageError` for a host that is not known.
+        """
         if destination not in self._next_hosts:
             raise UsageError(f"host {self.name} knows no host {destination!r}")
         with self.lock:
             for served in self._served.values():
+                if served.connection.state is not ConnectionState.OPEN:
+                    continue
                 for channel_id, end in list(served.connection.session.channels.items()):
                     if end in self._ends and end.state is not ChannelState.OPENING:
                         self._move(served, channel_id, destination)
@@ -228,7 +236,7 @@ class ChannelHost:
     def _reopen(self, served: _Served, event: ChannelAsked) -> None:
         """Take a flexible end that comes from another host, if the ticket is its own."""
         with self._tickets_lock:
-            flexible, position = self._tickets.get(event.ticket, (None, Position()))
+            flexible, position, _ = self._tickets.get(event.ticket, (None, Position(), 0.0))
             fits = flexible is not None and (flexible.name, flexible.type_name) == (event.name, event.type)
             if fits and position.sent == event.received:
                 del self._tickets[event.ticket]
@@ -307,9 +315,19 @@ class ChannelHost:
         with self.lock:
             served.connection.connection_lost()
             token = served.connection.session.token
-            if self._served.get(token) is served:
-                self._lost_at[token] = time.monotonic()
             self.changed.notify_all()
+            if self._served.get(token) is served:
+                self._await_return(token)
+            self.expire()
+
+    def _await_return(self, token: bytes) -> None:
+        """Wait until a lost session has another connection, or its time is over."""
+        lost_at = self._lost_at[token] = time.monotonic()
+        while self._lost_at.get(token) == lost_at:
+            left = lost_at + self.limits.resume_seconds - time.monotonic()
+            if left <= 0:
+                return
+            self.changed.wait(left)
 
     def _forget(self, token: bytes) -> None:
         self._lost_at.pop(token, None)
@@ -320,11 +338,16 @@ class ChannelHost:
             self._let_go(end, HostLost(f"channel {end.name}: its client is gone"))
 
     def expire(self) -> None:
-        """Forget sessions that nobody came back to."""
-        now = time.monotonic()
-        for token, since in list(self._lost_at.items()):
-            if now - since > self.limits.resume_seconds:
+        """Forget sessions that nobody came back to, and ends that nobody came for."""
+        latest = time.monotonic() - self.limits.resume_seconds
+        with self.lock:
+            for token in [token for token, since in self._lost_at.items() if since <= latest]:
                 self._forget(token)
+        with self._tickets_lock:
+            late = [ticket for ticket, (_, _, since) in self._tickets.items() if since <= latest]
+            ends = [self._tickets.pop(ticket)[0] for ticket in late]
+        for end in ends:
+            end.end(HostLost(f"channel {end.name}: its client did not follow it"))
 
 
 class TopicSender:

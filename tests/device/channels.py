@@ -50,9 +50,15 @@ class TlsHost:
             with contextlib.suppress(OSError):  # it has ended by itself
                 sock.shutdown(socket.SHUT_RDWR)
 
+    def stop_listening(self) -> None:
+        """Take no more connections."""
+        with contextlib.suppress(OSError):  # done before
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
     def close(self) -> None:
         """Stop listening, and end all connections."""
-        self._listener.close()
+        self.stop_listening()
         self.host.close()
 
 

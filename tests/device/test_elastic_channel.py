@@ -8,6 +8,7 @@ import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.message_end import ChannelClosed
 from lawow.errors import FormatError, HostLost, LimitExceeded, Refused, Unauthorized, UsageError
+from lawow.limits import CHANNEL
 from tests.device.channels import TOKEN, TlsHost, local_client, tls_host
 from tests.server.running import until
 
@@ -322,6 +324,34 @@ def test_a_ticket_opens_the_channel_once_and_only_that_one(hosts: Hosts) -> None
             assert "not one of this host" in str(events[0])
         channel.send(1)
         assert channel.receive(timeout_seconds=SECONDS) == 1
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_client_that_never_comes_back_leaves_nothing_behind(tmp_path: Path, moves: bool) -> None:
+    """The handler is told when the session's time is over, also if its end was on the move by then."""
+    limits = replace(CHANNEL, resume_seconds=0.5)
+    reasons: list[Exception] = []
+
+    def waiting(end: FlexibleEnd) -> None:
+        try:
+            end.receive(timeout_seconds=SECONDS)
+        except (HostLost, LimitExceeded) as error:
+            reasons.append(error)
+
+    next_host = ChannelHost("next", TOKEN, {}, limits)
+    host = ChannelHost("first", TOKEN, {"next": next_host}, limits)
+    host.offer("wait", "s32", waiting)
+    with tls_host(host, tmp_path) as served, served.client() as session:
+        channel = ElasticChannel("wait", "s32", {"first": session}, "first")
+        if moves:  # to a host that the client does not know
+            host.drain("next")
+        else:
+            served.stop_listening()
+            served.cut()
+        until(lambda: bool(reasons))
+        with pytest.raises((HostLost, UsageError)):
+            channel.receive(timeout_seconds=SECONDS)
+    assert isinstance(reasons[0], HostLost)
 
 
 def test_a_topic_reaches_everybody_and_a_stalled_receiver_delays_nobody(hosts: Hosts) -> None:
