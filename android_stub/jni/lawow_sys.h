@@ -11,11 +11,9 @@
 #ifdef LAWOW_USE_JNI_H
 #include <dlfcn.h>
 #include <jni.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #else
 /* --- libc and libdl ------------------------------------------------------------------------------------------- */
 void *malloc(size_t);
@@ -25,14 +23,6 @@ void *memcpy(void *, const void *, size_t);
 void *memset(void *, int, size_t);
 int memcmp(const void *, const void *, size_t);
 size_t strlen(const char *);
-struct timespec {
-  long tv_sec, tv_nsec;
-};
-int clock_getres(int, struct timespec *);
-int clock_gettime(int, struct timespec *);
-int nanosleep(const struct timespec *, struct timespec *);
-int sched_yield(void);
-void arc4random_buf(void *, size_t);
 void *dlopen(const char *, int);
 void *dlsym(void *, const char *);
 char *dlerror(void);

@@ -4,6 +4,20 @@
  * Every other descriptor, and so every path and socket, is answered with EBADF. Definition: the witx file
  * wasi_snapshot_preview1 of WASI's snapshot-01.
  */
+#ifdef LAWOW_USE_JNI_H
+#include <sched.h>
+#include <time.h>
+#else
+struct timespec {
+  long tv_sec, tv_nsec;
+};
+int clock_getres(int, struct timespec *);
+int clock_gettime(int, struct timespec *);
+int nanosleep(const struct timespec *, struct timespec *);
+int sched_yield(void);
+void arc4random_buf(void *, size_t);
+#endif
+
 #define WASI_MODULE "wasi_snapshot_preview1"
 
 enum { WASI_DONE = 0, WASI_EBADF = 8, WASI_EFAULT = 21, WASI_EINVAL = 28, WASI_ESPIPE = 70 };

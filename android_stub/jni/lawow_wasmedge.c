@@ -292,6 +292,14 @@ static we_type type_of(char letter) {
   return types[at];
 }
 
+/* Not all bytes of a type have a meaning, so they are not compared. */
+static bool is_type(we_type type, char letter) {
+  bool (*const tests[])(we_type) = {we.ValTypeIsI32, we.ValTypeIsI64, we.ValTypeIsF32, we.ValTypeIsF64};
+  for (size_t at = 0; at < 4; at++)
+    if (letters[at] == letter) return tests[at](type);
+  return false;
+}
+
 static we_value value_of(char letter, jlong bits) {
   bool is_narrow = letter == 'i' || letter == 'f';
   return (we_value){is_narrow ? (uint32_t)bits : (uint64_t)bits, 0, type_of(letter)};
@@ -595,10 +603,8 @@ static bool types_fit(const void *type, uint32_t length, type_reader read, const
   we_type found[MOST_VALUES];
   if (length != count || count > MOST_VALUES) return false;
   read(type, found, length);
-  for (size_t at = 0; at < count; at++) {
-    we_type expected = type_of((char)wanted[at]);
-    if (memcmp(&found[at], &expected, sizeof expected)) return false;
-  }
+  for (size_t at = 0; at < count; at++)
+    if (!is_type(found[at], (char)wanted[at])) return false;
   return true;
 }
 

@@ -87,4 +87,8 @@ typedef we_result (*we_callback)(void *, const void *, const we_value *, we_valu
   X(we_type, ValTypeGenI32, (void)) \
   X(we_type, ValTypeGenI64, (void)) \
   X(we_type, ValTypeGenF32, (void)) \
-  X(we_type, ValTypeGenF64, (void))
+  X(we_type, ValTypeGenF64, (void)) \
+  X(bool, ValTypeIsI32, (we_type)) \
+  X(bool, ValTypeIsI64, (we_type)) \
+  X(bool, ValTypeIsF32, (we_type)) \
+  X(bool, ValTypeIsF64, (we_type))
