@@ -73,13 +73,13 @@ static bool load_api(JNIEnv *env, jobjectArray failure, const char *path) {
   void *library = open_library(env, failure, path, "libwasmtime.so");
   if (!library) return false;
   if (!dlsym(library, WT_VERSION_MARK)) {
-    fail(env, failure, CODE_ERROR, "is not version " WT_VERSION ", for which this app was packed");
+    fail(env, failure, CODE_ERROR, "libwasmtime is not version " WT_VERSION ", for which this app was packed");
     return false;
   }
 #define X(type, name, parameters) \
   *(void **)(&wt.name) = dlsym(library, #name); \
   if (!wt.name) { \
-    fail(env, failure, CODE_ERROR, "lacks the function " #name); \
+    fail(env, failure, CODE_ERROR, "libwasmtime lacks the function " #name); \
     return false; \
   }
   WT_API(X)

@@ -10,6 +10,9 @@
  * - A deadline stops the guest by WasmEdge_AsyncCancel, which any asynchronous call of an executor offers for all that
  *   it executes; one that has ended is kept for that as `stop`. Calls themselves run on the caller's thread.
  */
+#if defined(__clang__) && defined(__aarch64__) /* the helpers of outlined atomics are in no library that is linked */
+#pragma clang attribute push(__attribute__((target("no-outline-atomics"))), apply_to = function)
+#endif
 #include "lawow_glue.h"
 #include "lawow_host.h"
 #include "wasmedge_api.h"
@@ -156,14 +159,14 @@ static bool load_api(JNIEnv *env, jobjectArray failure, const char *path) {
 #define X(type, name, parameters) \
   *(void **)(&we.name) = dlsym(library, "WasmEdge_" #name); \
   if (!we.name) { \
-    fail(env, failure, CODE_ERROR, "is not WasmEdge " WE_VERSION ": it lacks the function WasmEdge_" #name); \
+    fail(env, failure, CODE_ERROR, "libwasmedge is not version " WE_VERSION ": it lacks the function WasmEdge_" #name); \
     return false; \
   }
   WE_API(X)
 #undef X
   const char *version = we.VersionGet();
   if (strlen(version) != sizeof WE_VERSION - 1 || memcmp(version, WE_VERSION, sizeof WE_VERSION)) {
-    fail(env, failure, CODE_ERROR, "is not WasmEdge " WE_VERSION ", the only version whose layouts the app knows");
+    fail(env, failure, CODE_ERROR, "libwasmedge is not version " WE_VERSION ", for which this app was packed");
     return false;
   }
   we.LogOff(); /* what goes wrong is returned, too */
@@ -655,3 +658,7 @@ static bool find_memory(Instance *instance, uint8_t **data, size_t *size) {
   *data = we.MemoryInstanceGetPointer(memory, 0, (uint32_t)*size);
   return true;
 }
+
+#if defined(__clang__) && defined(__aarch64__)
+#pragma clang attribute pop
+#endif

@@ -29,7 +29,8 @@ import java.util.Properties;
  *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, many times slower)</td></tr>
  *   <tr><td>cache</td><td>private folder for compiled code, where nobody else may write; the app's code cache if not set,
  *     and none on a JVM that is not Android's</td></tr>
- *   <tr><td>library, wasmtime</td><td>paths of liblawow and libwasmtime, for a JVM that is not Android's</td></tr>
+ *   <tr><td>library, wasmtime</td><td>paths of liblawow and of the engine's library that it opens, for a JVM that is not
+ *     Android's</td></tr>
  * </table>
  */
 public final class Configuration {
@@ -175,7 +176,7 @@ public final class Configuration {
         return text("library", null);
     }
 
-    /** Returns the path of libwasmtime, or null for the one in the app. */
+    /** Returns the path of the engine's library, or null for the one in the app. */
     String wasmtime() {
         return text("wasmtime", null);
     }
