@@ -2,7 +2,7 @@
 
     python android_stub/build.py             rebuild prebuilt/
     python android_stub/build.py --check     rebuild elsewhere and compare byte for byte
-    python android_stub/build.py --host OUT  the glue for this machine, for tests on a JVM (--runtime wasmedge)
+    python android_stub/build.py --host OUT  the glue for this machine, for a JVM (--runtime wasmedge)
 
 Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx, the dex compiler) and the pip
 package `ziglang` of the version below (no NDK: zig is the cross compiler, with generated stand-ins for
