@@ -47,6 +47,7 @@ typedef struct {
 typedef struct {
   int holders;
   void *ast;
+  uint32_t least_pages; /* what its memory begins with */
 } Module;
 
 /* What the app offers to modules, one link for each function. Held like a module. */
@@ -224,18 +225,24 @@ static we_result parse(const uint8_t *bytes, uint32_t size, void **ast) {
   return result;
 }
 
-static bool exports(const void *ast, const char *wanted) {
+static const void *find_export(const void *ast, const char *wanted) {
   uint32_t count = we.ASTModuleListExportsLength(ast);
   const void **list = calloc(count + 1, sizeof *list);
-  bool found = false;
+  const void *found = NULL;
   size_t size = strlen(wanted);
   if (list) count = we.ASTModuleListExports(ast, list, count);
   for (uint32_t at = 0; list && at < count && !found; at++) {
     we_string name = we.ExportTypeGetExternalName(list[at]);
-    found = name.length == size && !memcmp(name.data, wanted, size);
+    if (name.length == size && !memcmp(name.data, wanted, size)) found = list[at];
   }
   free(list);
   return found;
+}
+
+/* By the module's type: an instance that could not have its memory says that it begins with none. */
+static uint32_t least_pages(const void *ast) {
+  const void *memory = find_export(ast, MEMORY_EXPORT);
+  return memory ? we.MemoryTypeGetLimit(we.ExportTypeGetMemoryType(ast, memory)).minimum : 0;
 }
 
 static jlong read_module(JNIEnv *env, jbyteArray data, jobjectArray failure) {
@@ -248,11 +255,12 @@ static jlong read_module(JNIEnv *env, jbyteArray data, jobjectArray failure) {
   if (!module) reason = "no memory for the module";
   else if (!is_module) reason = "is not a WebAssembly module";
   else if (result.code != WE_DONE) reason = we.ResultGetMessage(result);
-  else if (!exports(module->ast, STACK_EXPORT))
+  else if (!find_export(module->ast, STACK_EXPORT))
     reason = "WasmEdge runs only what `lawow pack` has prepared, because it has no limit of the stack itself";
   free(bytes);
   if (!reason) {
     module->holders = 1;
+    module->least_pages = least_pages(module->ast);
     return (jlong)(intptr_t)module;
   }
   fail(env, failure, CODE_ERROR, reason);
@@ -530,15 +538,14 @@ static bool set_fuel(JNIEnv *env, jobjectArray failure, Instance *instance, jlon
 
 /* Instantiates, which runs no code of a prepared module; a text says why that is impossible. */
 static const char *instantiate(Instance *instance) {
+  uint32_t least = instance->module->least_pages;
+  const char *too_much = "the module begins with more memory than the limit allows, or than there is";
+  if (least > instance->page_limit) return too_much;
   we_result result =
       we.ExecutorInstantiate(instance->executor, &instance->made, instance->store, instance->module->ast);
   if (result.code != WE_DONE) return we.ResultGetMessage(result);
   const void *memory = we.ModuleInstanceFindMemory(instance->made, string_of(MEMORY_EXPORT));
-  if (memory) {
-    we_limit limit = we.MemoryTypeGetLimit(we.MemoryInstanceGetMemoryType(memory));
-    if (limit.minimum > instance->page_limit || we.MemoryInstanceGetPageSize(memory) < limit.minimum)
-      return "the module begins with more memory than the limit allows, or than there is";
-  }
+  if (memory && we.MemoryInstanceGetPageSize(memory) < least) return too_much;
   instance->stack_left = we.ModuleInstanceFindFunction(instance->made, string_of(STACK_EXPORT));
   return instance->stack_left ? NULL : "the module's stack has no limit";
 }

@@ -56,6 +56,7 @@ typedef we_result (*we_callback)(void *, const void *, const we_value *, we_valu
   X(uint32_t, ASTModuleListExportsLength, (const void *)) \
   X(uint32_t, ASTModuleListExports, (const void *, const void **, uint32_t)) \
   X(we_string, ExportTypeGetExternalName, (const void *)) \
+  X(const void *, ExportTypeGetMemoryType, (const void *, const void *)) \
   X(void *, StoreCreate, (void)) \
   X(void, StoreDelete, (void *)) \
   X(void *, ExecutorCreate, (const void *, void *)) \
@@ -80,7 +81,6 @@ typedef we_result (*we_callback)(void *, const void *, const we_value *, we_valu
   X(uint32_t, FunctionTypeGetReturns, (const void *, we_type *, uint32_t)) \
   X(void *, FunctionInstanceCreate, (const void *, we_callback, void *, uint64_t)) \
   X(const void *, FunctionInstanceGetFunctionType, (const void *)) \
-  X(const void *, MemoryInstanceGetMemoryType, (const void *)) \
   X(we_limit, MemoryTypeGetLimit, (const void *)) \
   X(uint32_t, MemoryInstanceGetPageSize, (const void *)) \
   X(uint8_t *, MemoryInstanceGetPointer, (const void *, uint32_t, uint32_t)) \
