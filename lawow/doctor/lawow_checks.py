@@ -7,11 +7,11 @@ any more: without the keep rules that `lawow pack` writes, R8 renames the librar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lawow.doctor.app import App, Library
 from lawow.doctor.findings import Finding, Kind, Severity, listed
-from lawow.doctor.lawow_parts import GLUE, NATIVE, RUNTIME, Caller, LawowParts, lawow_parts
+from lawow.doctor.lawow_parts import GLUE, NATIVE, RUNTIME, RUNTIMES, Caller, LawowParts, lawow_parts
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.apk import MANIFEST
 from lawow.formats.dex.names import java_name
@@ -188,12 +188,19 @@ def _runtimes(app: App, parts: LawowParts) -> Iterator[Finding]:
             yield RUNTIME_MISSING.at(f"lib/{abi}", f"has neither {GLUE} nor {RUNTIME}")
         elif NATIVE in present:
             continue
-        elif missing := sorted({GLUE, RUNTIME} - present.keys()):
-            yield RUNTIME_HALF.at(f"lib/{abi}", f"has {listed(sorted(present))}, but not {missing[0]}")
-        else:
+        elif missing := _missing(present.keys()):
+            yield RUNTIME_HALF.at(f"lib/{abi}", f"has {listed(sorted(present))}, but not {missing}")
+        elif RUNTIME in present:
             yield from _version(present[GLUE], present[RUNTIME])
     if any(GLUE in found for found in by_abi.values()) and app.min_sdk < _FIRST_NATIVE_API:
         yield RUNTIME_INTERPRETED.at(app.base.place(MANIFEST.decode()), f"minSdkVersion is {app.min_sdk}")
+
+
+def _missing(present: Collection[str]) -> str:
+    """Return what the glue or the runtime lacks, or nothing."""
+    if GLUE not in present:
+        return GLUE
+    return "" if RUNTIMES & set(present) else RUNTIME
 
 
 def _version(glue: Library, runtime: Library) -> Iterator[Finding]:

@@ -15,13 +15,14 @@ from lawow.pack.libraries import (
     NATIVE_GLUE,
     AbiLibraries,
     abi_libraries,
+    chosen_abis,
     native_libraries,
     sdk_notes,
     tier_of,
 )
 from lawow.pack.modules import find_modules, read_bindings
 from lawow.pack.options import PackOptions
-from lawow.pack.runtimes import LIBRARY, require_abis, runtime_licence
+from lawow.pack.runtimes import LIBRARY, runtime_licence
 from lawow.pack.tree import Changes, compare_tree, plan_changes
 from lawow.resources import android_stub
 
@@ -31,6 +32,11 @@ SETTINGS = "edge.properties"
 NATIVE_NOTES = (
     "native code has no sandbox: a division by zero or an access out of bounds ends the app or damages its"
     " memory, and nothing limits time or memory of a call; on the edge the same call is limited and traps",
+)
+
+WASMEDGE_NOTES = (
+    "WasmEdge is your own build: add its licence to the app, and follow its advisories; modules are"
+    " interpreted",
 )
 
 _KEEP_RULES_TEXT = """\
@@ -74,7 +80,7 @@ def plan_pack(
     """
     tree = read_app_tree(app, options.package)
     bindings = read_bindings(find_modules(app / tree.layout.wasm, options), options)
-    abis = [] if options.is_remote else require_abis(options.abis)
+    abis = [] if options.is_remote else chosen_abis(options)
     libraries = [
         native_libraries(bindings, abi) if options.is_native else abi_libraries(options, abi, tell)
         for abi in abis
@@ -123,6 +129,11 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
     module = binding.module
     files = {module.file: module.data}
     settings = dict(options.profile.settings)
+    if options.is_wasmedge and options.prepared is not None:
+        try:
+            return files | {f"{module.file}.pulley": options.prepared(module.data)}
+        except FormatError as error:
+            raise error.within(module.file) from None
     is_wanted = not options.is_remote and not options.is_native and settings.get("engine") != "native"
     if options.interpreted is None or not is_wanted or len(module.data) < options.interpreted_from_bytes:
         return files
@@ -140,7 +151,7 @@ def common_assets(options: PackOptions) -> dict[str, bytes]:
     files = {"licenses/lawow-LICENSE": android_stub("LICENSE").read_bytes()}
     if options.is_native:
         files["local.properties"] = b"# Made by lawow pack.\nlocal=native\n"
-    elif not options.is_remote:
+    elif not options.is_remote and not options.is_wasmedge:
         files["licenses/wasmtime-LICENSE"] = runtime_licence()
     if options.profile.settings:
         files[SETTINGS] = options.profile.to_bytes()
@@ -158,7 +169,9 @@ def _notes(
     """Return what the user has to do or should know, each as one sentence."""
     notes = method_notes(bindings)
     notes += [f"{item.abi} goes into debug builds only: {item.reason}" for item in libraries if item.reason]
-    notes += sdk_notes(tree.min_sdk) if libraries and not options.is_native else []
+    has_wasmtime = libraries and not options.is_native and not options.is_wasmedge
+    notes += sdk_notes(tree.min_sdk) if has_wasmtime else []
+    notes += WASMEDGE_NOTES if options.is_wasmedge else []
     notes += NATIVE_NOTES if options.is_native else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
     notes += _filter_notes(tree, [item.abi for item in libraries])

@@ -111,7 +111,8 @@ def host_libraries(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     digest = binding_of(bundled_module("demo.wasm", module.wasm)).module.sha256
     built = build_module_libraries(sources, "demo", module.prototypes, digest, (HOST,))
     (folder / "liblawow-demo.so").write_bytes(built[HOST])
-    run(sys.executable, android_stub("build.py"), "--host", folder / "liblawownative.so")
+    library = folder / "liblawownative.so"
+    run(sys.executable, android_stub("build.py"), "--host", library, "--runtime", "native")
     return folder
 
 
