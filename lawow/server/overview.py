@@ -1,8 +1,9 @@
 """What an operator wants to see of a running edge, and a tenant of itself, as one JSON document.
 
 Calls are counted in memory as they end; what runs and which leases are held is looked up, and the document
-made, when somebody asks: twice a second at most however many ask, so it may be half a second old. Everything is bounded: windows of two minutes, the `TENANTS` that
-called last (a tenant that is dropped begins anew), the `LEASES` newest leases. Never arguments or results.
+made, when somebody asks: twice a second at most however many ask, so it may be half a second old. Everything
+is bounded: windows of two minutes, the `TENANTS` that called last (a tenant that is dropped begins anew), the
+`LEASES` newest leases. Never arguments or results.
 """
 
 from __future__ import annotations
