@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,11 +188,11 @@ def _keys() -> Iterator[Callable[[], bool]]:
     before = termios.tcgetattr(descriptor)
     try:
         tty.setcbreak(descriptor)
-        yield (
-            lambda: (
-                bool(select.select([descriptor], [], [], 0)[0])
-                and os.read(descriptor, 1) in (b"q", b"Q", b"")
-            )
-        )
+        yield partial(_is_end, descriptor)
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _is_end(descriptor: int) -> bool:
+    """Tell whether somebody pressed q, or whose terminal it was is gone."""
+    return bool(select.select([descriptor], [], [], 0)[0]) and os.read(descriptor, 1) in (b"q", b"Q", b"")

@@ -1,8 +1,9 @@
 """What an operator wants to see of a running edge, and a tenant of itself, as one JSON document.
 
-Calls are counted in memory as they end; what runs and which leases are held is looked up when somebody asks,
-twice a second at most however many ask. Everything is bounded: windows of two minutes, the `TENANTS` that
-called last (a tenant that is dropped begins anew), the `LEASES` newest leases. Never arguments or results.
+Calls are counted in memory as they end; what runs and which leases are held is looked up, and the document
+made, when somebody asks: twice a second at most however many ask, so it may be half a second old. Everything
+is bounded: windows of two minutes, the `TENANTS` that called last (a tenant that is dropped begins anew), the
+`LEASES` newest leases. Never arguments or results.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ class _Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What was found at one moment, newest lease first."""
+    """What was found at one moment, newest lease first, and the documents that were made of it."""
 
     taken: float
     loads: Mapping[str, Load]
     leases: list[Lease]
+    documents: dict[str | None, Document] = field(default_factory=dict)
 
 
 def _window(step_seconds: int) -> CallWindow:
@@ -97,11 +99,20 @@ class Overview:
         second, loads = int(self._clock()), self._supervisor.loads()
         self._edge.window.note_memory(second, sum(load.memory_bytes for load in loads.values()))
         for name, load in loads.items():
-            (self._tenants.get(name) or self._add(name)).window.note_memory(second, load.memory_bytes)
+            figures = self._tenants.get(name)
+            if figures is None and len(self._tenants) < TENANTS:  # nobody who calls makes room for a sample
+                figures = self._add(name)
+            if figures is not None:
+                figures.window.note_memory(second, load.memory_bytes)
 
     async def document(self, tenant: str | None) -> Document:
         """Return the figures of a tenant, or of the edge and all tenants for None. Raises `StorageFailed`."""
         look = await self._look_around()
+        if tenant not in look.documents:
+            look.documents[tenant] = self._document(tenant, look)
+        return look.documents[tenant]
+
+    def _document(self, tenant: str | None, look: _Look) -> Document:
         figures = self._edge if tenant is None else self._tenants.get(tenant)
         figures = figures or _Figures(_window(TENANT_STEP_SECONDS))
         leases = [lease for lease in look.leases if tenant in (None, lease.tenant)]

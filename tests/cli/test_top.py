@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from lawow.cli.top import Feed
 from lawow.cli.top_view import picture
-from lawow.device.edge_client import EdgeClient
+from lawow.device.edge_client import LINE_BYTES, EdgeClient
 from tests.conftest import lawow
 from tests.edge.builders import all_sorts
 from tests.server.running import RunningEdge, issue_token, running_edge, until
@@ -116,16 +116,17 @@ def test_refusals_have_their_exit_codes(edge: RunningEdge) -> None:
 
 
 @contextmanager
-def forgetful_edge() -> Iterator[str]:
-    """An edge that breaks each stream after one event."""
+def false_edge(body: Callable[[int], bytes]) -> Iterator[str]:
+    """An edge that breaks each stream off, after what `body` says for its number."""
     count = itertools.count()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
-            self.send_header("Content-Length", "1000000")
+            self.send_header("Content-Length", str(1 << 30))
             self.end_headers()
-            self.wfile.write(f'event: overview\ndata: {{"number": {next(count)}}}\n\n'.encode())
+            with suppress(ConnectionError):  # the client may have had enough
+                self.wfile.write(body(next(count)))
 
         def log_message(self, format: str, *args: object) -> None:
             return
@@ -140,13 +141,25 @@ def forgetful_edge() -> Iterator[str]:
 
 
 def test_a_lost_connection_is_made_again() -> None:
-    with forgetful_edge() as url:
+    with false_edge(
+        lambda number: b': \r\n\r\nevent: overview\r\ndata: {"number": %d}\r\n\r\n' % number
+    ) as url:
         feed = Feed(EdgeClient(url, "token", timeout_seconds=5))
         until(lambda: (feed.latest or {}).get("number") == 0)
         until(lambda: feed.trouble is not None or (feed.latest or {}).get("number") != 0)
         until(lambda: (feed.latest or {}).get("number") == 1)
         assert feed.failure is None
     until(lambda: "cannot be reached" in (feed.trouble or ""))
+
+
+@pytest.mark.parametrize(
+    "body", [b"x" * (LINE_BYTES + 1), b"event: overview\ndata: [1]\n\n"], ids=["long", "list"]
+)
+def test_a_stream_that_is_none_ends_it_with_a_sentence(body: bytes) -> None:
+    with false_edge(lambda _: body) as url:
+        done = lawow("top", "--edge", url, "--json", check=False, LAWOW_TOKEN="any")
+        assert done.returncode == 6
+        assert done.stderr.count("\n") == 1
 
 
 def drawn(document: dict[str, object], width: int = 120) -> str:
