@@ -1,4 +1,4 @@
-"""The same JVM over WasmEdge's glue and the real WasmEdge of this machine, with prepared modules as assets."""
+"""The JVM of the other tests over WasmEdge's glue and a real WasmEdge, with prepared modules as assets."""
 
 from __future__ import annotations
 
