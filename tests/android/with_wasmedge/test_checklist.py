@@ -1,5 +1,7 @@
 """What every runtime of the device is held to, once more over WasmEdge: the tests are those of wasmtime's glue."""
 
+# ruff: noqa: F401
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -13,8 +15,6 @@ from tests.android.test_local_runtime import (
 from tests.android.test_local_values import (
     assets,
 )
-
-__all__ = [name for name in dir() if name.startswith("test_")] + ["assets"]
 
 
 def test_each_trap_has_its_name_and_calls_go_on_afterwards(local_jvm: Jvm, calls_module: Sample) -> None:
