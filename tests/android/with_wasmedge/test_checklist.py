@@ -1,4 +1,4 @@
-"""What every runtime of the device is held to, once more over WasmEdge: the tests are those of wasmtime's glue."""
+"""What every runtime of the device is held to, over WasmEdge: the tests are those of wasmtime's glue."""
 
 # ruff: noqa: F401
 
