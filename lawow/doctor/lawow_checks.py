@@ -90,7 +90,7 @@ NATIVE_MISSING = Kind(
 NATIVE_MISMATCH = Kind(
     "native-module-mismatch",
     Severity.ERROR,
-    "the library names the module that it was built with by its SHA-256; another is refused when it is called",
+    "the library names the module that it was built with by its SHA-256; every call of another one fails",
     _PACK,
 )
 RUNTIME_VERSION = Kind(
