@@ -81,6 +81,18 @@ RUNTIME_MISSING = Kind(
     "run lawow pack for this ABI (there is a runtime for arm64-v8a and x86_64), or leave the ABI out"
     " (ndk.abiFilters)",
 )
+NATIVE_MISSING = Kind(
+    "native-module-missing",
+    Severity.ERROR,
+    "the app's modules are native code here: every call of this one fails on phones of this ABI",
+    _PACK,
+)
+NATIVE_MISMATCH = Kind(
+    "native-module-mismatch",
+    Severity.ERROR,
+    "the library names the module that it was built with by its SHA-256; every call of another one fails",
+    _PACK,
+)
 RUNTIME_VERSION = Kind(
     "runtime-version",
     Severity.ERROR,
@@ -187,13 +199,26 @@ def _runtimes(app: App, parts: LawowParts) -> Iterator[Finding]:
         if not present:
             yield RUNTIME_MISSING.at(f"lib/{abi}", f"has neither {GLUE} nor {RUNTIME}")
         elif NATIVE in present:
-            continue
+            yield from _native(app, parts, abi)
         elif missing := _missing(present.keys()):
             yield RUNTIME_HALF.at(f"lib/{abi}", f"has {listed(sorted(present))}, but not {missing}")
         elif RUNTIME in present:
             yield from _version(present[GLUE], present[RUNTIME])
     if any(GLUE in found for found in by_abi.values()) and app.min_sdk < _FIRST_NATIVE_API:
         yield RUNTIME_INTERPRETED.at(app.base.place(MANIFEST.decode()), f"minSdkVersion is {app.min_sdk}")
+
+
+def _native(app: App, parts: LawowParts, abi: str) -> Iterator[Finding]:
+    """Yield modules whose native library is missing for the ABI, or was built with another module."""
+    libraries = {item.file: item for item in app.libraries if item.abi == abi}
+    called = {pair for caller in parts.callers if caller.calls_local for pair in caller.modules}
+    for file, digest in sorted(called):
+        name = f"liblawow-{file.removesuffix('.wasm')}.so"
+        library = libraries.get(name)
+        if library is None:
+            yield NATIVE_MISSING.at(f"lib/{abi}", f"has no {name}, which {file} runs in")
+        elif library.data and digest.encode() not in library.data:
+            yield NATIVE_MISMATCH.at(library.place, f"was not built with {file} of SHA-256 {digest}")
 
 
 def _missing(present: Collection[str]) -> str:

@@ -24,6 +24,7 @@ from lawow.pack.modules import find_modules, read_bindings
 from lawow.pack.options import PackOptions
 from lawow.pack.runtimes import LIBRARY, runtime_licence
 from lawow.pack.tree import Changes, compare_tree, plan_changes
+from lawow.pack.wasmedge import LIBRARY as WASMEDGE
 from lawow.resources import android_stub
 
 __all__ = ["PackPlan", "common_assets", "method_notes", "module_assets", "plan_pack"]
@@ -209,7 +210,7 @@ def method_notes(bindings: Sequence[Binding]) -> list[str]:
 
 def _own_libraries(tree: AppTree) -> dict[str, set[str]]:
     """Return the names of the app's own libraries by ABI."""
-    ours = {GLUE, LIBRARY, NATIVE_GLUE}
+    ours = {GLUE, LIBRARY, WASMEDGE, NATIVE_GLUE}
     by_abi: dict[str, set[str]] = {}
     for path in tree.folder.glob(tree.layout.own_libraries):
         if path.name not in ours and not path.name.startswith("liblawow-"):

@@ -56,6 +56,7 @@ def runtime_user(split: DexSplit, app: AppPackage, removed: set[str]) -> str | N
         or _caller_of_local(split)
         or _string_user(split, b"lawow", _names_library)
         or _string_user(split, b"wasmtime", _names_library)
+        or _string_user(split, b"wasmedge", _names_library)
         or _first(_library_that_loads(archive) for archive, _ in archives)
     )
 

@@ -18,7 +18,7 @@ __all__ = ["MEMORY_EXPORT", "STACK_BYTES", "prepare_for_app"]
 MEMORY_EXPORT = f"{PREFIX}memory"
 """An added export: the module's first memory, if it has one."""
 STACK_BYTES = 4 << 20
-"""What the frames of a guest may take, as the fences estimate it; the interpreter has them on its heap."""
+"""What a guest's frames may take, by the estimate of the fences; the interpreter has them on its heap."""
 
 _MEMORY_KIND = b"\x02"
 

@@ -1,4 +1,4 @@
-"""The JVM of the other tests over WasmEdge's glue and a real WasmEdge, with prepared modules as assets."""
+"""The same JVM over WasmEdge's glue and the real library for this machine, with prepared modules."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def local_jvm(
     host_module: Sample,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Jvm:
-    """A JVM with these libraries, started by WasmEdge's own loader if that needs another C library."""
+    """A JVM with these libraries, started by the loader and with the C library that came with WasmEdge."""
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "assets" / "lawow").mkdir(parents=True)
     more = (ARRAYS, sample("trouble.wasm", TROUBLE), sample("bare.wasm", BARE))
