@@ -152,7 +152,9 @@ def common_assets(options: PackOptions) -> dict[str, bytes]:
     files = {"licenses/lawow-LICENSE": android_stub("LICENSE").read_bytes()}
     if options.is_native:
         files["local.properties"] = b"# Made by lawow pack.\nlocal=native\n"
-    elif not options.is_remote and not options.is_wasmedge:
+    elif options.is_wasmedge:
+        files["local.properties"] = b"# Made by lawow pack.\nengine=pulley\n"  # nothing is there to compile
+    elif not options.is_remote:
         files["licenses/wasmtime-LICENSE"] = runtime_licence()
     if options.profile.settings:
         files[SETTINGS] = options.profile.to_bytes()

@@ -116,6 +116,7 @@ def test_the_app_gets_glue_library_and_prepared_modules(tmp_path: Path, librarie
     assert "libwasmtime.so" not in files
     assert files["fibonacci.wasm"] == wasm  # what the edge runs
     assert files["fibonacci.wasm.pulley"] == prepared_file(wasm)
+    assert b"engine=pulley\n" in files["local.properties"]
     assert any("licence" in note for note in plan.notes)
 
 
