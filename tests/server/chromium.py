@@ -118,6 +118,17 @@ class Tab:
         """Send a command to this page."""
         return self._browser.ask(method, self._session, **parameters)
 
+    def reload(self) -> None:
+        """Load the page anew, and wait until that is done: before, the old page may still answer."""
+        self._browser.events.clear()
+        self.ask("Page.reload")
+        loaded = ("Page.loadEventFired", self._session)
+        end = time.monotonic() + ANSWER_SECONDS
+        while loaded not in [(item.get("method"), item.get("sessionId")) for item in self._browser.events]:
+            assert time.monotonic() < end, "the page was not loaded anew"
+            self._browser.ask("Browser.getVersion")  # not a question to the page, which is on its way out
+            time.sleep(0.02)
+
     def value(self, expression: str) -> object:
         """Return the value of an expression, or of its promise; an exception is one here."""
         answer = self.ask(

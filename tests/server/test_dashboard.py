@@ -84,7 +84,7 @@ def test_the_token_is_kept_in_the_tab_alone_and_forgotten_on_demand(
     ) == json.dumps([{"lawow-token": token}, {}, ""], separators=(",", ":"))
     assert tab.value("location.href") == f"{watched.url}/"
     assert token not in str(tab.value("document.documentElement.outerHTML"))
-    tab.ask("Page.reload")
+    tab.reload()
     tab.until("document.getElementById('subject').textContent === 'tenant acme'")
     tab.value("document.getElementById('leave').click()")
     tab.until("document.getElementById('figures').hidden && sessionStorage.length === 0")
