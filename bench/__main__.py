@@ -13,6 +13,7 @@ import platform
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import (
@@ -35,7 +36,7 @@ from lawow import __version__
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = {
+SECTIONS: dict[str, Callable[[Path, int], tuple[Table, ...]]] = {
     "starts": starts.measure,
     "programs": programs.measure,
     "kernels": kernels.measure,
