@@ -327,7 +327,11 @@ class ModuleStore:
         target = self._folder.blob(item.module.digest)
         if not target.parent.is_dir():
             target.parent.mkdir(mode=0o700)
-            sync_directory(target.parent.parent)
+            try:
+                sync_directory(target.parent.parent)
+            except OSError:
+                target.parent.rmdir()  # the next upload must not take it for one that is on the disk
+                raise
         os.replace(item.path, target)
         sync_directory(target.parent)
 
