@@ -1,8 +1,9 @@
 """What a disk may hold after a power cut, from a recording of system calls.
 
-A file system owes nobody anything before fsync: of what was written since, any part may be there, its last block
-torn; of names that were made, moved and removed, any may be, each as a whole. `Disk` follows a recording of
-strace and writes such states into a folder. It knows the calls that the edge's stores make and no others.
+A file system owes nobody anything before fsync: of what was written since, any part may be there, its last
+block torn; of names that were made, moved and removed, any may be, each as a whole. `Disk` follows a
+recording of strace and writes such states into a folder. It knows the calls that the edge's stores make and
+no others.
 """
 
 from __future__ import annotations
