@@ -24,7 +24,9 @@ __all__ = ["CALLS", "TENANT", "WORK", "Witness", "witnessed_edge"]
 CALLS = 1 << 16
 TENANT = "acme"
 OFFER = """
+import ctypes
 import mmap
+import os
 
 from lawow.runtime.host_functions import HostFunction
 
@@ -34,18 +36,24 @@ with open({path!r}, "r+b") as stream:
 def mark(memory, number):
     marks[number] += 1
 
-FUNCTIONS = [HostFunction("witness", "mark", "i>", mark)]
+def crash(memory, how):
+    (lambda: ctypes.string_at(0), os.abort, lambda: os._exit(0))[how]()
+
+FUNCTIONS = [HostFunction("witness", "mark", "i>", mark), HostFunction("witness", "crash", "i>", crash)]
 """
 WORK = module_of(
     """(module
   (import "witness" "mark" (func $mark (param i32)))
+  (import "witness" "crash" (func $crash (param i32)))
+  (func (export "crash") (param i32) (call $crash (local.get 0)))
   (func (export "work") (param i32 i32) (result i32)
     (call $mark (local.get 0))
     (loop $again
       (br_if $again (i32.gt_s (local.tee 1 (i32.sub (local.get 1) (i32.const 1))) (i32.const 0))))
     (local.get 0)))"""
 )
-"""``work(number, rounds)``: marks its number, computes for about a nanosecond a round, returns its number."""
+"""``work(number, rounds)``: marks its number, computes for about a nanosecond a round, returns its number.
+``crash(how)`` ends the worker from within: 0 by a null pointer, 1 by abort, 2 by a silent exit."""
 
 
 class Witness:
