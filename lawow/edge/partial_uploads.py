@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +106,8 @@ class PartialUploads:
     def remove(self, lease: Lease) -> None:
         """Forget an upload, complete or not; no effect if there is none."""
         part = self._parts.pop(lease.id, None)
-        self.path(lease).unlink(missing_ok=True)
+        with suppress(OSError):  # mostly because there is none; else the next start sweeps it
+            self.path(lease).unlink()
         if part is not None:
             self._store.count(part.tenant, -part.size_bytes)
             self._leases.record_received(lease, 0)

@@ -56,7 +56,7 @@ def test_an_error_of_any_system_call_leaves_nothing_half_there(
         assert done.returncode == 0, f"{fault}: {done.stderr}"
         assert not done.stderr, fault
         assert lasting or len(report.refused) <= 1, f"{fault}: {report.refused}"
-        if "open" not in report.refused:
-            assert done.stdout.splitlines()[-1].startswith("usage "), fault
+        if "open" not in report.refused and call != "openat":
+            assert "usage" not in report.refused, f"{fault}: reading does not go on"
         assert judge(data, report) == [], fault
     print(f"F3: {len(cases(found))} places, {'lasting' if lasting else 'single'} errors, 0 inconsistent")

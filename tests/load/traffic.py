@@ -1,4 +1,4 @@
-"""Traffic for the tests of load: connections that stay, calls at a pace, what the kernel says of processes."""
+"""Traffic for tests of load: connections that stay, calls at a pace, what the kernel says of processes."""
 
 from __future__ import annotations
 
