@@ -30,7 +30,7 @@ LISTS = module_of(
 def test_calls_that_go_on_for_long_leave_memory_and_descriptors_as_they_are(roomy: RunningEdge) -> None:
     """Mixed calls on four connections; after a first part the server grows no more."""
     server = roomy.process.pid
-    seconds, times, samples = sized(3, 600), list[float](), list[tuple[float, int]]()
+    seconds, times, samples = sized(3, 300), list[float](), list[tuple[float, int]]()
 
     async def use(number: int, end: float) -> None:
         wire = await Wire.open(roomy)
@@ -154,6 +154,27 @@ def test_a_peer_that_does_not_read_holds_little_and_is_let_go(tmp_path: Path) ->
         assert " defect " not in log
         assert " library " not in log
         assert edge.ask("GET", "/v1/health").status == 200
+
+
+@pytest.mark.promise("L3")
+def test_a_peer_that_reads_slowly_and_keeps_a_pace_gets_its_whole_answer(tmp_path: Path) -> None:
+    """Eight megabytes over more than twice the time that nobody may stand still."""
+
+    async def read(edge: RunningEdge) -> tuple[int, float]:
+        reader, writer = await asyncio.open_connection(*edge.address, limit=1 << 14)
+        writer.write(many_bytes(edge, 1_000_000) * 8)
+        received, begun = 0, time.monotonic()
+        while received < 8_000_000 and (data := await reader.read(1 << 14)):
+            received += len(data)
+            await asyncio.sleep(0.004)
+        writer.close()
+        return received, time.monotonic() - begun
+
+    with running_edge(tmp_path / "data", body_seconds=0.8) as edge:
+        assert edge.put("greedy", LISTS.wasm, LISTS.digest).status == 201
+        received, seconds = asyncio.run(read(edge))
+        assert received >= 8_000_000
+        assert seconds > 1.6
 
 
 def many_bytes(edge: RunningEdge, count: int) -> bytes:
