@@ -93,6 +93,7 @@ def test_what_it_may_not_do_ends_the_guest_and_not_the_worker(offering: RunningE
     assert offering.workers()["granted"] == worker
 
 
+@pytest.mark.promise("N8")
 def test_another_tenant_is_not_offered_it(offering: RunningEdge) -> None:
     reply = offering.put("plain", READER.wasm, READER.digest)
     assert reply.refused_with(422, "bad-module")
