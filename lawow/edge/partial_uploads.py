@@ -28,7 +28,7 @@ __all__ = ["PartialUploads"]
 
 @dataclass(slots=True)
 class _Part:
-    """What is known of a file: whose it is, its size, the digest of its bytes so far, how many are flushed."""
+    """What is known of a file: whose it is, its size, the digest of its bytes, how many are flushed."""
 
     tenant: str
     size_bytes: int
@@ -98,8 +98,10 @@ class PartialUploads:
             raise StorageFailed(f"the edge's disk refused a write: {reason}") from None
         finally:
             if lease.id in self._parts:
-                await asyncio.to_thread(self._leases.record_received, lease, part.size_bytes)
-                part.kept_bytes = part.size_bytes
+                try:
+                    await asyncio.to_thread(self._leases.record_received, lease, part.size_bytes)
+                finally:
+                    part.kept_bytes = part.size_bytes
         return part.size_bytes
 
     def digest(self, lease: Lease) -> str:

@@ -6,5 +6,5 @@ import os
 
 __all__ = ["SERVER_KILLS", "WORKER_KILLS"]
 
-SERVER_KILLS = int(os.environ.get("LAWOW_KILLS", "5"))
+SERVER_KILLS = int(os.environ.get("LAWOW_KILLS", "3"))
 WORKER_KILLS = 5 * SERVER_KILLS

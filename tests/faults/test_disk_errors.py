@@ -22,8 +22,8 @@ ERRORS = {
     "unlink": ("EIO",),
     "close": ("EIO",),
 }
-EVERY = 1 if os.environ.get("LAWOW_FAULTS") == "all" else 17
-"""In the short form one place of seventeen, another one for each call and error."""
+EVERY = 1 if os.environ.get("LAWOW_FAULTS") == "all" else 41
+"""In the short form one place of forty-one, so that each call and most errors have one."""
 
 
 def cases(found: dict[str, list[int]], *, lasting: bool) -> list[tuple[str, str, int]]:

@@ -20,10 +20,12 @@ from tests.edge.builders import all_sorts
 from tests.faults.cutting import CuttingProxy
 from tests.faults.kills import WORKER_KILLS
 from tests.faults.witness import CALLS, TENANT, WORK, Witness, witnessed_edge
+from tests.load.traffic import FULL
 from tests.server.running import until
 
 FAR_FROM_RESTING = 1_000_000  # so many losses that no module rests
 SIGNATURE = "ii>i"
+STEP = 1 if FULL else 7
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +77,12 @@ def test_workers_killed_at_any_moment_of_a_call_run_none_twice(witness: Witness)
 
 @pytest.mark.promise("F6")
 def test_a_connection_cut_at_any_byte_leaves_one_of_three_outcomes(witness: Witness) -> None:
-    """Every byte of request and answer, ended and reset in turn: a result, not sent, or unknown."""
+    """Every byte of request and answer (in the short form every seventh), ended and reset in turn."""
     outcomes: Counter[str] = Counter()
     with CuttingProxy(witness.edge.address) as proxy:
         number, url, token = CALLS // 2, f"http://127.0.0.1:{proxy.port}", witness.edge.token(TENANT)
         for direction in ("request", "answer"):
-            for offset in range(2_000):
+            for offset in range(0, 2_000, STEP):
                 number += 1
                 proxy.cut_at(direction, offset, resets=offset % 2 == 1)
                 outcome = outcome_of(EdgeClient(url, token, timeout_seconds=10), number)
@@ -91,7 +93,7 @@ def test_a_connection_cut_at_any_byte_leaves_one_of_three_outcomes(witness: Witn
                 if outcome == "result":
                     break
     assert outcomes["result"] == 2
-    assert outcomes["unknown"] > 500
+    assert outcomes["unknown"] > 500 / STEP
     print(f"F6: {outcomes}, wrong outcomes 0")
 
 

@@ -18,7 +18,7 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
     """An edge with room for many connections and workers; victim and greedy have `all_sorts`."""
     limits = {"connections": 12_000, "connections_per_address": 11_000, "connections_per_tenant": 11_000}
     folder = tmp_path_factory.mktemp("roomy")
-    limits |= {"workers": WORKERS, "calls_waiting_per_tenant": 16, "head_seconds": 4}
+    limits |= {"workers": WORKERS, "calls_waiting_per_tenant": 16, "head_seconds": 2}
     with running_edge(folder / "data", **limits) as edge:
         for tenant in ("victim", "greedy"):
             assert edge.put(tenant, all_sorts().wasm, all_sorts().digest).status == 201

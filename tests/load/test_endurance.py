@@ -30,7 +30,7 @@ LISTS = module_of(
 def test_calls_that_go_on_for_long_leave_memory_and_descriptors_as_they_are(roomy: RunningEdge) -> None:
     """Mixed calls on four connections; after a first part the server grows no more."""
     server = roomy.process.pid
-    seconds, times, samples = sized(3, 300), list[float](), list[tuple[float, int]]()
+    seconds, times, samples = sized(2, 300), list[float](), list[tuple[float, int]]()
 
     async def use(number: int, end: float) -> None:
         wire = await Wire.open(roomy)
@@ -49,7 +49,7 @@ def test_calls_that_go_on_for_long_leave_memory_and_descriptors_as_they_are(room
             await asyncio.sleep(seconds / 40)
         await users
 
-    asyncio.run(run(2))
+    asyncio.run(run(1))
     worker = roomy.workers()["victim"]
     before = (descriptors(server), resident_bytes(worker))
     samples.clear()
@@ -63,7 +63,7 @@ def test_calls_that_go_on_for_long_leave_memory_and_descriptors_as_they_are(room
         f"p{share * 100:g} {quantile(times, share) * 1000:.1f} ms" for share in (0.5, 0.99, 0.999)
     )
     print(
-        f"L1: {len(times)} calls in {seconds} s, {len(times) / (seconds + 2):.0f} a second, {shares}; "
+        f"L1: {len(times)} calls in {seconds} s, {len(times) / (seconds + 1):.0f} a second, {shares}; "
         f"server {half[0][1] >> 20} to {half[-1][1] >> 20} MiB over its last half, {slope:.1f} MiB an hour"
     )
 
@@ -74,7 +74,7 @@ def test_more_than_the_edge_can_do_is_refused_early_and_the_rest_is_done(roomy: 
 
     async def capacity() -> float:
         wires, done = [await Wire.open(roomy) for _ in range(4)], 0
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 1
 
         async def use(wire: Wire) -> None:
             nonlocal done
@@ -85,7 +85,7 @@ def test_more_than_the_edge_can_do_is_refused_early_and_the_rest_is_done(roomy: 
         await asyncio.gather(*map(use, wires))
         for wire in wires:
             wire.close()
-        return done / 1.5
+        return done
 
     async def offer(rate: float, seconds: float) -> tuple[Counter[int], list[float]]:
         idle, statuses, refused = list[Wire](), Counter[int](), list[float]()
@@ -108,7 +108,7 @@ def test_more_than_the_edge_can_do_is_refused_early_and_the_rest_is_done(roomy: 
             wire.close()
         return statuses, refused
 
-    able, seconds = asyncio.run(capacity()), sized(2, 20)
+    able, seconds = asyncio.run(capacity()), sized(1, 20)
     for times in (2, 10):
         begun = time.monotonic()
         statuses, refused = asyncio.run(offer(times * able, seconds))
