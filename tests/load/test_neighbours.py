@@ -10,14 +10,19 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.edge.builders import Module, all_sorts, compile_bomb, numbered
-from tests.load.traffic import Wire, assert_not_slowed, paced, resident_bytes, sized
+from tests.load.traffic import UNNOTICED_SECONDS, Wire, assert_not_slowed, paced, resident_bytes, sized
 from tests.server.running import RunningEdge
 
 FIB = 20
 SORTS = all_sorts()
 
 
-def beside(name: str, edge: RunningEdge, load: Callable[[], Awaitable[str]]) -> None:
+def beside(
+    name: str,
+    edge: RunningEdge,
+    load: Callable[[], Awaitable[str]],
+    unnoticed: float = UNNOTICED_SECONDS,
+) -> None:
     """Measure the victim alone, then during the load, and compare."""
 
     async def both() -> None:
@@ -30,7 +35,7 @@ def beside(name: str, edge: RunningEdge, load: Callable[[], Awaitable[str]]) -> 
             figures = await load()
         finally:
             is_over.set()
-        assert_not_slowed(name, alone, await victim, figures)
+        assert_not_slowed(name, alone, await victim, figures, unnoticed)
 
     asyncio.run(both())
 
@@ -59,7 +64,8 @@ def test_spinning_guests_end_at_their_deadline_while_others_are_served(roomy: Ru
         await asyncio.gather(*(spin(tenant) for tenant in tenants))
         return f"beside {len(tenants)} spinners, late by {max(late) * 1000:.0f} ms at most"
 
-    beside("W1", roomy, load)
+    # 32 processes of one priority share two processors, where the tests themselves run at the lowest one.
+    beside("W1", roomy, load, 1.0)
     assert all(roomy.call(tenant, SORTS.digest, "fib", 5).status == 200 for tenant in tenants)
     kept = [tenant for tenant in tenants if roomy.workers()[tenant] == before[tenant]]
     assert len(kept) >= len(tenants) / 2  # on a busy machine some are killed after the grace
