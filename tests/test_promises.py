@@ -29,7 +29,7 @@ def marked(path: Path) -> set[str]:
     return found
 
 
-def tests_by_id() -> dict[str, set[str]]:
+def marks_by_id() -> dict[str, set[str]]:
     """Return the files of tests for each id, as pytest would collect them."""
     files: dict[str, set[str]] = defaultdict(set)
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -46,7 +46,7 @@ def rows_by_id() -> dict[str, set[str]]:
 
 
 def test_every_id_of_the_table_has_the_tests_that_it_names_and_no_marked_test_is_missing() -> None:
-    assert rows_by_id() == tests_by_id()
+    assert rows_by_id() == marks_by_id()
 
 
 def test_no_id_of_the_threats_that_the_edge_faces_is_left_out() -> None:

@@ -90,8 +90,14 @@ def step(name: str, work: Callable[[], object]) -> None:
         say("refused", name)
 
 
+async def in_this_thread(work: Callable[..., object], *arguments: object) -> object:
+    """Stand in for `asyncio.to_thread`: strace counts the calls of each thread by itself."""
+    return work(*arguments)
+
+
 def main(data: str) -> None:
     """Go through every kind of write once."""
+    asyncio.to_thread = in_this_thread  # type: ignore[assignment]
     try:
         storage = Storage(Path(data))
     except (OSError, StorageFailed):
