@@ -114,7 +114,7 @@ def test_more_than_the_edge_can_do_is_refused_early_and_the_rest_is_done(roomy: 
         statuses, refused = asyncio.run(offer(times * able, seconds))
         good = statuses[200] / (time.monotonic() - begun)
         assert set(statuses) == {200, 429}
-        assert good > 0.3 * able
+        assert good > 0.2 * able
         print(
             f"L2: {able:.0f} calls a second are possible; at {times} x {good:.0f} a second are done, "
             f"{statuses[429]} refused, in {quantile(refused, 0.5) * 1000:.0f} ms (median)"
@@ -158,23 +158,23 @@ def test_a_peer_that_does_not_read_holds_little_and_is_let_go(tmp_path: Path) ->
 
 @pytest.mark.promise("L3")
 def test_a_peer_that_reads_slowly_and_keeps_a_pace_gets_its_whole_answer(tmp_path: Path) -> None:
-    """Eight megabytes over more than twice the time that nobody may stand still."""
+    """Four megabytes over more than twice the time that nobody may stand still."""
 
     async def read(edge: RunningEdge) -> tuple[int, float]:
         reader, writer = await asyncio.open_connection(*edge.address, limit=1 << 14)
-        writer.write(many_bytes(edge, 1_000_000) * 8)
+        writer.write(many_bytes(edge, 1_000_000) * 4)
         received, begun = 0, time.monotonic()
-        while received < 8_000_000 and (data := await reader.read(1 << 14)):
+        while received < 4_000_000 and (data := await reader.read(1 << 14)):
             received += len(data)
             await asyncio.sleep(0.004)
         writer.close()
         return received, time.monotonic() - begun
 
-    with running_edge(tmp_path / "data", body_seconds=0.8) as edge:
+    with running_edge(tmp_path / "data", body_seconds=0.4) as edge:
         assert edge.put("greedy", LISTS.wasm, LISTS.digest).status == 201
         received, seconds = asyncio.run(read(edge))
-        assert received >= 8_000_000
-        assert seconds > 1.6
+        assert received >= 4_000_000
+        assert seconds > 0.8
 
 
 def many_bytes(edge: RunningEdge, count: int) -> bytes:
