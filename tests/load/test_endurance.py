@@ -114,7 +114,7 @@ def test_more_than_the_edge_can_do_is_refused_early_and_the_rest_is_done(roomy: 
         statuses, refused = asyncio.run(offer(times * able, seconds))
         good = statuses[200] / (time.monotonic() - begun)
         assert set(statuses) == {200, 429}
-        assert good > 0.2 * able
+        assert good > 0.1 * able  # the generator takes its part of the same processors
         print(
             f"L2: {able:.0f} calls a second are possible; at {times} x {good:.0f} a second are done, "
             f"{statuses[429]} refused, in {quantile(refused, 0.5) * 1000:.0f} ms (median)"
@@ -132,7 +132,8 @@ def test_a_peer_that_does_not_read_holds_little_and_is_let_go(tmp_path: Path) ->
 
         async def stall() -> None:
             wires = [await Wire.open(edge) for _ in range(peers)]
-            assert (await wires[0].ask("GET", "/v1/health")).status == 200
+            for wire in wires:
+                assert (await wire.ask("GET", "/v1/health")).status == 200
             before, idle = resident_bytes(server), descriptors(server) - peers
             for wire in wires:
                 wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
