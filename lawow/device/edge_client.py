@@ -453,7 +453,12 @@ class EdgeClient:
                 # An edge that refuses a body early may stop reading; its answer is there to be read.
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {self._token}"})
             response = connection.getresponse()
+            if response.length is None and not response.chunked:
+                # The standard library takes a head that breaks off for one that is complete.
+                raise http.client.IncompleteRead(b"")
             data = response.read(most_bytes + 1)
+            if response.length and len(data) <= most_bytes:
+                raise http.client.IncompleteRead(data, response.length)  # as it does only without a limit
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"

@@ -113,7 +113,7 @@ class Upload:
 
     def __exit__(self, *_: object) -> None:
         self._close()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # mostly because it was kept; else the next start removes it
             self.path.unlink()
         self._store.end_upload(self._tenant, self.size_bytes)
 
@@ -148,9 +148,10 @@ class Upload:
         return self._hash.hexdigest()
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):  # what is kept was flushed before, and has told its errors then
+                os.close(descriptor)
 
 
 class ModuleStore:
@@ -327,7 +328,11 @@ class ModuleStore:
         target = self._folder.blob(item.module.digest)
         if not target.parent.is_dir():
             target.parent.mkdir(mode=0o700)
-            sync_directory(target.parent.parent)
+            try:
+                sync_directory(target.parent.parent)
+            except OSError:
+                target.parent.rmdir()  # the next upload must not take it for one that is on the disk
+                raise
         os.replace(item.path, target)
         sync_directory(target.parent)
 

@@ -196,9 +196,9 @@ class RemoteOffloadHandler:
             path = self._uploads.path(lease)
             await self._handler.keep_file(lease.tenant, path, size_bytes, lease.digest)
         except BadModule:
-            self._uploads.remove(lease)
+            await asyncio.to_thread(self._uploads.remove, lease)
             raise
-        self._uploads.remove(lease)
+        await asyncio.to_thread(self._uploads.remove, lease)
 
     async def _rest(self, lease: Lease, reason: str) -> Lease:
         moved = await asyncio.to_thread(self._leases.move, lease, Event.REST, reason)

@@ -198,6 +198,7 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the request names
         dependencies=[Depends(authorize)],
     )
     observers: list[Observe] = [metrics.observe_call, edge.overview.observe_call]

@@ -32,7 +32,7 @@ from lawow.server.client_certificates import Connection
 from lawow.server.descriptions import AUDIT_KEY
 from lawow.server.log import EventLog
 from lawow.server.metrics import Metrics
-from lawow.server.problems import Problem, problem_of, problem_of_status
+from lawow.server.problems import Problem, problem_of, problem_of_os, problem_of_status
 
 __all__ = ["PUBLIC", "Guard"]
 
@@ -170,6 +170,8 @@ class Guard:
             await self._answer(exchange, problem_of_status(404))
         except LawowError as error:
             await self._answer(exchange, problem_of(error) or self._defect(exchange, error))
+        except OSError as error:
+            await self._answer(exchange, problem_of_os(error) or self._defect(exchange, error))
         except Exception as error:  # noqa: BLE001  # the one place that keeps defects from peers
             await self._answer(exchange, self._defect(exchange, error))
 

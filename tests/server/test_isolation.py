@@ -58,6 +58,7 @@ def test_the_owner_is_served(edge: RunningEdge, owner: str, route: RouteDescript
         assert REVEALS[route.handler](reply)
 
 
+@pytest.mark.promise("N7")
 @pytest.mark.parametrize("route", ASKED, ids=lambda route: route.handler)
 def test_another_tenant_learns_nothing(
     edge: RunningEdge, owner: str, route: RouteDescription, new_tenant: Callable[[], str]

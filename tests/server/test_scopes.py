@@ -78,6 +78,7 @@ def ask(edge: RunningEdge, route: Route, tenant: str | None, digest: str, sessio
     return edge.ask(method, path, tenant, body, {"Content-Type": media_type})
 
 
+@pytest.mark.promise("N7")
 @pytest.mark.parametrize("route", GUARDED, ids=name_of)
 def test_nobody_gets_in_without_a_token(edge: RunningEdge, owner: str, route: Route) -> None:
     reply = ask(edge, route, None, OWNED.digest, owner)
@@ -102,6 +103,7 @@ def test_a_token_without_the_scope_is_told_so_before_anything_is_looked_up(
         assert needed in str(there.json["detail"])
 
 
+@pytest.mark.promise("N7")
 @pytest.mark.parametrize("route", GUARDED, ids=name_of)
 def test_another_tenant_with_every_scope_finds_nothing(
     edge: RunningEdge, owner: str, route: Route, tenant: str
