@@ -237,6 +237,10 @@ class EdgeClient:
         path = f"/v1/modules/sha256:{digest}"
         return _module(self.document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
 
+    def remove_module(self, digest: str) -> None:
+        """Take a module away. `EdgeProblem` "conflict" while a lease or a session is for it."""
+        self._repeatable("DELETE", f"/v1/modules/sha256:{digest}", None, {}, None)
+
     def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
         """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
         media_type = "application/java-archive"

@@ -15,7 +15,7 @@ from functools import partial
 
 from lawow.edge.data_plane import DataPlane, Endpoint, HttpOnly, StateKeeper
 from lawow.edge.execution_handler import ExecutionHandler
-from lawow.edge.lease_states import WITH_INSTANCE, Event, State, next_state
+from lawow.edge.lease_states import ENDED, WITH_INSTANCE, Event, State, next_state
 from lawow.edge.leases import Lease, LeaseBook
 from lawow.edge.partial_uploads import PartialUploads
 from lawow.edge.refusals import BadModule, Conflict, NotFound, SessionLost
@@ -120,6 +120,16 @@ class RemoteOffloadHandler:
             moved = await asyncio.to_thread(self._leases.move, lease, Event.INITIALISE)
             await self._open_data_plane(moved, session)
             return moved
+
+    async def remove_module(self, tenant: str, digest: str) -> None:
+        """Take a module from the tenant.
+
+        Raises as `ExecutionHandler.remove_module`, and `Conflict` while a lease is for it.
+        """
+        for lease in await asyncio.to_thread(self._leases.of_tenant, tenant):
+            if lease.digest == digest and not lease.shared_lease and lease.state not in ENDED:
+                raise Conflict(f"lease {lease.id} is for sha256:{digest}; end it first")
+        await self._handler.remove_module(tenant, digest)
 
     async def rest(self, lease: Lease) -> Lease:
         """End the instance and keep the code. Raises `Conflict`."""

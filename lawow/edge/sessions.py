@@ -122,6 +122,10 @@ class SessionTable:
             self.lose(tenant, session, reason)
         return len(names)
 
+    def uses(self, tenant: str, digest: str) -> bool:
+        """Tell whether an open session of the tenant is an instance of the module."""
+        return any(session.digest == digest for session in self._holders.get(tenant, _Holder()).open.values())
+
     def has_any(self, tenant: str) -> bool:
         """Tell whether a tenant's worker holds state."""
         return bool(self.count(tenant))

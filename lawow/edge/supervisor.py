@@ -276,6 +276,10 @@ class Supervisor:
         """Return the module of an open session. Raises `NotFound`, `SessionLost`."""
         return self._sessions.digest_of(tenant, session)
 
+    def has_session_of(self, tenant: str, digest: str) -> bool:
+        """Tell whether an open session of the tenant is an instance of the module."""
+        return self._sessions.uses(tenant, digest)
+
     def close_session(self, tenant: str, session: str) -> None:
         """End a session; its memory is free when the worker has come to it. Raises as `digest_of_session`."""
         digest = self._sessions.end(tenant, session)

@@ -28,7 +28,7 @@ from lawow.server.descriptions import (
 from lawow.server.observing import Observe
 from lawow.server.readiness import Readiness
 
-__all__ = ["Routes", "bound_router", "make_router"]
+__all__ = ["DigestPath", "Routes", "bound_router", "make_router"]
 
 WASM_MEDIA_TYPES = ("application/wasm", "application/octet-stream", "")
 BUNDLE_MEDIA_TYPES = ("application/java-archive", "application/zip", "application/octet-stream", "")

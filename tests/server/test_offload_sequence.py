@@ -270,6 +270,7 @@ def test_what_is_another_tenants_is_not_found(
     asked = request(edge, "lessor").json["request"]
     path = route.path.replace("{lease}", str(lease)).replace("{request_id}", str(asked))
     path = path.replace("{name:path}", "add").replace("{name}", "atlas")
+    path = path.replace("{digest}", f"sha256:{COUNTER.digest}")
     kinds = {"append_module": "application/partial-upload", "write_state": "application/vnd.lawow.state"}
     headers = {"Content-Type": kinds.get(route.handler, "application/json"), "Upload-Offset": "0"}
     sent = body if route.handler == "share" else b'{"arguments": [1]}' if route.request else None
