@@ -27,6 +27,8 @@ from tests.server.running import RunningEdge, issue_token, running_edge, until
 from tests.server.test_overview import OPERATOR, hostile_overview
 
 SORTS = all_sorts()
+INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""Tests that run in the background are started with interrupts ignored, which is inherited."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_without_a_terminal_it_shows_once(edge: RunningEdge) -> None:
 
 
 def test_json_without_once_goes_on_until_it_is_interrupted(edge: RunningEdge) -> None:
-    command = [sys.executable, "-m", "lawow", "top", "--edge", edge.url, "--json"]
+    command = [*INTERRUPTIBLE, sys.executable, "-m", "lawow", "top", "--edge", edge.url, "--json"]
     environment = {**os.environ, "LAWOW_TOKEN": edge.token("operator")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -80,7 +82,7 @@ def test_a_key_ends_it_and_the_terminal_is_as_it_was(edge: RunningEdge, end: byt
 
     ours, theirs = pty.openpty()
     before = termios.tcgetattr(theirs)
-    command = [sys.executable, "-m", "lawow", "top", "--edge", edge.url]
+    command = [*INTERRUPTIBLE, sys.executable, "-m", "lawow", "top", "--edge", edge.url]
     environment = {**os.environ, "LAWOW_TOKEN": edge.token("operator"), "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(
         ["setsid", "--ctty", *command], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
