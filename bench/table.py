@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
-__all__ = ["Table"]
+__all__ = ["Table", "ratio_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class Table:
         """Return the table as JSON holds it: one object for each row."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         return {"title": self.title, "rows": rows, "notes": list(self.notes)}
+
+
+def ratio_row(what: str, pairs: Sequence[tuple[float, float]], wanted: float) -> tuple[str | float, ...]:
+    """Return what was measured, ours and the other's, the ratio inside a round, and the goal."""
+    ours, yardstick = (median(item) for item in zip(*pairs, strict=True))
+    return (what, ours, yardstick, median(a / max(b, 1e-9) for a, b in pairs), wanted)
 
 
 def _cell(value: str | float) -> str:

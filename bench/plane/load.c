@@ -2,9 +2,9 @@
 //
 //     load PORT DEPTH SECONDS REQUEST ANSWER_BYTES [PRELUDE ANSWER_BYTES]...
 //
-// REQUEST and PRELUDEs are files whose bytes are sent; an answer is so many bytes, which are not looked at but for
-// the operation at offset 8. The number at offset 4 of REQUEST counts from 2 on. Prints calls and the median of
-// their times in microseconds.
+// REQUEST and PRELUDEs are files whose bytes are sent; an answer is so many bytes. If REQUEST is a CALL (the
+// operation at offset 8), the number at its offset 4 counts from 2 on, and each answer has to be a RESULT; else
+// answers are not looked at. Prints calls and the median of their times in microseconds.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_DEPTH = 1024, MOST_BYTES = 4 << 20, RESULT = 0x13 };
+enum { MOST_DEPTH = 1024, MOST_BYTES = 4 << 20, CALL = 0x12, RESULT = 0x13 };
 
 static double now(void) {
   struct timespec at;
@@ -83,19 +83,20 @@ int main(int count, char **words) {
     send_all(peer, prelude, prelude_size);
     receive_all(peer, received, strtoul(words[at + 1], 0, 10));
   }
+  int is_call = size > 8 && request[8] == CALL;
   uint8_t *batch = malloc(size * depth);
   size_t calls = 0, room = 1 << 16;
   double *times = malloc(room * sizeof *times), end = now() + seconds;
   for (uint32_t id = 2; now() < end;) {
     for (int at = 0; at < depth; at++, id++) {
       memcpy(batch + at * size, request, size);
-      memcpy(batch + at * size + 4, &id, 4);
+      if (is_call) memcpy(batch + at * size + 4, &id, 4);
     }
     double started = now();
     send_all(peer, batch, size * depth);
     for (int at = 0; at < depth; at++) {
       receive_all(peer, received, answer);
-      if (received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
+      if (is_call && received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
       if (calls == room) times = realloc(times, (room *= 2) * sizeof *times);
       times[calls++] = now() - started;
     }

@@ -1,0 +1,145 @@
+"""What a call over the data plane costs the server, against workerd (HTTP, WebSocket) and grpcio.
+
+All call the same function of the same module with eight bytes, over one connection on loopback. The client is
+`bench/plane/load.c`, for grpcio its own; only the server's processor time is counted. workerd is a binary of
+npm's, grpcio comes from pip: neither is a dependency, and without them their rows say how to get them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench.planes import SOURCES, Plane, call_frame, compiled, cpu_seconds, load, opening, serving
+from bench.table import Table, ratio_row
+from lawow.runtime.libwasmtime import wat_to_wasm
+
+__all__ = ["measure"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "build" / "bench" / "peers"
+WORKERD = PEERS / "node_modules" / "@cloudflare" / "workerd-linux-64" / "bin" / "workerd"
+INSTALL = {
+    "workerd": "npm install --prefix build/bench/peers workerd@1.20261117.1",
+    "grpcio": ".venv/bin/pip install grpcio==1.85.3",
+}
+DEPTHS = (1, 64)
+CALLS = 3_000
+GUEST = b'(module (func (export "same") (param i32) (result i32) local.get 0))'
+BODY = struct.pack("<q", 7)
+HTTP = b"POST / HTTP/1.1\r\nHost: edge\r\nContent-Length: 8\r\n\r\n" + BODY
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+MESSAGE = b"\x82\x88\0\0\0\0" + BODY  # binary, of eight bytes, under a mask of zeros
+Cost = Callable[[int], float]
+"""Depth -> microseconds of the server's processor time for one call."""
+
+
+def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
+    """Measure in turns what the data plane and each peer spend on a call."""
+    program = compiled(folder, "load")
+    (folder / "guest.wasm").write_bytes(wat_to_wasm(GUEST))
+    notes = tuple(f"{name} is not there: {INSTALL[name]}" for name in INSTALL if not _is_there(name))
+    with ExitStack() as stack:
+        ours = _data_plane(folder, program, stack.enter_context(serving(folder / "plane")))
+        peers: list[tuple[str, Cost, float]] = []
+        if _is_there("workerd"):
+            port, process = stack.enter_context(_workerd(folder))
+            peers += [
+                ("workerd, WebSocket", _loaded(folder, program, port, process, MESSAGE, UPGRADE), 0.4),
+                ("workerd, HTTP", _loaded(folder, program, port, process, HTTP), 0.15),
+            ]
+        if _is_there("grpcio"):
+            peers.append(("grpcio", stack.enter_context(_grpcio(folder)), 0.1))
+        rows = [
+            ratio_row(
+                f"{depth} under way (against {name})",
+                [(ours(depth), theirs(depth)) for _ in range(rounds)],
+                wanted,
+            )
+            for depth in DEPTHS
+            for name, theirs, wanted in peers
+        ]
+    columns = ("CPU of a call, us", "data plane", "peer", "ratio (median of rounds)", "wanted at most")
+    return (Table("Calls over the data plane, against other servers", columns, tuple(rows), notes),)
+
+
+def _is_there(name: str) -> bool:
+    return WORKERD.exists() if name == "workerd" else importlib.util.find_spec("grpc") is not None
+
+
+def _data_plane(folder: Path, program: str, plane: Plane) -> Cost:
+    request = call_frame(folder / "call", BODY)
+    opened = opening(folder, plane, "same", "i>i")
+    return lambda depth: load(program, plane.port, plane.worker, depth, request, 28, opened).cpu_us
+
+
+def _loaded(
+    folder: Path, program: str, port: int, process: int, message: bytes, upgrade: bytes = b""
+) -> Cost:
+    """Return the cost of a peer that the C client speaks to, in bytes that are always the same."""
+    name = "websocket" if upgrade else "http"
+    request, first = folder / f"{name}.request", folder / f"{name}.first"
+    request.write_bytes(message)
+    first.write_bytes(upgrade)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        opened_bytes = _answer_bytes(connection, upgrade) if upgrade else 0
+        answer_bytes = _answer_bytes(connection, message)
+    opened = (str(first), str(opened_bytes)) if upgrade else ()
+    return lambda depth: load(program, port, process, depth, request, answer_bytes, opened).cpu_us
+
+
+def _answer_bytes(connection: socket.socket, message: bytes) -> int:
+    connection.sendall(message)
+    answer = connection.recv(4096)
+    assert answer.endswith((BODY, b"\r\n\r\n")), answer
+    return len(answer)
+
+
+@contextmanager
+def _workerd(folder: Path) -> Iterator[tuple[int, int]]:
+    """Run workerd with the module; yields port and process."""
+    for name in ("workerd.capnp", "worker.mjs"):
+        shutil.copy(SOURCES / name, folder)
+    command = [str(WORKERD), "serve", "--control-fd=1", "workerd.capnp"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(json.loads(process.stdout.readline())["port"]), process.pid
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _grpcio(folder: Path) -> Iterator[Cost]:
+    """Run grpcio with the module, and a client."""
+    import grpc
+
+    command = [sys.executable, str(SOURCES / "grpc_server.py"), str(folder / "guest.wasm")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as wire:
+                same = wire.unary_unary("/lawow.Guest/same")
+                assert same(BODY) == BODY
+
+                def cost(depth: int) -> float:
+                    before = cpu_seconds(process.pid)
+                    for _ in range(CALLS // depth):
+                        for future in [same.future(BODY) for _ in range(depth)]:
+                            future.result()
+                    return (cpu_seconds(process.pid) - before) / (CALLS // depth * depth) * 1e6
+
+                yield cost
+        finally:
+            process.kill()
