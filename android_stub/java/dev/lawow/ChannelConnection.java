@@ -77,7 +77,7 @@ abstract class ChannelConnection extends Connection {
         write(id, end);
     }
 
-    /** Ends a channel in both directions, whatever is on its way; without a connection the next one says it. */
+    /** Ends a channel in both directions, whatever is on its way; without a connection the other end learns it later. */
     void endChannel(long id, String code) {
         ChannelEnd end = channel(id);
         if (StateTable.CONNECTION.maySend(state, "RESET")) {

@@ -20,6 +20,7 @@ final class ClientConnection extends ChannelConnection {
     private static final int KEPT = 2;
     private static final int FORGOTTEN = 3;
     private static final long MOST_U32 = 0xffffffffL;
+    private static final int MOST_NAME_CHARACTERS = 4000;
 
     private final List<Event> lostBefore = new ArrayList<>();
     private final List<Long> asked = new ArrayList<>();
@@ -61,9 +62,15 @@ final class ClientConnection extends ChannelConnection {
         return isOpen() && session.calls.size() < mostCalls && session.callBytes + bytes <= mostCallBytes;
     }
 
-    /** Tells whether the server ever takes so many bytes of arguments. */
-    boolean mayEverCall(int bytes) {
-        return bytes <= mostCallBytes;
+    /** Returns why the server will never take a call, or null if it may. */
+    RuntimeException refuses(DataCall call, boolean isBound) {
+        boolean fits = call.target.length() + call.export.length() <= MOST_NAME_CHARACTERS;
+        if (call.body.length <= mostCallBytes && (isBound || session.bindings < mostBindings) && fits) {
+            return null;
+        }
+        String code = call.body.length > mostCallBytes || !fits ? "too-large" : "busy";
+        String detail = call.body.length + " bytes of arguments, " + session.bindings + " functions are bound";
+        return new RemoteException(code, 0, false, detail, null).answered();
     }
 
     /** Names a function, and returns the id by which calls name it; they need not wait for BOUND. */
