@@ -99,9 +99,10 @@ public final class ElasticChannel extends MessageEnd {
      * Takes the flexible end to another host, or home, and returns when it is there. Other threads may send and receive
      * meanwhile.
      *
-     * @throws RemoteException either host refuses; if it was the former one, nothing has changed
+     * @throws RemoteException either host refuses; if it was the former one, nothing has changed. {@code deadline}: it
+     *     is not there after 30 seconds
      * @throws IllegalArgumentException {@code hosts} lacks the host
-     * @throws IllegalStateException the channel is not open at the moment, or nothing runs at home
+     * @throws IllegalStateException nothing runs at home
      */
     public void move(String destination) {
         synchronized (DataClient.LOCK) {
@@ -109,12 +110,15 @@ public final class ElasticChannel extends MessageEnd {
             if (destination.equals(HOME) ? handler == null : client(destination) == null) {
                 throw new IllegalStateException("channel " + name + ": setHome says what runs on this device");
             }
+            long ends = ends(OPEN_MILLIS);
+            while (atHome == null && !isConnected()) {
+                await(ends);
+                requireNotClosed();
+            }
             int step = steps;
             refusal = null;
             if (atHome != null) {
                 leaveHome(destination);
-            } else if (carrier == null || !StateTable.CONNECTION.maySend(carrier.connection().state, "MOVE")) {
-                throw new IllegalStateException("channel " + name + ": it is not open at the moment");
             } else {
                 carrier.connection().sendMove(id, destination);
                 carrier.wake();
@@ -231,6 +235,10 @@ public final class ElasticChannel extends MessageEnd {
     /** Tells whether there is room for a message of the flexible end at home. */
     boolean hasRoomFor(int bytes) {
         return FlexibleEnd.hasRoom(arrived, bytes);
+    }
+
+    private boolean isConnected() {
+        return carrier != null && StateTable.CONNECTION.maySend(carrier.connection().state, "MOVE");
     }
 
     private boolean tryClose() {
