@@ -4,6 +4,7 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +15,13 @@ from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.mark import Later
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.symbols import References
+from lawow.formats.dex.transplant import transplant_class
 from lawow.formats.dex.writer import drop_classes
 from lawow.refactor.aside import Aside
 from lawow.refactor.classify import is_library
 from lawow.refactor.plan import SplitPlan
 from lawow.refactor.replacement import replaced_class
+from lawow.refactor.stub_parts import needed_classes, types_named_by
 
 __all__ = ["DexSplit", "Remainder", "split_dexes"]
 
@@ -84,7 +87,7 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elast
             Remainder(f"{companion.name}: {item.name}", item.content, has_orphan_ids=False)
             for item in companion.dexes
         ]
-    added = _new_dex(plan, stub, is_elastic=is_elastic)
+    added = _new_dex(plan, stub, remainders, is_elastic=is_elastic)
     new = read_dex(added)
     references = tuple(
         (move.classified.name, new.references_of(new.class_def(move.descriptor))) for move in plan.moves
@@ -101,19 +104,27 @@ def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: 
         raise error.within(item.name).within(app.name) from None
 
 
-def _new_dex(plan: SplitPlan, stub: bytes, *, is_elastic: bool) -> bytes:
-    """Build the dex file of the proxies and the stub library."""
+def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, is_elastic: bool) -> bytes:
+    """Build the dex file of the proxies and what the app needs of the stub library."""
+    named = {
+        name
+        for dex in (remainder.dex for remainder in remainders)
+        for name in map(dex.type, range(len(dex.type_ids)))
+        if is_library(name.lstrip("["))
+    }
     holders = {item.name: item for item in plan.app.dexes}
     used = {move.classified.dex_files[0] for move in plan.moves}
     stub_dex = read_dex(stub)
     builder = DexBuilder(max([stub_dex.version, *(holders[name].dex.version for name in used)]))
     for move in plan.moves:
         holder = holders[move.classified.dex_files[0]]
+        named |= types_named_by(holder.dex.references_of(holder.dex.class_def(move.descriptor)))
         try:
             builder.add(replaced_class(holder.dex, move, is_elastic=is_elastic))
         except FormatError as error:
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:
             raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
-    builder.add_all(stub_dex)
+    for descriptor in needed_classes(stub_dex, named):
+        builder.add(transplant_class(stub_dex, descriptor))
     return builder.build()

