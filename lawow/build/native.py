@@ -9,14 +9,17 @@ is not in the table is an error of the linker, not a crash on a phone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lawow.build.native_glue import native_glue
+from lawow.build.prototypes import Prototype
 from lawow.build.sources import Sources
 from lawow.build.zig import INCLUDE_FOLDER, run_zig, zig_library_folder
 from lawow.errors import FormatError
+from lawow.resources import android_stub
 
-__all__ = ["ANDROID_TARGETS", "build_libraries"]
+__all__ = ["ANDROID_TARGETS", "HOST", "build_libraries", "build_module_libraries"]
 
 ANDROID_TARGETS: Mapping[str, tuple[str, str]] = {
     "arm64-v8a": ("aarch64-linux-android", "aarch64-linux-musl"),
@@ -39,9 +42,12 @@ _BIONIC = {
 }
 _FLAGS = (
     *("-shared", "-fPIC", "-O3", "-g0", "-fvisibility=hidden", "-fno-sanitize=undefined"),
-    *("-Wl,--build-id=none", "-Wl,-z,defs", "-Wl,-s"),
+    # As in WebAssembly: char is signed, and no product is fused with a sum, which would round once less.
+    *("-fsigned-char", "-ffp-contract=off"),
+    *("-Wl,--build-id=none", "-Wl,-z,defs", "-Wl,-s", "-Wl,-Bsymbolic"),
 )
 _ANDROID_FLAGS = ("-nostdlib", "-fno-stack-protector", "-Wl,-z,max-page-size=16384")
+HOST = "host"
 
 
 def build_libraries(sources: Sources, name: str) -> dict[str, bytes]:
@@ -49,30 +55,45 @@ def build_libraries(sources: Sources, name: str) -> dict[str, bytes]:
 
     Raises `FormatError` for C++ (Android's runtime library for it is not here) and what does not link.
     """
-    if sources.is_cpp:
-        raise FormatError("--native is for C: a C++ library needs its platform's runtime", file=sources.label)
     soname = f"lib{name}.so"
-    common: list[str | Path] = [*_FLAGS, f"-Wl,-soname,{soname}", "-I", INCLUDE_FOLDER]
-    built = {}
+    return {f"{place}/{soname}": _library(sources, soname, place) for place in (HOST, *ANDROID_TARGETS)}
+
+
+def build_module_libraries(
+    sources: Sources, name: str, prototypes: Sequence[Prototype], digest: str, places: Sequence[str]
+) -> dict[str, bytes]:
+    """Return ``liblawow-NAME.so`` for each place, ABIs or ``host``, as ``liblawownative.so`` calls it.
+
+    `prototypes` are the tagged functions, `digest` is the SHA-256 of their WebAssembly module. Raises as
+    `build_libraries` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="lawow-build-") as work:
+        glue = Path(work) / "glue.c"
+        glue.write_text(native_glue(prototypes, digest))
+        more = ("-I", android_stub("native"), glue)
+        return {place: _library(sources, f"liblawow-{name}.so", place, more) for place in places}
+
+
+def _library(sources: Sources, soname: str, place: str, more: Sequence[str | Path] = ()) -> bytes:
+    """Build one library, for this machine or an ABI; `more` are further files and options."""
+    if sources.is_cpp:
+        raise FormatError(
+            "native code is for C: a C++ library needs its platform's runtime", file=sources.label
+        )
+    common: list[str | Path] = [*_FLAGS, f"-Wl,-soname,{soname}", "-I", INCLUDE_FOLDER, *more, *sources.files]
     with tempfile.TemporaryDirectory(prefix="lawow-build-") as work:
         out = Path(work) / soname
-        run_zig(
-            [*common, *sources.files, "-lm", "-o", out],
-            folder=sources.folder,
-            subject=f"{sources.label} (host)",
-        )
-        built[f"host/{soname}"] = out.read_bytes()
-        for abi, (target, headers) in ANDROID_TARGETS.items():
-            stubs = _stubs(Path(work) / abi, target)
+        if place == HOST:
+            arguments, label = [*common, "-lm"], "host"
+        else:
+            target, headers = ANDROID_TARGETS[place]
             includes = zig_library_folder() / "libc" / "include"
             where: list[str | Path] = ["-isystem", includes / headers, "-isystem", includes / "generic-musl"]
-            run_zig(
-                ["-target", target, *_ANDROID_FLAGS, *common, *where, *sources.files, *stubs, "-o", out],
-                folder=sources.folder,
-                subject=f"{sources.label} (Android {abi})",
-            )
-            built[f"{abi}/{soname}"] = out.read_bytes()
-    return built
+            stubs = _stubs(Path(work) / place, target)
+            arguments = ["-target", target, *_ANDROID_FLAGS, *common, *where, *stubs]
+            label = f"Android {place}"
+        run_zig([*arguments, "-o", out], folder=sources.folder, subject=f"{sources.label} ({label})")
+        return out.read_bytes()
 
 
 def _stubs(folder: Path, target: str) -> list[Path]:

@@ -28,7 +28,8 @@ from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
 from lawow.pack import Changes, PackOptions, plan_pack, plan_removal
 from lawow.pack.config import NO_CONFIG, read_pack_config
 from lawow.pack.layout import is_set_folder
-from lawow.pack.options import LARGE_MODULE_BYTES, RUNTIMES
+from lawow.pack.options import LARGE_MODULE_BYTES, LOCALS, RUNTIMES
+from lawow.pack.wasmedge import read_user_libraries
 
 __all__ = ["command"]
 
@@ -48,7 +49,22 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--package", metavar="NAME", help="Java package of the classes. [default: the app's namespace]")
 @click.option("--abi", multiple=True, metavar="ABI", help="arm64-v8a or x86_64, repeatable. [default: both]")
 @click.option(
-    "--runtime", type=click.Choice(RUNTIMES), help="none: the classes call the edge. [default: wasmtime]"
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    help="wasmedge: your own build of it; none: the classes call the edge. [default: wasmtime]",
+)
+@click.option(
+    "--runtime-lib",
+    "libraries",
+    multiple=True,
+    metavar="[ABI=]FILE",
+    help="With --runtime wasmedge: libwasmedge.so for Android, one for each ABI, repeatable.",
+)
+@click.option(
+    "--local",
+    type=click.Choice(LOCALS),
+    help="native: C sources run as native code on the device, without a sandbox, and as WebAssembly on the"
+    " edge. [default: wasm]",
 )
 @click.option(
     "--runtime-dir",
@@ -89,6 +105,8 @@ def command(
     package: str | None,
     abi: tuple[str, ...],
     runtime: str | None,
+    libraries: tuple[str, ...],
+    local: str | None,
     runtime_dir: Path | None,
     wheel: tuple[Path, ...],
     interpreter: bool | None,
@@ -124,15 +142,17 @@ def command(
         abis=abi,
         runtime_dir=runtime_dir,
         wheels=wheel,
+        libraries=read_user_libraries(libraries),
         builder=source_builder(_tell),
         interpreted=None if interpreter is False else _interpreter_file,
         interpreted_from_bytes=0 if interpreter else LARGE_MODULE_BYTES,
+        prepared=_prepared_file,
     )
-    _require_consistent(asked, runtime)
+    _require_consistent(asked, runtime, local, interpreter)
     say = _Output(as_json=as_json)
     if app.is_file() or is_set_folder(app):
         _refuse_options("is an APK", remove=remove, check=check, force=force)
-        options = _configured(asked, app.parent, config, runtime)
+        options = _configured(asked, app.parent, config, runtime, local)
         _pack_apk(app, options, keys, say, out=out, dry_run=dry_run, allow_old_android=allow_old_android)
         return
     _refuse_options(
@@ -150,9 +170,11 @@ def command(
                 builder=asked.builder,
                 interpreted=asked.interpreted,
                 interpreted_from_bytes=asked.interpreted_from_bytes,
+                prepared=asked.prepared,
             )
             or config
             or runtime
+            or local
             or check
         ):
             raise UsageError(
@@ -160,7 +182,7 @@ def command(
             )
         _remove(app, say, force=force, dry_run=dry_run)
         return
-    options = _configured(asked, app, config, runtime)
+    options = _configured(asked, app, config, runtime, local)
     if check:
         if force or dry_run:
             raise UsageError("--check writes nothing; it goes without --force and --dry-run")
@@ -191,6 +213,12 @@ def _interpreter_file(wasm: bytes, /, *, has_fuel: bool, has_deadlines: bool) ->
     return interpreter_file(wasm, has_fuel=has_fuel, has_deadlines=has_deadlines)
 
 
+def _prepared_file(wasm: bytes, /) -> bytes:
+    from lawow.execution.device_code import prepared_file
+
+    return prepared_file(wasm)
+
+
 def _refuse_options(kind: str, **given: object) -> None:
     """Raise `UsageError` for options that say nothing about this kind of app."""
     names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
@@ -198,21 +226,36 @@ def _refuse_options(kind: str, **given: object) -> None:
         raise UsageError(f"APP {kind}, for which there is no {' and no '.join(names)}")
 
 
-def _require_consistent(asked: PackOptions, runtime: str | None) -> None:
+def _require_consistent(
+    asked: PackOptions, runtime: str | None, local: str | None, interpreter: bool | None
+) -> None:
     """Raise `UsageError` for options that contradict each other."""
     if asked.runtime_dir and asked.wheels:
         raise UsageError("give --runtime-dir or --wheel, not both")
     if runtime == "none" and (asked.abis or asked.runtime_dir or asked.wheels):
         raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
+    if asked.libraries and runtime not in (None, "wasmedge"):
+        raise UsageError("--runtime-lib goes with --runtime wasmedge")
+    if runtime == "wasmedge" and (asked.runtime_dir or asked.wheels or interpreter is not None):
+        raise UsageError(
+            "--runtime wasmedge takes --runtime-lib, and always interprets; leave out --runtime-dir, --wheel"
+            " and --interpreter"
+        )
+    if local == "native" and (asked.runtime_dir or asked.wheels or interpreter):
+        raise UsageError(
+            "--local native packs no runtime; leave out --runtime-dir, --wheel and --interpreter"
+        )
 
 
-def _configured(options: PackOptions, folder: Path, config: Path | None, runtime: str | None) -> PackOptions:
+def _configured(
+    options: PackOptions, folder: Path, config: Path | None, runtime: str | None, local: str | None
+) -> PackOptions:
     """Return the options with what they leave open taken from the configuration file, if there is one."""
     path = config or folder / CONFIG_NAME
     if not path.is_file():
-        return NO_CONFIG.completed(options, folder, runtime)
+        return NO_CONFIG.completed(options, folder, runtime, local)
     found = read_pack_config(read_file(path, CONFIG_BYTES), name=str(path))
-    options = found.completed(options, path.parent, runtime)
+    options = found.completed(options, path.parent, runtime, local)
     for item in options.wasm:
         if not item.exists():
             raise UsageError(f"{path}: pack.modules: {item} does not exist")

@@ -87,7 +87,8 @@ def _binding_lines(bindings: Sequence[Binding]) -> list[str]:
 
 
 def _abi_line(item: AbiLibraries, folder: str, tier: str) -> str:
-    size = f"{item.installed_bytes / 1e6:.1f} MB installed"
+    kilobytes = item.installed_bytes / 1e3
+    size = f"{kilobytes:.1f} kB installed" if kilobytes < 1000 else f"{kilobytes / 1e3:.1f} MB installed"
     if item.download_bytes is not None:
         size += f", about {item.download_bytes / 1e6:.1f} MB of download"
     return f"  {item.abi}: {folder}, {size}; {tier}"

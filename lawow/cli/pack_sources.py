@@ -5,7 +5,8 @@ Nothing is kept here: zig itself compiles and links anew only what has changed, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lawow.errors import Refused
@@ -19,7 +20,7 @@ _SUFFIXES = frozenset((".c", ".cpp", ".cc", ".cxx", _PYTHON))
 
 def source_builder(tell: Callable[[str], None]) -> Builder:
     """Return what makes modules of sources; `tell` hears before a compiler runs."""
-    return Builder(_SUFFIXES, lambda source: _build(source, tell))
+    return Builder(_SUFFIXES, lambda source: _build(source, tell), _native)
 
 
 def _build(source: Path, tell: Callable[[str], None]) -> bytes:
@@ -34,3 +35,14 @@ def _build(source: Path, tell: Callable[[str], None]) -> bytes:
 
     tell(f"building {source}")
     return build_module(find_sources(source), source.stem).wasm
+
+
+def _native(source: Path, module: bytes, abis: Sequence[str]) -> dict[str, bytes]:
+    """Return the library of a source's tagged functions for each ABI, tied to their module."""
+    from lawow.build.modules import scan_prototypes
+    from lawow.build.native import build_module_libraries
+    from lawow.build.sources import find_sources
+
+    sources = find_sources(source)
+    digest = hashlib.sha256(module).hexdigest()
+    return build_module_libraries(sources, source.stem, scan_prototypes(sources), digest, abis)

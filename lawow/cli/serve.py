@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,6 +109,7 @@ def _ports(text: str) -> range:
     callback=lambda _, __, text: None if text is None else _ports(text),
     help="Ports of the data plane, one for each worker that serves leases. Default: free ones.",
 )
+@click.option("--announce", is_flag=True, help="Let devices of this network find the edge: multicast DNS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin, metrics.")
 def command(
     host: str,
@@ -126,6 +128,7 @@ def command(
     drain: float,
     hosts_file: Path | None,
     data_ports: range | None,
+    announce: bool,
     as_json: bool,
 ) -> None:
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
@@ -136,6 +139,7 @@ def command(
     require_edge_extra()
     from lawow.edge.hosts import look_at_this_host
     from lawow.edge.hosts_file import read_hosts
+    from lawow.server.announcing import announced, require_zeroconf
     from lawow.server.app import Edge, serve
     from lawow.server.data_listeners import DataPlaneListeners
     from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
@@ -146,6 +150,8 @@ def command(
         raise UsageError("--cert and --key belong together; `lawow certificate` makes both")
     if (client_ca is not None and cert is None) or (requires_client and client_ca is None):
         raise UsageError("--require-client-certificate needs --client-ca, and that --cert and --key")
+    if announce:
+        require_zeroconf()
     require_tls_beyond_loopback(host, has_tls=cert is not None)
     pin = read_leaf(cert).pin if cert is not None else None
     context = None
@@ -164,7 +170,8 @@ def command(
     metrics = f"{url_of('127.0.0.1', inner, has_tls=False)}/metrics" if inner is not None else None
     facts = {"url": url, "pin": pin, "metrics": metrics}
     line = json.dumps(facts) if as_json else _greeting(url, pin, data)
-    serve(edge, listener, context, lambda: print(line, flush=True), inner)
+    with announced(host, listener.getsockname()[1], pin) if announce else nullcontext():
+        serve(edge, listener, context, lambda: print(line, flush=True), inner)
 
 
 def _tracing(url: str) -> Tracing:

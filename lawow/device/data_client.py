@@ -44,7 +44,7 @@ from lawow.errors import (
 )
 from lawow.errors import Refused as RefusedError
 
-__all__ = ["DataClient"]
+__all__ = ["DataClient", "Outcome", "error_of"]
 
 RECEIVE_BYTES = 256 << 10
 SEND_BYTES = 64 << 10  # TLS must be given the same bytes again after it could not write them
@@ -108,7 +108,7 @@ class DataClient:
         self._try_to_flush()
         outcome = self._outcome(bind_id)
         if not isinstance(outcome, Bound):
-            raise _error(outcome)
+            raise error_of(outcome)
         return bind_id
 
     def call(self, function: int, arguments: bytes, deadline_seconds: float | None = None) -> Returned:
@@ -135,7 +135,7 @@ class DataClient:
         """Return the outcome of a call that was started. Raises as `call`."""
         outcome = self._outcome(call_id)
         if not isinstance(outcome, Returned):
-            raise _error(outcome)
+            raise error_of(outcome)
         return outcome
 
     def cancel(self, call_id: int) -> None:
@@ -310,7 +310,7 @@ class DataClient:
         return f"{self._address[0]}:{self._address[1]}"
 
 
-def _error(outcome: Outcome) -> LawowError:
+def error_of(outcome: Outcome) -> LawowError:
     """Return the error that an outcome stands for."""
     if isinstance(outcome, Trapped):
         frames = tuple(printable(name) for name in outcome.guest_frames)

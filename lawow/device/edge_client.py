@@ -3,7 +3,8 @@
 Trust is explicit: a pinned certificate (SHA-256 of its DER form), a CA file, or the system's authorities. The
 pin is checked before the token or anything else is sent, and an expired certificate is refused even if its
 pin is right. Plain HTTP is spoken to loopback alone. A call is sent at most once: if the connection is lost
-after the request went out, `OutcomeUnknown` says so, and nothing is sent again. For one thread at a time.
+after the request went out, `OutcomeUnknown` says so, and nothing is sent again. Threads may share a client:
+their requests go one after the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +62,7 @@ DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
 ANSWER_BYTES = 64 << 20
+LINE_BYTES = 4 << 20
 UPLOAD_SECONDS = 300.0
 """An upload is answered when the edge has compiled the module, which may take its time."""
 
@@ -199,6 +202,7 @@ class EdgeClient:
         self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
         self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> EdgeClient:
         return self
@@ -232,6 +236,10 @@ class EdgeClient:
         digest = hashlib.sha256(wasm).hexdigest()
         path = f"/v1/modules/sha256:{digest}"
         return _module(self.document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
+
+    def remove_module(self, digest: str) -> None:
+        """Take a module away. `EdgeProblem` "conflict" while a lease or a session is for it."""
+        self._repeatable("DELETE", f"/v1/modules/sha256:{digest}", None, {}, None)
 
     def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
         """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
@@ -372,6 +380,27 @@ class EdgeClient:
         """Make a request that may be repeated, and return the bytes of its answer."""
         return self._repeatable(method, path, None, {}, None).body
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """GET what has no end, and return its lines as they come, each at most `LINE_BYTES`.
+
+        Raises as `call_slots` before the first, and `HostLost` when the connection is lost or nothing comes
+        for the client's time. The connection is closed with the iterator.
+        """
+        connection = self._connected()
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise _error(_Answer(response.status, response.headers, response.read(LINE_BYTES)))
+            while line := response.readline(LINE_BYTES + 1):
+                if len(line) > LINE_BYTES:
+                    raise RemoteProtocolError(f"{self._name}: a line has more than {LINE_BYTES} bytes")
+                yield line
+        except (OSError, http.client.HTTPException) as error:
+            raise HostLost(f"{self._name}: the connection was lost ({_reason(error)})") from None
+        finally:
+            self.close()
+
     def _repeatable(
         self,
         method: str,
@@ -407,6 +436,19 @@ class EdgeClient:
         most_bytes: int = ANSWER_BYTES,
     ) -> _Answer:
         """Send one request, once, and read its answer."""
+        with self._lock:
+            return self._exchange_alone(method, path, body, headers, timeout_seconds, is_call, most_bytes)
+
+    def _exchange_alone(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+        is_call: bool,
+        most_bytes: int,
+    ) -> _Answer:
         connection = self._connected()
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)
@@ -415,7 +457,12 @@ class EdgeClient:
                 # An edge that refuses a body early may stop reading; its answer is there to be read.
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {self._token}"})
             response = connection.getresponse()
+            if response.length is None and not response.chunked:
+                # The standard library takes a head that breaks off for one that is complete.
+                raise http.client.IncompleteRead(b"")
             data = response.read(most_bytes + 1)
+            if response.length and len(data) <= most_bytes:
+                raise http.client.IncompleteRead(data, response.length)  # as it does only without a limit
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"

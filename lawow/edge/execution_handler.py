@@ -20,7 +20,7 @@ from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
-from lawow.edge.refusals import BadArguments, BadModule, Busy, SignatureMismatch, WorkerLost
+from lawow.edge.refusals import BadArguments, BadModule, Busy, Conflict, SignatureMismatch, WorkerLost
 from lawow.edge.supervisor import Finished, OpenCode, Supervisor
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.interface import signature_letters
@@ -71,6 +71,17 @@ class ExecutionHandler:
                 await self.compiled.prepare(tenant, item.module.digest, item.path)
             await asyncio.to_thread(self.store.keep, tenant, findings.modules)
             return findings
+
+    async def remove_module(self, tenant: str, digest: str) -> None:
+        """Take a module from the tenant, with its compiled code. Calls that run go on.
+
+        Raises `NotFound`, `StorageFailed`, `Conflict` while a session is an instance of it.
+        """
+        self.store.get(tenant, digest)
+        if self.supervisor.has_session_of(tenant, digest):
+            raise Conflict(f"a session is an instance of sha256:{digest}; close it first, or let it expire")
+        await asyncio.to_thread(self.store.remove, tenant, digest)
+        self.compiled.forget(tenant, digest)
 
     def export(
         self, tenant: str, digest: str, name: str, expected_signature: str | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lawow.edge.database import Database, Value
@@ -84,6 +84,10 @@ class Meter:
         self._connections[tenant] -= 1
         if not self._connections[tenant]:
             del self._connections[tenant]
+
+    def connections(self) -> Mapping[str, int]:
+        """Return how many connections each tenant has that has any."""
+        return self._connections
 
     def admit_call(self, tenant: str) -> None:
         """Count a call. Raises `QuotaExceeded` if the day's calls or processor time are used up."""

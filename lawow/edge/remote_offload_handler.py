@@ -15,7 +15,7 @@ from functools import partial
 
 from lawow.edge.data_plane import DataPlane, Endpoint, HttpOnly, StateKeeper
 from lawow.edge.execution_handler import ExecutionHandler
-from lawow.edge.lease_states import WITH_INSTANCE, Event, State, next_state
+from lawow.edge.lease_states import ENDED, WITH_INSTANCE, Event, State, next_state
 from lawow.edge.leases import Lease, LeaseBook
 from lawow.edge.partial_uploads import PartialUploads
 from lawow.edge.refusals import BadModule, Conflict, NotFound, SessionLost
@@ -121,6 +121,16 @@ class RemoteOffloadHandler:
             await self._open_data_plane(moved, session)
             return moved
 
+    async def remove_module(self, tenant: str, digest: str) -> None:
+        """Take a module from the tenant.
+
+        Raises as `ExecutionHandler.remove_module`, and `Conflict` while a lease is for it.
+        """
+        for lease in await asyncio.to_thread(self._leases.of_tenant, tenant):
+            if lease.digest == digest and not lease.shared_lease and lease.state not in ENDED:
+                raise Conflict(f"lease {lease.id} is for sha256:{digest}; end it first")
+        await self._handler.remove_module(tenant, digest)
+
     async def rest(self, lease: Lease) -> Lease:
         """End the instance and keep the code. Raises `Conflict`."""
         with self._alone(lease):
@@ -196,9 +206,9 @@ class RemoteOffloadHandler:
             path = self._uploads.path(lease)
             await self._handler.keep_file(lease.tenant, path, size_bytes, lease.digest)
         except BadModule:
-            self._uploads.remove(lease)
+            await asyncio.to_thread(self._uploads.remove, lease)
             raise
-        self._uploads.remove(lease)
+        await asyncio.to_thread(self._uploads.remove, lease)
 
     async def _rest(self, lease: Lease, reason: str) -> Lease:
         moved = await asyncio.to_thread(self._leases.move, lease, Event.REST, reason)

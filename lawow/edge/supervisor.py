@@ -95,6 +95,14 @@ class Load:
     waiting: int
     memory_bytes: int
 
+    def __add__(self, other: Load) -> Load:
+        return Load(
+            self.workers + other.workers,
+            self.instances + other.instances,
+            self.waiting + other.waiting,
+            self.memory_bytes + other.memory_bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PlaneSettings:
@@ -268,6 +276,10 @@ class Supervisor:
         """Return the module of an open session. Raises `NotFound`, `SessionLost`."""
         return self._sessions.digest_of(tenant, session)
 
+    def has_session_of(self, tenant: str, digest: str) -> bool:
+        """Tell whether an open session of the tenant is an instance of the module."""
+        return self._sessions.uses(tenant, digest)
+
     def close_session(self, tenant: str, session: str) -> None:
         """End a session; its memory is free when the worker has come to it. Raises as `digest_of_session`."""
         digest = self._sessions.end(tenant, session)
@@ -352,14 +364,20 @@ class Supervisor:
         return {name: lane.worker.process_id for name, lane in self._lanes.items() if lane.worker is not None}
 
     def load(self) -> Load:
-        """Return what runs now; reads the memory of each worker from the kernel."""
-        lanes = [lane for lane in self._lanes.values() if lane.worker is not None]
-        return Load(
-            workers=len(lanes),
-            instances=self._sessions.count() + sum(lane.turn.locked() for lane in lanes),
-            waiting=sum(lane.waiting for lane in self._lanes.values()),
-            memory_bytes=sum(lane.worker.memory_bytes() for lane in lanes if lane.worker is not None),
-        )
+        """Return what runs now of all tenants."""
+        return sum(self.loads().values(), Load(0, 0, 0, 0))
+
+    def loads(self) -> dict[str, Load]:
+        """Return what runs now of each tenant; reads the memory of each worker from the kernel."""
+        return {
+            tenant: Load(
+                workers=int(lane.worker is not None),
+                instances=self._sessions.count(tenant) + int(lane.worker is not None and lane.turn.locked()),
+                waiting=lane.waiting,
+                memory_bytes=lane.worker.memory_bytes() if lane.worker is not None else 0,
+            )
+            for tenant, lane in self._lanes.items()
+        }
 
     async def _judge(self, tenant: str, lane: _Lane, call: _Exchanged, answer: Message) -> Result:
         """Return the result in a worker's answer, or raise what it says instead."""

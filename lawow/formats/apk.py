@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 MANIFEST = b"AndroidManifest.xml"
-RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow)\.so")
-"""The Wasm runtime that `lawow pack` puts into an app."""
+RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|wasmedge|lawow|lawownative|lawow-[^/]+)\.so")
+"""What runs modules on the device, which `lawow pack` puts into an app."""
 INTERNET = "android.permission.INTERNET"
 FIRST_NATIVE_MULTIDEX = 21
 """Android 5.0 (ART) loads classes2.dex and so on by itself; Dalvik loads classes.dex alone."""

@@ -31,12 +31,18 @@ from lawow.formats.signing import SigningKey, verify_apk
 from lawow.formats.zip import ZipEntry, make_entry, read_zip
 from lawow.pack.bindings import Binding
 from lawow.pack.dex_class import class_descriptor, dex_class
-from lawow.pack.libraries import AbiLibraries, abi_libraries, sdk_notes, tier_of
+from lawow.pack.libraries import (
+    AbiLibraries,
+    abi_libraries,
+    chosen_abis,
+    native_libraries,
+    sdk_notes,
+    tier_of,
+)
 from lawow.pack.modules import read_bindings
 from lawow.pack.naming import require_package
 from lawow.pack.options import PackOptions
-from lawow.pack.packer import common_assets, method_notes, module_assets
-from lawow.pack.runtimes import require_abis
+from lawow.pack.packer import NATIVE_NOTES, common_assets, method_notes, module_assets
 from lawow.resources import android_stub
 
 __all__ = ["Addition", "ApkPlan", "PackedApk", "pack_apk", "plan_apk", "signer_note"]
@@ -127,7 +133,10 @@ def plan_apk(
     _require_free_classes(app, package, bindings)
     own = _own_abis(app)
     abis = [] if options.is_remote else _abis(app, own, options)
-    libraries = [abi_libraries(options, abi, tell) for abi in abis]
+    libraries = [
+        native_libraries(bindings, abi) if options.is_native else abi_libraries(options, abi, tell)
+        for abi in abis
+    ]
     homes = {abi: splits.get(f"config.{abi.replace('-', '_')}", app) for abi in abis}
     added = {item.name: list(_new_libraries(item, app, homes, libraries, compress)) for item in _members(app)}
     new = [
@@ -207,7 +216,7 @@ def _own_abis(app: AppPackage) -> set[str]:
 
 def _abis(app: AppPackage, own: set[str], options: PackOptions) -> list[str]:
     """Return the ABIs to pack: a runtime alone in an ABI would hide the app's own libraries there."""
-    wanted = require_abis(options.abis)
+    wanted = chosen_abis(options)
     usable = [abi for abi in wanted if abi in own or not own]
     if options.abis and usable != wanted:
         missing = next(abi for abi in wanted if abi not in usable)
@@ -292,7 +301,8 @@ def _notes(
     """Return what the user has to do or should know, each as one sentence."""
     notes = method_notes(bindings)
     notes += [f"{item.abi}: {item.reason}" for item in libraries if item.reason]
-    notes += sdk_notes(app.manifest.min_sdk) if libraries else []
+    notes += sdk_notes(app.manifest.min_sdk) if libraries and not options.is_native else []
+    notes += NATIVE_NOTES if options.is_native else []
     if libraries and not own:
         abis = " and ".join(item.abi for item in libraries)
         notes.append(f"the app had no native code; from now on Android installs it on {abis} only")

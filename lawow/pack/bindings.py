@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lawow.formats.bundle import BundledExport, BundledModule
 from lawow.formats.wit import print_function
@@ -61,12 +62,16 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A module, its class, and what of the exports has no method (names, with the reason)."""
+    """A module, its class, and what of the exports has no method (names, with the reason).
+
+    `native` are libraries of the same functions by ABI, for an app that runs native code.
+    """
 
     module: BundledModule
     class_name: str
     methods: tuple[Method, ...]
     left_out: tuple[str, ...]
+    native: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def binding_of(module: BundledModule) -> Binding:

@@ -6,7 +6,9 @@
     package = "com.example.app"                      # of the classes; default: the app's own
     modules = ["native/fft.wasm", "native/blur.c"]   # modules and sources; default: the app's wasm folder
     abis = ["arm64-v8a"]                             # default: all that there is a runtime for
-    runtime = "wasmtime"                             # or "none": the classes call the edge
+    runtime = "wasmtime"                             # or "wasmedge"; or "none": the classes call the edge
+    runtime-libs = ["libs/libwasmedge.so"]           # of the runtime "wasmedge", one for each ABI
+    local = "wasm"                                   # or "native": C sources run as native code
 
     [pack.classes]
     "fft.wasm" = "Fourier"                           # default: FftWasm
@@ -24,20 +26,21 @@ other key, with the nearest one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lawow.errors import FormatError
+from lawow.errors import FormatError, Refused, UsageError
 from lawow.formats.toml import read_config, require_keys, table_of, text_of, texts_of
 from lawow.pack.naming import is_class_name, require_package
-from lawow.pack.options import RUNTIMES, PackOptions
+from lawow.pack.options import LOCALS, RUNTIMES, PackOptions
 from lawow.pack.profile import NO_PROFILE, Profile, read_profile
 from lawow.pack.runtimes import ABIS
+from lawow.pack.wasmedge import UserLibrary, read_user_libraries
 
 __all__ = ["NO_CONFIG", "PackConfig", "read_pack_config"]
 
-_KEYS = ("abis", "classes", "modules", "package", "profile", "runtime")
+_KEYS = ("abis", "classes", "local", "modules", "package", "profile", "runtime", "runtime-libs")
 _PREFIX = "pack."
 
 
@@ -49,20 +52,34 @@ class PackConfig:
     modules: tuple[str, ...] = ()
     abis: tuple[str, ...] = ()
     runtime: str | None = None
+    libraries: tuple[str, ...] = ()
+    local: str | None = None
     classes: tuple[tuple[str, str], ...] = ()
     profile: Profile = NO_PROFILE
 
-    def completed(self, options: PackOptions, folder: Path, runtime: str | None) -> PackOptions:
+    def completed(
+        self, options: PackOptions, folder: Path, runtime: str | None, local: str | None = None
+    ) -> PackOptions:
         """Return the options of a command line with what they leave open taken from here.
 
-        Paths start in `folder`; `runtime` is what the command line says of it.
+        Paths start in `folder`; `runtime` and `local` are what the command line says. Raises `Refused` for
+        limits that native code cannot be held to, `UsageError` for a runtime beside it.
         """
+        chosen = local or self.local or LOCALS[0]
+        if chosen == "native":
+            _require_native(self.profile, runtime or self.runtime)
+        engine = runtime or self.runtime or RUNTIMES[0]
+        libraries = options.libraries or read_user_libraries([str(folder / item) for item in self.libraries])
+        if engine == "wasmedge":
+            _require_wasmedge(self.profile, libraries)
         return replace(
             options,
             wasm=options.wasm or tuple(folder / item for item in self.modules),
             package=options.package or self.package,
             abis=options.abis or self.abis,
-            runtime=runtime or self.runtime or RUNTIMES[0],
+            runtime=engine,
+            libraries=libraries if engine == "wasmedge" else (),
+            local=chosen,
             class_names=dict(self.classes),
             profile=self.profile,
         )
@@ -80,7 +97,11 @@ def read_pack_config(data: bytes, *, name: str) -> PackConfig:
         package=None if package is None else require_package(package),
         modules=tuple(texts_of(table, "modules", name, _PREFIX, of="files", example="native/fft.wasm")),
         abis=_abis(table, name),
-        runtime=_runtime(table, name),
+        runtime=_choice(table, "runtime", RUNTIMES, name),
+        libraries=tuple(
+            texts_of(table, "runtime-libs", name, _PREFIX, of="files", example="libs/libwasmedge.so")
+        ),
+        local=_choice(table, "local", LOCALS, name),
         classes=tuple(_classes(table_of(table, "classes", name, _PREFIX), name)),
         profile=read_profile(table_of(table, "profile", name, _PREFIX), name),
     )
@@ -95,12 +116,38 @@ def _abis(table: Mapping[str, object], name: str) -> tuple[str, ...]:
     return tuple(abis)
 
 
-def _runtime(table: Mapping[str, object], name: str) -> str | None:
-    runtime = text_of(table, "runtime", name, _PREFIX)
-    if runtime is not None and runtime not in RUNTIMES:
-        allowed = " or ".join(RUNTIMES)
-        raise FormatError(f"{_PREFIX}runtime is unknown", file=name, found=runtime[:80], allowed=allowed)
-    return runtime
+def _choice(table: Mapping[str, object], key: str, allowed: tuple[str, ...], name: str) -> str | None:
+    text = text_of(table, key, name, _PREFIX)
+    if text is not None and text not in allowed:
+        shown = " or ".join(allowed)
+        raise FormatError(f"{_PREFIX}{key} is unknown", file=name, found=text[:80], allowed=shown)
+    return text
+
+
+def _require_native(profile: Profile, runtime: str | None) -> None:
+    if runtime is not None:
+        raise UsageError(
+            "native code needs no runtime; leave out --runtime, and [pack] runtime in lawow.toml"
+        )
+    for key, _ in profile.settings:
+        if key != "mode":
+            raise Refused(
+                f"pack.profile.{key.replace('.', '-')}: native code has no sandbox that could keep it;"
+                " leave it out, or pack with --local wasm"
+            )
+
+
+def _require_wasmedge(profile: Profile, libraries: Sequence[UserLibrary]) -> None:
+    if not libraries:
+        raise UsageError(
+            "--runtime wasmedge packs your own build: give --runtime-lib FILE for each ABI, or"
+            " [pack] runtime-libs in lawow.toml"
+        )
+    if dict(profile.settings).get("engine") == "native":
+        raise Refused(
+            "pack.profile.engine: WasmEdge's compiled code takes the signal handlers of the whole app, so its"
+            " glue interprets; leave it out, or pack --runtime wasmtime"
+        )
 
 
 def _classes(table: Mapping[str, object], name: str) -> list[tuple[str, str]]:

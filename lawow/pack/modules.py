@@ -13,6 +13,7 @@ from lawow.formats.wasm import inspect_module
 from lawow.limits import MODULE
 from lawow.pack.bindings import Binding, binding_of
 from lawow.pack.options import Builder, PackOptions
+from lawow.pack.runtimes import require_abis
 
 __all__ = ["find_modules", "read_bindings"]
 
@@ -78,7 +79,18 @@ def _read_binding(path: Path, options: PackOptions) -> Binding:
     _require_imports(path, data)
     if not binding.methods:
         raise Refused(f"{path}: exports no function that Java could call; a class for it would be empty")
-    return replace(binding, class_name=options.class_names.get(name, binding.class_name))
+    native = _native(path, data, options) if options.is_native else {}
+    return replace(binding, class_name=options.class_names.get(name, binding.class_name), native=native)
+
+
+def _native(path: Path, data: bytes, options: PackOptions) -> dict[str, bytes]:
+    """Return the library of a source's functions for each ABI. Raises `Refused` for a finished module."""
+    builder = options.builder
+    if builder is None or builder.native is None or not builder.is_source(path):
+        raise Refused(
+            f"{path}: is no source, so there is nothing to compile to native code; pack its C source"
+        )
+    return builder.native(path, data, require_abis(options.abis))
 
 
 def _require_packed(class_names: Mapping[str, str], files: Sequence[str]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from lawow.pack.profile import NO_PROFILE, Profile
+from lawow.pack.wasmedge import UserLibrary
 
-__all__ = ["LARGE_MODULE_BYTES", "RUNTIMES", "Builder", "Interpreted", "PackOptions"]
+__all__ = ["LARGE_MODULE_BYTES", "LOCALS", "RUNTIMES", "Builder", "Interpreted", "PackOptions", "Preparer"]
 
-RUNTIMES = ("wasmtime", "none")
+RUNTIMES = ("wasmtime", "wasmedge", "none")
+LOCALS = ("wasm", "native")
 LARGE_MODULE_BYTES = 64 << 10
 """From here on a phone compiles for a tenth of a second and more. A smaller module is compiled before a call
 could gain by an interpreter, which is 14 to 50 times slower.
@@ -22,11 +24,13 @@ could gain by an interpreter, which is 14 to 50 times slower.
 class Builder:
     """Makes modules of sources: of files with these suffixes, and of folders that hold such files.
 
-    `build` returns a core module, with its interface in it. Raises `LawowError` naming the source.
+    `build` returns a core module, with its interface in it; `native` returns the library of the same
+    functions for each ABI, given the source, that module and the ABIs. Raise `LawowError` naming the source.
     """
 
     suffixes: frozenset[str]
     build: Callable[[Path], bytes]
+    native: Callable[[Path, bytes, Sequence[str]], dict[str, bytes]] | None = None
 
     def is_source(self, path: Path) -> bool:
         """Tell whether this is a source, or a folder with one directly in it."""
@@ -42,33 +46,55 @@ class Interpreted(Protocol):
         """Return it for an app that limits fuel or time so. Raises `LawowError`."""
 
 
+class Preparer(Protocol):
+    """Writes the limits that WasmEdge lacks into a module, and returns the file that the device runs."""
+
+    def __call__(self, wasm: bytes, /) -> bytes:
+        """Raises `LawowError` for a module that cannot have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackOptions:
     """What to put into an app, and under which names.
 
     `wasm`: modules and sources, by default those of the app's folder for them. `abis`: all that there is a
-    runtime for, if empty. `runtime` is one of `RUNTIMES`; with ``none`` the classes call the edge. It comes
-    from `runtime_dir`, from the `wheels` on disk, or else through pip. `class_names` maps file names of
+    runtime for, if empty. `runtime` is one of `RUNTIMES`; with ``none`` the classes call the edge. `local`
+    is one of `LOCALS`: with ``native`` the sources' functions run as native code on the device. A runtime
+    comes from `runtime_dir`, from the `wheels` on disk, or else through pip. `class_names` maps file names of
     modules to simple class names. With `interpreted` the app starts modules of `interpreted_from_bytes` and
-    more without waiting for a compiler.
+    more without waiting for a compiler. `libraries` are the user's own of the runtime ``wasmedge``, for which
+    `prepared` makes a file of each module.
     """
 
     wasm: tuple[Path, ...] = ()
     package: str | None = None
     abis: tuple[str, ...] = ()
     runtime: str = RUNTIMES[0]
+    local: str = LOCALS[0]
     runtime_dir: Path | None = None
     wheels: tuple[Path, ...] = ()
+    libraries: tuple[UserLibrary, ...] = ()
     class_names: Mapping[str, str] = field(default_factory=dict)
     profile: Profile = NO_PROFILE
     builder: Builder | None = None
     interpreted: Interpreted | None = None
     interpreted_from_bytes: int = LARGE_MODULE_BYTES
+    prepared: Preparer | None = None
 
     @property
     def is_remote(self) -> bool:
         """Whether there is no runtime on the device, so that calls go to the edge."""
         return self.runtime == "none"
+
+    @property
+    def is_wasmedge(self) -> bool:
+        """Whether the runtime on the device is the user's WasmEdge."""
+        return self.runtime == "wasmedge"
+
+    @property
+    def is_native(self) -> bool:
+        """Whether calls on the device run native code, without a WebAssembly runtime."""
+        return self.local == "native"
 
     @property
     def seam(self) -> str:

@@ -10,16 +10,35 @@ from lawow.errors import FormatError
 from lawow.formats.apk import INTERNET
 from lawow.pack.app_tree import AppTree, read_app_tree
 from lawow.pack.bindings import Binding, java_source
-from lawow.pack.libraries import GLUE, AbiLibraries, abi_libraries, sdk_notes, tier_of
+from lawow.pack.libraries import (
+    GLUE,
+    NATIVE_GLUE,
+    AbiLibraries,
+    abi_libraries,
+    chosen_abis,
+    native_libraries,
+    sdk_notes,
+    tier_of,
+)
 from lawow.pack.modules import find_modules, read_bindings
 from lawow.pack.options import PackOptions
-from lawow.pack.runtimes import LIBRARY, require_abis, runtime_licence
+from lawow.pack.runtimes import LIBRARY, runtime_licence
 from lawow.pack.tree import Changes, compare_tree, plan_changes
+from lawow.pack.wasmedge import LIBRARY as WASMEDGE
 from lawow.resources import android_stub
 
 __all__ = ["PackPlan", "common_assets", "method_notes", "module_assets", "plan_pack"]
 
 SETTINGS = "edge.properties"
+NATIVE_NOTES = (
+    "native code has no sandbox: a division by zero or an access out of bounds ends the app or damages its"
+    " memory, and nothing limits time or memory of a call; on the edge the same call is limited and traps",
+)
+
+WASMEDGE_NOTES = (
+    "WasmEdge is your own build: add its licence to the app, and follow its advisories; modules are"
+    " interpreted",
+)
 
 _KEEP_RULES_TEXT = """\
 # Made by lawow pack. Without these rules a release build renames or inlines what `lawow refactor` looks for.
@@ -62,8 +81,11 @@ def plan_pack(
     """
     tree = read_app_tree(app, options.package)
     bindings = read_bindings(find_modules(app / tree.layout.wasm, options), options)
-    abis = [] if options.is_remote else require_abis(options.abis)
-    libraries = [abi_libraries(options, abi, tell) for abi in abis]
+    abis = [] if options.is_remote else chosen_abis(options)
+    libraries = [
+        native_libraries(bindings, abi) if options.is_native else abi_libraries(options, abi, tell)
+        for abi in abis
+    ]
     files = _files(tree, bindings, libraries, options)
     own = _own_libraries(tree)
     return PackPlan(
@@ -96,7 +118,7 @@ def _files(
     for item in libraries:
         files |= {f"{_folder(tree, item)}/{name}": data for name, data in item.files.items()}
     files |= _copies(android_stub("java"), "**/*.java", layout.java)
-    if libraries:
+    if libraries and not options.is_native:
         files |= _copies(android_stub("jni"), "*", layout.glue_sources)
     files[layout.keep_rules] = _KEEP_RULES_TEXT.encode()
     files |= {f"{layout.assets}/{name}": data for name, data in common_assets(options).items()}
@@ -108,7 +130,12 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
     module = binding.module
     files = {module.file: module.data}
     settings = dict(options.profile.settings)
-    is_wanted = not options.is_remote and settings.get("engine") != "native"
+    if options.is_wasmedge and options.prepared is not None:
+        try:
+            return files | {f"{module.file}.pulley": options.prepared(module.data)}
+        except FormatError as error:
+            raise error.within(module.file) from None
+    is_wanted = not options.is_remote and not options.is_native and settings.get("engine") != "native"
     if options.interpreted is None or not is_wanted or len(module.data) < options.interpreted_from_bytes:
         return files
     try:
@@ -123,7 +150,11 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
 def common_assets(options: PackOptions) -> dict[str, bytes]:
     """Return what lies beside the modules, by its path below ``assets/lawow``: licences, and the settings."""
     files = {"licenses/lawow-LICENSE": android_stub("LICENSE").read_bytes()}
-    if not options.is_remote:
+    if options.is_native:
+        files["local.properties"] = b"# Made by lawow pack.\nlocal=native\n"
+    elif options.is_wasmedge:
+        files["local.properties"] = b"# Made by lawow pack.\nengine=pulley\n"  # nothing is there to compile
+    elif not options.is_remote:
         files["licenses/wasmtime-LICENSE"] = runtime_licence()
     if options.profile.settings:
         files[SETTINGS] = options.profile.to_bytes()
@@ -141,7 +172,10 @@ def _notes(
     """Return what the user has to do or should know, each as one sentence."""
     notes = method_notes(bindings)
     notes += [f"{item.abi} goes into debug builds only: {item.reason}" for item in libraries if item.reason]
-    notes += sdk_notes(tree.min_sdk) if libraries else []
+    has_wasmtime = libraries and not options.is_native and not options.is_wasmedge
+    notes += sdk_notes(tree.min_sdk) if has_wasmtime else []
+    notes += WASMEDGE_NOTES if options.is_wasmedge else []
+    notes += NATIVE_NOTES if options.is_native else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
     notes += _filter_notes(tree, [item.abi for item in libraries])
     layout = tree.layout
@@ -178,10 +212,10 @@ def method_notes(bindings: Sequence[Binding]) -> list[str]:
 
 def _own_libraries(tree: AppTree) -> dict[str, set[str]]:
     """Return the names of the app's own libraries by ABI."""
-    ours = {GLUE, LIBRARY}
+    ours = {GLUE, LIBRARY, WASMEDGE, NATIVE_GLUE}
     by_abi: dict[str, set[str]] = {}
     for path in tree.folder.glob(tree.layout.own_libraries):
-        if path.name not in ours:
+        if path.name not in ours and not path.name.startswith("liblawow-"):
             by_abi.setdefault(path.parent.name, set()).add(path.name)
     return by_abi
 

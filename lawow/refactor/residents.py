@@ -19,10 +19,12 @@ from lawow.refactor.proxy import LOAD_LIBRARY
 
 __all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
 
-LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
-RUNTIME_NAMES = frozenset(("lawow", "wasmtime"))
-LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so"}
-LOCAL_CLASSES = {f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "LocalModule", "WasmModule")}
+LIBRARY_FILES = (b"libwasmtime.so", b"libwasmedge.so", b"liblawow.so")
+RUNTIME_NAMES = frozenset(("lawow", "wasmtime", "wasmedge"))
+LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so", "libwasmedge.so"}
+LOCAL_CLASSES = {
+    f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "NativeRuntime", "LocalModule", "WasmModule")
+}
 LAWOW = "Ldev/lawow/Lawow;"
 
 Test = Callable[[References], bool]
@@ -54,6 +56,7 @@ def runtime_user(split: DexSplit, app: AppPackage, removed: set[str]) -> str | N
         or _caller_of_local(split)
         or _string_user(split, b"lawow", _names_library)
         or _string_user(split, b"wasmtime", _names_library)
+        or _string_user(split, b"wasmedge", _names_library)
         or _first(_library_that_loads(archive) for archive, _ in archives)
     )
 

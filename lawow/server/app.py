@@ -48,9 +48,12 @@ from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
 from lawow.server.metrics import Metrics
 from lawow.server.observing import Observe
+from lawow.server.overview import Overview
+from lawow.server.overview_schemas import OVERVIEW_ROUTES
 from lawow.server.readiness import Readiness
-from lawow.server.rest import Routes, make_router
+from lawow.server.rest import Routes, bound_router, make_router
 from lawow.server.rest_leases import make_control_router
+from lawow.server.rest_overview import OverviewRoutes
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import Bounds, EdgeServer
 
@@ -96,6 +99,7 @@ class Edge:
         supervisor = Supervisor(log, limits, self.meter, plane)
         self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
         self.manager = self._manager(hosts or (look_at_this_host(limits),))
+        self.overview = Overview(supervisor, self.manager.leases, self.meter, self.readiness)
         swept = self.manager.remote.recover()
         log(
             "recovered",
@@ -134,9 +138,10 @@ class Edge:
         return OffloadManager(database, resources, leases, shared, remote, clock, limits)
 
     async def sweep(self) -> None:
-        """End offers and leases when their time has come, until cancelled."""
+        """End offers and leases when their time has come, and sample memory, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self.overview.sample()
             try:
                 ended = await self.manager.sweep()
             except EdgeRefusal as error:
@@ -193,14 +198,17 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the request names
         dependencies=[Depends(authorize)],
     )
-    observers: list[Observe] = [metrics.observe_call]
+    observers: list[Observe] = [metrics.observe_call, edge.overview.observe_call]
     if edge.tracing is not None:
         observers.append(edge.tracing.observe_call)
     routes = Routes(edge.handler, edge.readiness, metrics.render, observers)
     app.include_router(make_router(routes))
     app.include_router(make_control_router(edge.manager, edge.handler, observers))
+    overview = OverviewRoutes(edge.overview, edge.readiness, edge.handler.limits)
+    app.include_router(bound_router(OVERVIEW_ROUTES, overview))
     for kind, handle in {
         HTTPException: _raise,
         RequestValidationError: _raise,
@@ -272,7 +280,7 @@ def _describe(app: FastAPI) -> dict[str, object]:
     # The framework promises its own validation errors; the guard answers those as what they are, not found.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in (*ROUTES, *CONTROL_ROUTES):
+    for route in (*ROUTES, *CONTROL_ROUTES, *OVERVIEW_ROUTES):
         operation = document["paths"][route.path.replace(":path", "")][route.method.lower()]
         if 422 not in route.responses():
             operation["responses"].pop("422", None)

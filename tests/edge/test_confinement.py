@@ -67,6 +67,7 @@ def attempts() -> str:
     return done.stdout
 
 
+@pytest.mark.promise("N8")
 @pytest.mark.parametrize("name", FORBIDDEN)
 def test_a_fenced_process_cannot(attempts: str, name: str) -> None:
     assert name in attempts.splitlines()

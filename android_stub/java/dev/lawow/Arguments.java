@@ -137,4 +137,16 @@ final class Arguments {
         }
         return body.array();
     }
+
+    /** Gives the lists that come back what a body of this layout says they hold now. */
+    void takeBack(byte[] body) {
+        long at = 0;
+        for (int index = 0; index < values.length; index++) {
+            at += SLOT_BYTES;
+            if (comesBack(index)) {
+                Elements.unpack(signature.parameters[index].letter, body, (int) at, values[index]);
+            }
+            at += payloads[index] == null ? 0 : padded(payloads[index].length);
+        }
+    }
 }

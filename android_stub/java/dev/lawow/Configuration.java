@@ -29,11 +29,18 @@ import java.util.Properties;
  *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, many times slower)</td></tr>
  *   <tr><td>cache</td><td>private folder for compiled code, where nobody else may write; the app's code cache if not set,
  *     and none on a JVM that is not Android's</td></tr>
- *   <tr><td>library, wasmtime</td><td>paths of liblawow and libwasmtime, for a JVM that is not Android's</td></tr>
+ *   <tr><td>local</td><td>what calls on this device run: {@code wasm}, which it is if not set, or {@code native}, the
+ *     modules' functions compiled for this processor; {@code lawow pack} sets it in {@code local.properties}</td></tr>
+ *   <tr><td>native</td><td>folder of liblawownative and the modules' libraries, for a JVM that is not Android's</td></tr>
+ *   <tr><td>library, wasmtime</td><td>paths of liblawow and of the engine's library that it opens, for a JVM that is not
+ *     Android's</td></tr>
  * </table>
  */
 public final class Configuration {
     static final String RESOURCE = "/assets/lawow/edge.properties";
+
+    /** What {@code lawow pack} alone writes; the app's own file and properties win. */
+    static final String PACKED = "/assets/lawow/local.properties";
 
     private static final String DEFAULT_EDGE = "https://127.0.0.1:8443";
     private static final int REMOTE_TIMEOUT_SECONDS = 30;
@@ -51,18 +58,23 @@ public final class Configuration {
 
     /** Reads the system properties and the app's file. Throws {@link IllegalStateException} if the file is broken. */
     public static Configuration load() {
-        Properties file = new Properties();
-        byte[] data = ModuleName.readResource(RESOURCE);
+        return new Configuration(read(RESOURCE, read(PACKED, null)));
+    }
+
+    /** Reads a file of properties, if there is one; {@code defaults} stand for what it lacks. */
+    private static Properties read(String resource, Properties defaults) {
+        Properties file = new Properties(defaults);
+        byte[] data = ModuleName.readResource(resource);
         if (data != null) {
             try {
                 file.load(new StringReader(new String(data, StandardCharsets.UTF_8)));
             } catch (IOException error) {
                 throw new AssertionError(error); // a string does no I/O
             } catch (IllegalArgumentException error) {
-                throw new IllegalStateException(RESOURCE + ": " + error.getMessage(), error);
+                throw new IllegalStateException(resource + ": " + error.getMessage(), error);
             }
         }
-        return new Configuration(file);
+        return file;
     }
 
     /**
@@ -165,6 +177,31 @@ public final class Configuration {
         throw bad("engine", text, "native or pulley");
     }
 
+    /** Tells whether calls on this device run functions that were compiled for its processor, not WebAssembly. */
+    boolean isNative() {
+        String text = text("local", "wasm");
+        if (text.equals("wasm") || text.equals("native")) {
+            return text.equals("native");
+        }
+        throw bad("local", text, "wasm or native");
+    }
+
+    /** Throws {@link IllegalStateException} if a limit is set that native code cannot be held to. */
+    void requireUnlimited() {
+        for (String key : new String[] {"memory.bytes", "fuel", "engine"}) {
+            if (text(key, null) != null) {
+                throw new IllegalStateException(
+                    key + ": is set, but this app's modules are native code, which nothing can hold to it; remove it, or"
+                        + " pack with --local wasm");
+            }
+        }
+    }
+
+    /** Returns the folder of the libraries of native modules, or null for those in the app. */
+    String nativeFolder() {
+        return text("native", null);
+    }
+
     /** Returns the folder for compiled code that the owner asks for, or null. */
     String cache() {
         return text("cache", null);
@@ -175,7 +212,7 @@ public final class Configuration {
         return text("library", null);
     }
 
-    /** Returns the path of libwasmtime, or null for the one in the app. */
+    /** Returns the path of the engine's library, or null for the one in the app. */
     String wasmtime() {
         return text("wasmtime", null);
     }

@@ -17,7 +17,8 @@ public final class Lawow {
     private Lawow() {}
 
     /**
-     * Returns the WebAssembly runtime inside this app.
+     * Returns what runs modules inside this app: a WebAssembly runtime, or their functions as native code if the app was
+     * packed so.
      *
      * @throws IllegalStateException the native libraries are missing or do not fit
      */
@@ -26,7 +27,8 @@ public final class Lawow {
         if (target == null) {
             synchronized (LOCK) {
                 if (local == null) {
-                    local = new LocalRuntime(Configuration.load());
+                    Configuration configuration = Configuration.load();
+                    local = configuration.isNative() ? new NativeRuntime(configuration) : new LocalRuntime(configuration);
                 }
                 target = local;
             }

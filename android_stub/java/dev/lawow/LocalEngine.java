@@ -21,11 +21,11 @@ final class LocalEngine {
     final Watchdog watchdog;
 
     private LocalEngine(int flags, Configuration configuration) {
-        loadLibrary(configuration.library());
+        loadLibrary("lawow", configuration.library());
         String wasmtime = configuration.wasmtime();
         byte[][] failure = new byte[1][];
         this.handle = Native.engineNew(wasmtime == null ? null : Native.utf8(wasmtime), flags, STACK_BYTES, failure);
-        Native.require(failure, "libwasmtime");
+        Native.require(failure, "the WebAssembly runtime");
         this.flags = flags;
         this.watchdog = (flags & Native.DEADLINES) != 0 ? new Watchdog(handle) : null;
     }
@@ -61,16 +61,17 @@ final class LocalEngine {
         return (flags & Native.PULLEY) != 0;
     }
 
-    private static void loadLibrary(String path) {
+    /** Loads one of the app's libraries by its name, or another from its path if that is not null. */
+    static void loadLibrary(String name, String path) {
         try {
             if (path == null) {
-                System.loadLibrary("lawow");
+                System.loadLibrary(name);
             } else {
                 System.load(path);
             }
         } catch (UnsatisfiedLinkError error) {
             throw new IllegalStateException(
-                "liblawow cannot be loaded (" + error.getMessage() + "); is this processor among the app's ABIs?", error);
+                "lib" + name + " cannot be loaded (" + error.getMessage() + "); is this processor among the app's ABIs?", error);
         }
     }
 
