@@ -21,7 +21,7 @@ from lawow.refactor.aside import Aside
 from lawow.refactor.classify import is_library
 from lawow.refactor.plan import SplitPlan
 from lawow.refactor.replacement import replaced_class
-from lawow.refactor.stub_parts import needed_classes, types_named_by
+from lawow.refactor.stub_parts import named_by_resources, names_in, needed_classes
 
 __all__ = ["DexSplit", "Remainder", "split_dexes"]
 
@@ -106,25 +106,20 @@ def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: 
 
 def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, is_elastic: bool) -> bytes:
     """Build the dex file of the proxies and what the app needs of the stub library."""
-    named = {
-        name
-        for dex in (remainder.dex for remainder in remainders)
-        for name in map(dex.type, range(len(dex.type_ids)))
-        if is_library(name.lstrip("["))
-    }
     holders = {item.name: item for item in plan.app.dexes}
     used = {move.classified.dex_files[0] for move in plan.moves}
     stub_dex = read_dex(stub)
     builder = DexBuilder(max([stub_dex.version, *(holders[name].dex.version for name in used)]))
     for move in plan.moves:
         holder = holders[move.classified.dex_files[0]]
-        named |= types_named_by(holder.dex.references_of(holder.dex.class_def(move.descriptor)))
         try:
             builder.add(replaced_class(holder.dex, move, is_elastic=is_elastic))
         except FormatError as error:
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:
             raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
+    code = (builder.build(), *(remainder.dex.data for remainder in remainders))
+    named = named_by_resources(plan.app).union(*map(names_in, code))
     for descriptor in needed_classes(stub_dex, named):
         builder.add(transplant_class(stub_dex, descriptor))
     return builder.build()

@@ -1,20 +1,33 @@
-"""Which classes of the stub library an app needs: what its code names, and what these name in turn.
+"""Which classes of the stub library an app needs: what the app names, and what these name in turn.
 
-An app that only calls generated classes has no use for channels or leases, and need not carry them. Names in
-strings, by which reflection finds classes, are not looked at: an app that reaches the library in no other
-way keeps ``dev.lawow.Lawow`` and what belongs to that.
+An app that only calls generated classes has no use for channels or leases, and need not carry them. Besides
+its code, whatever reflection may take a name from counts: strings, the manifest and other XML, resources,
+services, the app's own native libraries. Where that cannot be read, or a name is put together ("dev.lawow."
+and the rest), every class stays. Names in assets are not looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
+from lawow.errors import FormatError, LimitExceeded
+from lawow.formats.apk import RUNTIME_LIBRARY, AppPackage
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.symbols import References, parse_method_descriptor
+from lawow.formats.zip import ZipEntry
+from lawow.limits import ARCHIVE
 
-__all__ = ["needed_classes", "types_named_by"]
+__all__ = ["ANY", "named_by_resources", "names_in", "needed_classes", "types_named_by"]
 
+ANY = "Ldev/lawow/;"
+"""Stands for every class of the library."""
 _ALWAYS = "Ldev/lawow/Lawow;"  # what generated classes call
+_NAME = re.compile(rb"dev[./]lawow[./](\w*)")
+_WIDE_NAME = re.compile(
+    b"".join(b"[./]\0" if c == "." else c.encode() + b"\0" for c in "dev.lawow.") + rb"((?:\w\0)*)"
+)
+_NAMING_ENTRY = re.compile(r".*\.xml|resources\.arsc|META-INF/services/.*|lib/.*\.so", re.DOTALL)
 
 
 def needed_classes(stub: Dex, named: Iterable[str]) -> list[str]:
@@ -25,8 +38,9 @@ def needed_classes(stub: Dex, named: Iterable[str]) -> list[str]:
     families: dict[str, list[str]] = {}
     for descriptor in stub.class_names():
         families.setdefault(_family(descriptor), []).append(descriptor)
+    waiting = {_family(name) for name in (_ALWAYS, *named)}
+    waiting = set(families) if _family(ANY) in waiting else waiting & families.keys()
     found: set[str] = set()
-    waiting = {_family(name) for name in (_ALWAYS, *named)} & families.keys()
     while waiting:
         family = waiting.pop()
         found.add(family)
@@ -36,16 +50,45 @@ def needed_classes(stub: Dex, named: Iterable[str]) -> list[str]:
     return [descriptor for descriptor in stub.class_names() if _family(descriptor) in found]
 
 
+def names_in(data: bytes) -> set[str]:
+    """Return the descriptors that bytes hold names of, Java's or the JVM's, in UTF-8 or UTF-16; or `ANY`."""
+    names: set[bytes] = set()
+    if b"lawow" in data:  # far faster than the pattern
+        names.update(match[1] for match in _NAME.finditer(data))
+    if b"l\0a\0w\0o\0w\0" in data:
+        names.update(match[1].replace(b"\0", b"") for match in _WIDE_NAME.finditer(data))
+    return {f"Ldev/lawow/{name.decode()};" for name in names}
+
+
+def named_by_resources(app: AppPackage) -> set[str]:
+    """Return the descriptors that the app's files beside its code hold names of, of all APKs of its set."""
+    return {name for entry in _naming_entries(app) for name in _names_in_entry(entry)}
+
+
 def types_named_by(references: References) -> set[str]:
     """Return the descriptors of all classes that code names, as types or by their members."""
     types = set(references.types)
-    for member in (*references.fields, *references.methods):
-        types.add(member.class_name)
-    types.update(field.type for field in references.fields)
+    for field in references.fields:
+        types.update((field.class_name, field.type))
     for method in references.methods:
         proto = parse_method_descriptor(method.descriptor)
-        types.update((*proto.parameters, proto.return_type))
+        types.update((method.class_name, *proto.parameters, proto.return_type))
     return {descriptor.lstrip("[") for descriptor in types}
+
+
+def _naming_entries(app: AppPackage) -> Iterator[ZipEntry]:
+    for item in (app, *app.companions):
+        for entry in item.archive.entries:
+            if _NAMING_ENTRY.fullmatch(entry.path) and not RUNTIME_LIBRARY.fullmatch(entry.path):
+                yield entry
+
+
+def _names_in_entry(entry: ZipEntry) -> set[str]:
+    """Return the names in one entry; `ANY` for one that is damaged or too large, which the split lets be."""
+    try:
+        return names_in(entry.read(ARCHIVE.dex_bytes))
+    except (FormatError, LimitExceeded):
+        return {ANY}
 
 
 def _family(descriptor: str) -> str:

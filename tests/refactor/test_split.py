@@ -24,7 +24,6 @@ from lawow.refactor.plan import PlanOptions
 from lawow.refactor.proof import find_defects, require_proven
 from lawow.refactor.report import report_lines, report_record
 from lawow.refactor.split import Split, SplitOptions
-from lawow.resources import android_stub
 from tests.refactor.builders import (
     CONSTRUCTOR,
     FIB,
