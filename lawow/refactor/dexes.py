@@ -118,8 +118,15 @@ def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, i
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:
             raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
-    code = (builder.build(), *(remainder.dex.data for remainder in remainders))
-    named = named_by_resources(plan.app).union(*map(names_in, code))
+    named = names_in(builder.build()) | _named_by_residents(plan.app, remainders)
     for descriptor in needed_classes(stub_dex, named):
         builder.add(transplant_class(stub_dex, descriptor))
     return builder.build()
+
+
+def _named_by_residents(app: AppPackage, remainders: Sequence[Remainder]) -> set[str]:
+    """Return which of the stub library's classes the code that stays, and what lies beside it, name."""
+    try:
+        return named_by_resources(app).union(*(names_in(remainder.dex.data) for remainder in remainders))
+    except FormatError as error:
+        raise error.within(app.name) from None

@@ -1,4 +1,4 @@
-"""Hosts of flexible ends for the stub's channels, on `ServerConnection` and sockets: echo, topics, moves, tickets.
+"""Hosts of flexible ends for the stub's channels, on `ServerConnection` and sockets: echo, topics, moves.
 
 Each answers what comes to the endpoint ``echo`` with ``VALUE@HOST#N``, where N counts all that the end has
 received, wherever it was. The topic ``ticks`` sends 40 messages as fast as its receiver lets it.
@@ -9,13 +9,11 @@ from __future__ import annotations
 import random
 import secrets
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lawow.channel.events import ChannelAsked, Event, Greeted, Message, MoveAsked, PeerClosed, Writable
 from lawow.channel.messages import pack_message, unpack_message
@@ -52,22 +50,20 @@ class Ticks:
     def publish(self) -> None:
         """Publish what the receiver lets it."""
         while self.left and self.topic.can_publish(TICK_BYTES):
-            self.topic.publish(pack_message("string", f"tick {TICKS - self.left} " + "." * (TICK_BYTES - 100)))
+            self.topic.publish(
+                pack_message("string", f"tick {TICKS - self.left} " + "." * (TICK_BYTES - 100))
+            )
             self.left -= 1
 
 
 class MovingHost:
     """One host, which knows the others by name."""
 
-    def __init__(self, name: str, hosts: dict[str, MovingHost], certificate: Path | None) -> None:
+    def __init__(self, name: str, hosts: dict[str, MovingHost]) -> None:
         self.name, self.hosts = name, hosts
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self._lock = hosts_lock
-        self._context: ssl.SSLContext | None = None
-        if certificate:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(certificate)
         self._sessions: dict[bytes, tuple[ServerSession, ServerConnection]] = {}
         self._tickets: dict[bytes, tuple[Echo, Position]] = {}
         self._echoes: dict[ChannelEnd, Echo] = {}
@@ -88,19 +84,17 @@ class MovingHost:
 
     def _serve(self, sock: socket.socket) -> None:
         connection = ServerConnection()
-        with suppress(OSError, RemoteProtocolError):
-            wrapped = self._context.wrap_socket(sock, server_side=True) if self._context else sock
-            with wrapped:
-                while data := wrapped.recv(1 << 16):
-                    with self._lock:
-                        cut, self._cut = self._cut, None
-                        heard = data[: cut.randrange(len(data))] if cut else data
-                        for event in connection.receive_data(heard):
-                            self._handle(connection, event)
-                        out = connection.data_to_send()
-                    wrapped.sendall(out[: cut.randrange(len(out) + 1)] if cut else out)
-                    if cut:
-                        return
+        with suppress(OSError, RemoteProtocolError), sock:
+            while data := sock.recv(1 << 16):
+                with self._lock:
+                    cut, self._cut = self._cut, None
+                    heard = data[: cut.randrange(len(data))] if cut else data
+                    for event in connection.receive_data(heard):
+                        self._handle(connection, event)
+                    out = connection.data_to_send()
+                sock.sendall(out[: cut.randrange(len(out) + 1)] if cut else out)
+                if cut:
+                    return
 
     def _handle(self, connection: ServerConnection, event: Event) -> None:
         if connection.state is ConnectionState.CLOSED:  # HELLO and GOODBYE came together
@@ -189,11 +183,11 @@ hosts_lock = threading.RLock()
 
 
 @contextmanager
-def moving_hosts(*names: str, certificate: Path | None = None) -> Iterator[dict[str, MovingHost]]:
-    """Run hosts of these names on free ports of loopback, with TLS if there is a certificate."""
+def moving_hosts(*names: str) -> Iterator[dict[str, MovingHost]]:
+    """Run hosts of these names on free ports of loopback."""
     hosts: dict[str, MovingHost] = {}
     for name in names:
-        hosts[name] = MovingHost(name, hosts, certificate)
+        hosts[name] = MovingHost(name, hosts)
         threading.Thread(target=hosts[name].run, daemon=True).start()
     try:
         yield hosts

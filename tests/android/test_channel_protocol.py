@@ -1,4 +1,4 @@
-"""The data plane's protocol in the stub: the vectors, the same tables, and byte for byte what Python's client does."""
+"""The data plane's protocol in the stub: the vectors, the same tables, byte for byte what Python's does."""
 
 from __future__ import annotations
 

@@ -69,7 +69,9 @@ class Client:
         pin = plane.pin if pin is None else pin
         java.ask("host", "edge", plane.host, plane.port, pin, plane.token if token is None else token)
 
-    def call(self, export: str, signature: str, *values: object, deadline_ms: int = 0, fresh: bool = False) -> str:
+    def call(
+        self, export: str, signature: str, *values: object, deadline_ms: int = 0, fresh: bool = False
+    ) -> str:
         """Call, in the lease's instance or in a fresh one."""
         target = f"sha256:{SUM.digest}" if fresh else self.plane.target
         return self.java.ask("call", "edge", target, export, signature, deadline_ms, *values)

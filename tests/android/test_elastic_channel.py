@@ -139,7 +139,9 @@ def test_closing_lets_come_what_is_on_its_way_and_then_says_so(java: JavaEnd) ->
     assert java.ask("send", "more", 1000).startswith("closed ")
 
 
-def test_sending_waits_while_the_other_end_has_no_room_and_receiving_while_nothing_comes(java: JavaEnd) -> None:
+def test_sending_waits_while_the_other_end_has_no_room_and_receiving_while_nothing_comes(
+    java: JavaEnd,
+) -> None:
     open_echo(java)
     assert java.ask("receive", 50).startswith("remote deadline false ")
     assert java.ask("send", "x" * 300_000, 50).startswith("error IllegalArgumentException")
@@ -148,7 +150,9 @@ def test_sending_waits_while_the_other_end_has_no_room_and_receiving_while_nothi
     assert answers[-1].startswith("remote deadline false ")  # its answers have no room, so it takes no more
     sent = answers.count("ok")
     received = [java.ask("receive", 5000) for _ in range(sent)]
-    assert [item.split("#")[1] for item in received] == [f"{number} missed 0" for number in range(1, sent + 1)]
+    assert [item.split("#")[1] for item in received] == [
+        f"{number} missed 0" for number in range(1, sent + 1)
+    ]
 
 
 @pytest.mark.parametrize("policy", [0, 1, 2])

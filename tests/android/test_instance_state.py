@@ -1,4 +1,4 @@
-"""States that come home: what this device puts back, what it refuses, and damaged ones. Made by Python's keeper."""
+"""States that come home: what this device puts back, and what it refuses. Python's keeper makes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ KEEPER = """
   (global $real (mut f64) (f64.const -0.25))
   (global $fixed i32 (i32.const 7))
   (data (i32.const 100) "\\05\\00\\00\\00")
-  (func (export "set") (i32.store (i32.const 100) (i32.const 77)) (i32.store8 (i32.const 65535) (i32.const 1)))
+  (func (export "set") (i32.store (i32.const 100) (i32.const 77))
+    (i32.store8 (i32.const 65535) (i32.const 1)))
   (func (export "move") (global.set $stack (i32.const 1)))
   (func (export "grow") (drop (memory.grow (i32.const 1))))
   (func (export "get") (result i32)
@@ -35,7 +36,8 @@ KEEPER = """
 """
 TABLE = """
 (module (memory (export "memory") 1) (table 1 funcref) (func $f) (elem declare func $f)
-  (func (export "set") (table.set (i32.const 0) (ref.func $f))) (func (export "get") (result i32) (i32.const 1)))
+  (func (export "set") (table.set (i32.const 0) (ref.func $f)))
+  (func (export "get") (result i32) (i32.const 1)))
 """
 
 

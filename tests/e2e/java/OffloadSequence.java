@@ -16,20 +16,26 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
 
 /**
  * The whole offload sequence of one device, step by step; what comes out of each step is a line.
  *
- * <p>{@code first MODULE NAME=ADDRESS:PORT:PIN:TOKEN...} offloads a module, calls it, lets a channel's end move between
- * the hosts that are named while messages flow, waits for a line, brings the state home and goes on with it here.
+ * <p>{@code first DIGEST NAME=ADDRESS:PORT:PIN:TOKEN...} offloads the counter, calls it, lets a channel's end move between
+ * the two hosts that are named while messages flow, waits for a line, brings the state home and goes on with it here.
  * {@code second SHARED} calls the instance that the first device shares.
  */
 public final class OffloadSequence {
+    private static final String MODULE = "counter.wasm@";
+    private static final long MILLIS = 30000;
+    private static final int COUNT = 400;
+
     public static void main(String[] words) throws Exception {
         if (words[0].equals("first")) {
-            first(words[1], hosts(words));
+            first(MODULE + words[1], hosts(words));
         } else {
             second(words[1]);
         }
@@ -47,7 +53,7 @@ public final class OffloadSequence {
         say("plane", lease.data() != null);
         call(module, lease);
         channel(hosts);
-        handler.share(lease, "counter");
+        handler.share(lease, "counter", "neighbour");
         say("shared", "counter");
         System.in.read();
         byte[] state = handler.synchronise(lease);
@@ -59,7 +65,7 @@ public final class OffloadSequence {
         try {
             lease.call("add", "i>i", 0, 1);
         } catch (RemoteException error) {
-            say("ended", error.code() + " " + error.mayHaveRun());
+            say("ended", error.mayHaveRun());
         }
     }
 
@@ -73,42 +79,66 @@ public final class OffloadSequence {
             results.add(each.get());
         }
         say("calls", results);
-        // By the module's name each call has a fresh instance, and goes the same way.
-        say("fresh", Lawow.remote(module, "add", "i>i", new Object[] {7}));
+        // Calls by the class that was split off go the same way, each to a fresh instance.
+        say("fresh", CounterWasm.add(7));
         ElasticFunction add = new ElasticFunction.Builder(module, "add", "i>i")
-            .policy(ElasticPolicy.REMOTE).deadlineMillis(5000).build();
+            .policy(ElasticPolicy.REMOTE).deadlineMillis(MILLIS).build();
         say("elastic", add.call(8) + " " + add.wasRemote() + " " + add.callAsync(9).get());
         ElasticFunction here = new ElasticFunction.Builder(module, "add", "i>i").policy(ElasticPolicy.LOCAL).build();
         say("local", here.call(8) + " " + here.wasRemote());
     }
 
+    /** Hosts answer a number with itself, times 20, and the last digit of their name. */
     private static void channel(Map<String, DataClient> hosts) throws Exception {
-        final int count = 500;
-        try (ElasticChannel channel = ElasticChannel.open("echo", "string", hosts, "alpha")) {
-            List<String> received = Collections.synchronizedList(new ArrayList<>());
-            Thread sender = new Thread(() -> {
-                for (int number = 1; number <= count; number++) {
-                    channel.send("m" + number, 20000);
-                }
-            });
-            Thread receiver = new Thread(() -> {
-                while (received.size() < count) {
-                    received.add((String) channel.receive(20000));
-                }
-            });
+        try (ElasticChannel channel = ElasticChannel.open("numbers", "s64", hosts, "edge-1")) {
+            Sender sender = new Sender(channel);
+            Receiver receiver = new Receiver(channel);
             sender.start();
             receiver.start();
-            for (String destination : Arrays.asList("beta", "alpha", "beta")) {
-                channel.move(destination);
+            for (int round = 0; round < 5; round++) {
+                channel.move("edge-2");
+                channel.move("edge-1");
             }
             sender.join();
             receiver.join();
-            int right = 0;
-            for (int number = 1; number <= count; number++) {
-                String line = received.get(number - 1);
-                right += line.startsWith("m" + number + "@") && line.endsWith("#" + number) ? 1 : 0;
+            channel.move("edge-2");
+            channel.send((long) COUNT, MILLIS);
+            say("messages", receiver.inOrder + " of " + COUNT + " by " + receiver.hosts);
+            say("last", channel.receive(MILLIS) + " at " + channel.host());
+        }
+    }
+
+    private static final class Sender extends Thread {
+        private final ElasticChannel channel;
+
+        Sender(ElasticChannel channel) {
+            this.channel = channel;
+        }
+
+        @Override
+        public void run() {
+            for (long number = 0; number < COUNT; number++) {
+                channel.send(number, MILLIS);
             }
-            say("messages", right + " of " + received.size() + " at " + channel.host());
+        }
+    }
+
+    private static final class Receiver extends Thread {
+        private final ElasticChannel channel;
+        final Set<Long> hosts = new TreeSet<>();
+        int inOrder;
+
+        Receiver(ElasticChannel channel) {
+            this.channel = channel;
+        }
+
+        @Override
+        public void run() {
+            for (int number = 0; number < COUNT; number++) {
+                long answer = (Long) channel.receive(MILLIS);
+                inOrder += answer / 20 == number ? 1 : 0;
+                hosts.add(answer % 20);
+            }
         }
     }
 
