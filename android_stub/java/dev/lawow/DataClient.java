@@ -3,11 +3,8 @@ package dev.lawow;
 import java.io.Closeable;
 import java.io.IOException;
 import java.net.ConnectException;
-import java.net.InetSocketAddress;
 import java.net.Socket;
-import java.net.UnknownServiceException;
 import java.nio.charset.StandardCharsets;
-import java.security.cert.CertificateException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -15,7 +12,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
-import javax.net.ssl.SSLSocket;
 
 /**
  * The data plane of one lease: calls and channels over one connection (TLS 1.3 by the pin that the lease gave; plain TCP
@@ -29,22 +25,16 @@ public final class DataClient implements Closeable {
     /** One lock for all connections of the process, because a channel that moves belongs to two of them. */
     static final Object LOCK = new Object();
 
-    private static final int CONNECT_MILLIS = 10000;
-    private static final int RECEIVE_BYTES = 64 << 10;
-    private static final int TICK_MILLIS = 5000;
     private static final long RESUME_NANOS = 10000000000L;
     private static final int FIRST_PAUSE_MILLIS = 50;
     private static final int MOST_PAUSE_MILLIS = 1000;
     private static final int MOST_REFUSALS = 4;
     private static final int DEFAULT_DEADLINE_MILLIS = 30000;
-    private static final long NANOS_PER_MILLI = 1000000;
 
     /** What an edge says that a client may answer by another connection. */
     private static final List<String> COME_BACK = Arrays.asList("", "draining", "idle", "too-slow", "busy");
 
-    private final String host;
-    private final int port;
-    private final PinnedTrust trust;
+    private final PlaneAddress address;
     private final byte[] token;
     private final ClientSession session = new ClientSession();
     private final Map<String, Long> functions = new HashMap<>();
@@ -65,17 +55,8 @@ public final class DataClient implements Closeable {
      * @throws IllegalStateException without a certificate's SHA-256, for a host that is not this machine
      */
     public DataClient(String host, int port, String certificateSha256, String token) {
-        boolean isPinned = !certificateSha256.isEmpty();
-        if (!isPinned && !Configuration.isLoopback(host)) {
-            throw new IllegalStateException(host + ": without a certificate's SHA-256 the token would go out in clear");
-        }
-        if (isPinned && (certificateSha256.length() != 64 || !Hex.isLower(certificateSha256))) {
-            throw new IllegalStateException(host + ": not the SHA-256 of a certificate: " + certificateSha256);
-        }
-        this.host = host;
-        this.port = port;
+        this.address = new PlaneAddress(host, port, certificateSha256);
         this.token = token.getBytes(StandardCharsets.UTF_8);
-        this.trust = isPinned ? new PinnedTrust(certificateSha256) : null;
     }
 
     /**
@@ -125,7 +106,7 @@ public final class DataClient implements Closeable {
 
     @Override
     public String toString() {
-        return host + ":" + port;
+        return address.toString();
     }
 
     // for channels and calls, all under LOCK or taking it
@@ -205,7 +186,7 @@ public final class DataClient implements Closeable {
     }
 
     /** Sends what waits for a connection and has room. */
-    private void pump() {
+    void pump() {
         while (connection.isOpen() && !opening.isEmpty()) {
             openOne(opening.poll());
         }
@@ -255,7 +236,7 @@ public final class DataClient implements Closeable {
         });
     }
 
-    private static void daemon(String name, Runnable work) {
+    static void daemon(String name, Runnable work) {
         Thread thread = new Thread(work, name);
         thread.setDaemon(true);
         thread.start();
@@ -286,10 +267,11 @@ public final class DataClient implements Closeable {
         int refusals = 0;
         for (int pause = FIRST_PAUSE_MILLIS; mayConnect(); pause = Math.min(2 * pause, MOST_PAUSE_MILLIS)) {
             try {
-                return dial();
+                return address.dial();
             } catch (IOException error) {
                 refusals = error instanceof ConnectException ? refusals + 1 : 0;
-                if (isFirst || refusals >= MOST_REFUSALS || System.nanoTime() - ends > 0 || isForGood(error)) {
+                boolean isLate = System.nanoTime() - ends > 0;
+                if (isFirst || isLate || refusals >= MOST_REFUSALS || PlaneAddress.isForGood(error)) {
                     end("unreachable", error.getMessage(), isFirst, error);
                     return null;
                 }
@@ -305,11 +287,6 @@ public final class DataClient implements Closeable {
         }
     }
 
-    /** Tells whether another try would fail in the same way: another certificate, no TLS 1.3. */
-    private static boolean isForGood(IOException error) {
-        return error instanceof UnknownServiceException || error.getCause() instanceof CertificateException;
-    }
-
     private static void pause(int millis) {
         try {
             Thread.sleep(millis);
@@ -318,38 +295,9 @@ public final class DataClient implements Closeable {
         }
     }
 
-    private Socket dial() throws IOException {
-        Socket plain = new Socket();
-        boolean connected = false;
-        try {
-            plain.connect(new InetSocketAddress(host, port), CONNECT_MILLIS);
-            plain.setTcpNoDelay(true);
-            Socket ready = trust == null ? plain : secure(plain);
-            connected = true;
-            return ready;
-        } finally {
-            if (!connected) {
-                plain.close();
-            }
-        }
-    }
-
-    private Socket secure(Socket plain) throws IOException {
-        plain.setSoTimeout(CONNECT_MILLIS);
-        SSLSocket secured = (SSLSocket) trust.factory().createSocket(plain, host, port, true);
-        try {
-            secured.setEnabledProtocols(new String[] {"TLSv1.3"});
-        } catch (IllegalArgumentException error) {
-            throw new UnknownServiceException("this system has no TLS 1.3");
-        }
-        secured.startHandshake();
-        plain.setSoTimeout(0);
-        return secured;
-    }
-
     /** Carries bytes until the connection is lost or over. */
-    private void carry(final Socket next) {
-        final ClientConnection mine = new ClientConnection(session);
+    private void carry(Socket socket) {
+        ClientConnection mine = new ClientConnection(session);
         synchronized (LOCK) {
             connection = mine;
             mine.sendHello(token);
@@ -357,115 +305,13 @@ public final class DataClient implements Closeable {
                 mine.sendGoodbye("", "");
             }
         }
-        daemon("lawow-data-out", new Runnable() {
-            @Override
-            public void run() {
-                write(mine, next);
-            }
-        });
-        try {
-            read(mine, next);
-        } catch (IOException error) {
-            sleepUntilWritten(mine); // a violation is answered; of a lost connection there is nothing to say
-        } finally {
-            synchronized (LOCK) {
-                mine.connectionLost();
-                wake();
-            }
-            shut(next);
-        }
-    }
-
-    private void read(ClientConnection mine, Socket from) throws IOException {
-        byte[] buffer = new byte[RECEIVE_BYTES];
-        for (int count = from.getInputStream().read(buffer); count >= 0; count = from.getInputStream().read(buffer)) {
-            synchronized (LOCK) {
-                for (Event event : mine.receive(buffer, count)) {
-                    handle(event);
-                }
-                pump();
-                if (mine.isClosed() && !mine.hasToSend()) {
-                    return;
-                }
-            }
-        }
-    }
-
-    private static void sleepUntilWritten(ClientConnection mine) {
-        synchronized (LOCK) {
-            try {
-                if (mine.hasToSend()) {
-                    LOCK.wait(FIRST_PAUSE_MILLIS);
-                }
-            } catch (InterruptedException error) {
-                Thread.currentThread().interrupt();
-            }
-        }
-    }
-
-    // the writing thread
-
-    private void write(ClientConnection mine, Socket to) {
-        try {
-            for (byte[] data = nextToWrite(mine); data != null; data = nextToWrite(mine)) {
-                to.getOutputStream().write(data);
-                to.getOutputStream().flush();
-            }
-        } catch (IOException error) {
-            shut(to); // the reading thread sees it and deals with it
-            return;
-        }
-        shut(to);
-    }
-
-    /** Waits until something is to be sent, and looks after time meanwhile; null when the connection is over. */
-    private byte[] nextToWrite(ClientConnection mine) {
-        synchronized (LOCK) {
-            while (!mine.hasToSend() && !mine.isClosed()) {
-                for (Event event : mine.tick(System.nanoTime() / NANOS_PER_MILLI)) {
-                    handle(event);
-                }
-                if (!mine.hasToSend() && !mine.isClosed()) {
-                    await();
-                }
-            }
-            return mine.hasToSend() ? joined(mine.toSend()) : null;
-        }
-    }
-
-    private static void await() {
-        try {
-            LOCK.wait(TICK_MILLIS);
-        } catch (InterruptedException error) {
-            return; // nobody has a reason to; look again
-        }
-    }
-
-    private static byte[] joined(List<byte[]> pieces) {
-        int size = 0;
-        for (byte[] piece : pieces) {
-            size += piece.length;
-        }
-        byte[] all = new byte[size];
-        int at = 0;
-        for (byte[] piece : pieces) {
-            System.arraycopy(piece, 0, all, at, piece.length);
-            at += piece.length;
-        }
-        return all;
-    }
-
-    private static void shut(Socket socket) {
-        try {
-            socket.close();
-        } catch (IOException error) {
-            return; // it is closed all the same
-        }
+        new DataLink(this, mine, socket).run();
     }
 
     // events, under LOCK
 
-    private void handle(Event event) {
+    /** Passes on what has happened on a connection. */
+    void handle(Event event) {
         switch (event.kind) {
             case WELCOMED:
                 if (event.second == 0) {

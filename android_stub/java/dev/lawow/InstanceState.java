@@ -38,7 +38,7 @@ public final class InstanceState {
     /**
      * Makes an instance that goes on from a state.
      *
-     * @param asset the module in this app, as {@link WasmModule#load} takes it
+     * @param module the module that the state is of
      * @param state what {@link OffloadHandler#recall} or {@code synchronise} gave; at most 256 MiB when it is inflated
      * @throws IllegalArgumentException the state is damaged, of another module, or has parts that this device cannot put
      *     back; the message says which
