@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 import secrets
 import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lawow.channel.events import ChannelAsked, Event, Greeted, Message, MoveAsked, PeerClosed, Writable
 from lawow.channel.messages import pack_message, unpack_message
@@ -59,11 +61,15 @@ class Ticks:
 class MovingHost:
     """One host, which knows the others by name."""
 
-    def __init__(self, name: str, hosts: dict[str, MovingHost]) -> None:
+    def __init__(self, name: str, hosts: dict[str, MovingHost], certificate: Path | None) -> None:
         self.name, self.hosts = name, hosts
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self._lock = hosts_lock
+        self._context: ssl.SSLContext | None = None
+        if certificate:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
         self._sessions: dict[bytes, tuple[ServerSession, ServerConnection]] = {}
         self._tickets: dict[bytes, tuple[Echo, Position]] = {}
         self._echoes: dict[ChannelEnd, Echo] = {}
@@ -84,17 +90,19 @@ class MovingHost:
 
     def _serve(self, sock: socket.socket) -> None:
         connection = ServerConnection()
-        with suppress(OSError, RemoteProtocolError), sock:
-            while data := sock.recv(1 << 16):
-                with self._lock:
-                    cut, self._cut = self._cut, None
-                    heard = data[: cut.randrange(len(data))] if cut else data
-                    for event in connection.receive_data(heard):
-                        self._handle(connection, event)
-                    out = connection.data_to_send()
-                sock.sendall(out[: cut.randrange(len(out) + 1)] if cut else out)
-                if cut:
-                    return
+        with suppress(OSError, RemoteProtocolError):
+            wrapped = self._context.wrap_socket(sock, server_side=True) if self._context else sock
+            with wrapped:
+                while data := wrapped.recv(1 << 16):
+                    with self._lock:
+                        cut, self._cut = self._cut, None
+                        heard = data[: cut.randrange(len(data))] if cut else data
+                        for event in connection.receive_data(heard):
+                            self._handle(connection, event)
+                        out = connection.data_to_send()
+                    wrapped.sendall(out[: cut.randrange(len(out) + 1)] if cut else out)
+                    if cut:
+                        return
 
     def _handle(self, connection: ServerConnection, event: Event) -> None:
         if connection.state is ConnectionState.CLOSED:  # HELLO and GOODBYE came together
@@ -183,11 +191,11 @@ hosts_lock = threading.RLock()
 
 
 @contextmanager
-def moving_hosts(*names: str) -> Iterator[dict[str, MovingHost]]:
-    """Run hosts of these names on free ports of loopback."""
+def moving_hosts(*names: str, certificate: Path | None = None) -> Iterator[dict[str, MovingHost]]:
+    """Run hosts of these names on free ports of loopback, with TLS if there is a certificate."""
     hosts: dict[str, MovingHost] = {}
     for name in names:
-        hosts[name] = MovingHost(name, hosts)
+        hosts[name] = MovingHost(name, hosts, certificate)
         threading.Thread(target=hosts[name].run, daemon=True).start()
     try:
         yield hosts

@@ -8,10 +8,7 @@ part of the stub library that the APK carries. Modules and settings come from it
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,40 +20,12 @@ from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions
 from lawow.refactor.split import SplitOptions
 from lawow.resources import android_stub
-from tests.android.builders import Jvm, Sample, sample
-from tests.conftest import ROOT, lawow
-from tests.device.channels import TOKEN
+from tests.android.builders import Jvm, Sample
 from tests.refactor.builders import binary_manifest, make_zip
-from tests.server.running import RunningEdge, running_edge
+from tests.server.running import RunningEdge
 from tests.tools import enjarify, run
 
 SOURCES = Path(__file__).parent / "java"
-COUNTER = """
-(module
-  (memory (export "memory") 2)
-  (global $stack (mut i32) (i32.const 66560))
-  (data (i32.const 1024) "\\0a\\00\\00\\00")
-  (func (export "add") (param i32) (result i32)
-    (i32.store (i32.const 1024) (i32.add (i32.load (i32.const 1024)) (local.get 0)))
-    (i32.store (i32.const 70000) (i32.const 1))
-    (i32.load (i32.const 1024))))
-"""
-
-
-@pytest.fixture
-def counter() -> Sample:
-    """A module that adds to a number in its memory, 10 at first."""
-    return sample("counter.wasm", COUNTER)
-
-
-@pytest.fixture
-def edge(tmp_path: Path) -> Iterator[RunningEdge]:
-    """An edge as an operator starts it, with a certificate of its own."""
-    made = json.loads(lawow("certificate", "--out", tmp_path, "--host", "127.0.0.1", "--json").stdout)
-    command = [sys.executable, "-m", "lawow", "serve", "--port", "0", "--json"]
-    command += ["--data", str(tmp_path / "data"), "--cert", made["cert"], "--key", made["key"]]
-    with running_edge(tmp_path / "data", command=command) as running:
-        yield running
 
 
 @pytest.fixture
@@ -84,19 +53,6 @@ def device(slim_apk: Path, host_glue: Path, host_wasmtime: Path, tmp_path: Path)
     return Jvm((jar, slim_apk)).with_properties(library=host_glue, wasmtime=host_wasmtime)
 
 
-@pytest.fixture
-def channel_hosts(tmp_path: Path) -> Iterator[list[str]]:
-    """Two hosts in another process, as ``NAME=ADDRESS:PORT:PIN:TOKEN``."""
-    command = [sys.executable, "-m", "tests.e2e.channel_hosts", str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        yield [
-            f"{name}=127.0.0.1:{host['port']}:{host['pin']}:{TOKEN.decode()}" for name, host in said.items()
-        ]
-
-
 def steps(output: str) -> dict[str, str]:
     """What each step came to."""
     return dict(line.split(" ", 1) for line in output.splitlines())
@@ -114,11 +70,11 @@ def until(step: str, process: subprocess.Popen[str]) -> str:
 
 
 def test_from_the_request_to_the_state_that_goes_on_at_home(
-    device: Jvm, edge: RunningEdge, channel_hosts: list[str], counter: Sample
+    device: Jvm, edge: RunningEdge, host_words: list[str], counter: Sample
 ) -> None:
     """No message is lost or comes twice; the second device finds the first one's module, and its state."""
     neighbour = device.with_properties(token=edge.token("neighbour"))
-    with device.started("OffloadSequence", "first", counter.digest, *channel_hosts) as process:
+    with device.started("OffloadSequence", "first", counter.digest, *host_words) as process:
         before = until("shared", process)
         second = steps(neighbour.run("OffloadSequence", "second", "walker/counter"))
         after, _ = process.communicate("\n", timeout=60)
