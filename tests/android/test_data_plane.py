@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -141,6 +143,26 @@ def test_calls_over_connections_that_are_cut_anywhere_run_once_each(
                 answer = client.call("add", "i>i", 1)
             assert answer == str(number)
         java.ask("close", "edge")
+
+
+def test_a_host_that_drops_every_connection_is_tried_at_growing_intervals_and_given_up(java: JavaEnd) -> None:
+    """At 50 ms, 100 ms, ... and then each second, for ten seconds: 15 times, or less on a slow machine."""
+    taken = []
+
+    def drop(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                listener.accept()[0].close()
+                taken.append(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drop, args=(listener,), daemon=True).start()
+        java.ask("host", "edge", "127.0.0.1", listener.getsockname()[1], "", "token")
+        answer = java.ask("call", "edge", "sha256:" + "0" * 64, "add", "i>i", 0, 1)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert answer.startswith("remote unreachable false ")
+    assert 1 < len(taken) <= 15
+    assert java.ask("over", "edge") == "true"
 
 
 def test_another_certificate_is_refused_before_the_token_is_sent(java: JavaEnd, plane: Plane) -> None:

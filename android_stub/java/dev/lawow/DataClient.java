@@ -25,9 +25,6 @@ public final class DataClient implements Closeable {
     /** One lock for all connections of the process, because a channel that moves belongs to two of them. */
     static final Object LOCK = new Object();
 
-    private static final long RESUME_NANOS = 10000000000L;
-    private static final int FIRST_PAUSE_MILLIS = 50;
-    private static final int MOST_PAUSE_MILLIS = 1000;
     private static final int MOST_REFUSALS = 4;
     private static final int DEFAULT_DEADLINE_MILLIS = 30000;
 
@@ -45,6 +42,7 @@ public final class DataClient implements Closeable {
     private ClientConnection connection = new ClientConnection(session);
     private RemoteException ended;
     private boolean started;
+    private boolean welcomed;
     private boolean closed;
 
     /**
@@ -247,8 +245,13 @@ public final class DataClient implements Closeable {
     /** Runs one connection after the other until there is no use in it. */
     private void serve() {
         try {
-            for (Socket next = connect(true); next != null; next = connect(false)) {
-                carry(next);
+            Patience patience = new Patience();
+            for (Socket next = connect(patience, true); next != null; next = connect(patience, false)) {
+                if (carry(next)) {
+                    patience = new Patience();
+                } else {
+                    patience.pause(); // lost before the welcome: as good as not connected
+                }
             }
         } finally {
             synchronized (LOCK) {
@@ -262,21 +265,21 @@ public final class DataClient implements Closeable {
     }
 
     /** Connects; after a loss again and again for a while. Null if that is of no use. */
-    private Socket connect(boolean isFirst) {
-        long ends = System.nanoTime() + RESUME_NANOS;
-        int refusals = 0;
-        for (int pause = FIRST_PAUSE_MILLIS; mayConnect(); pause = Math.min(2 * pause, MOST_PAUSE_MILLIS)) {
+    private Socket connect(Patience patience, boolean isFirst) {
+        IOException last = null;
+        for (int refusals = 0; mayConnect() && refusals < MOST_REFUSALS && !patience.isOver(); patience.pause()) {
             try {
                 return address.dial();
             } catch (IOException error) {
+                last = error;
                 refusals = error instanceof ConnectException ? refusals + 1 : 0;
-                boolean isLate = System.nanoTime() - ends > 0;
-                if (isFirst || isLate || refusals >= MOST_REFUSALS || PlaneAddress.isForGood(error)) {
-                    end("unreachable", error.getMessage(), isFirst, error);
-                    return null;
-                }
             }
-            pause(pause);
+            if (isFirst || PlaneAddress.isForGood(last)) {
+                break;
+            }
+        }
+        if (mayConnect()) {
+            end("unreachable", last == null ? "connections end before the welcome" : last.getMessage(), isFirst, last);
         }
         return null;
     }
@@ -287,25 +290,21 @@ public final class DataClient implements Closeable {
         }
     }
 
-    private static void pause(int millis) {
-        try {
-            Thread.sleep(millis);
-        } catch (InterruptedException error) {
-            Thread.currentThread().interrupt(); // nobody has a reason to; the next try is the last
-        }
-    }
-
-    /** Carries bytes until the connection is lost or over. */
-    private void carry(Socket socket) {
+    /** Carries bytes until the connection is lost or over; tells whether there was a welcome. */
+    private boolean carry(Socket socket) {
         ClientConnection mine = new ClientConnection(session);
         synchronized (LOCK) {
             connection = mine;
+            welcomed = false;
             mine.sendHello(token);
             if (closed) {
                 mine.sendGoodbye("", "");
             }
         }
         new DataLink(this, mine, socket).run();
+        synchronized (LOCK) {
+            return welcomed;
+        }
     }
 
     // events, under LOCK
@@ -314,6 +313,7 @@ public final class DataClient implements Closeable {
     void handle(Event event) {
         switch (event.kind) {
             case WELCOMED:
+                welcomed = true;
                 if (event.second == 0) {
                     functions.clear();
                 }
