@@ -42,7 +42,7 @@ from lawow.device.message_end import ChannelClosed, MessageEnd
 from lawow.errors import HostLost, LawowError, LimitExceeded, UsageError
 from lawow.limits import CHANNEL, ChannelLimits
 
-__all__ = ["ChannelHost", "FlexibleEnd", "NextHost", "TopicSender"]
+__all__ = ["ChannelHost", "ClientHome", "FlexibleEnd", "NextHost", "TopicSender"]
 
 TICKET_BYTES = 16
 LOOK_SECONDS = 1.0  # between two looks for sessions whose time is over, while a topic waits
@@ -63,6 +63,18 @@ class NextHost(Protocol):
 
         Must not block: the former host's lock is held.
         """
+
+
+class ClientHome:
+    """A `NextHost` for the empty name: the end's work goes on in the client's own program, and is over here.
+
+    For clients that have a program of their own for that, as the Java library's `ElasticChannel.setHome`.
+    """
+
+    def adopt(self, end: FlexibleEnd, position: Position) -> bytes:
+        """End the handler's part; what it has not taken stays with the client, which needs no ticket."""
+        end.end(ChannelClosed(f"channel {end.name}: its client has taken it home"))
+        return b""
 
 
 class _Served:

@@ -4,6 +4,7 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +15,13 @@ from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.mark import Later
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.symbols import References
+from lawow.formats.dex.transplant import transplant_class
 from lawow.formats.dex.writer import drop_classes
 from lawow.refactor.aside import Aside
 from lawow.refactor.classify import is_library
 from lawow.refactor.plan import SplitPlan
 from lawow.refactor.replacement import replaced_class
+from lawow.refactor.stub_parts import named_by_resources, names_in, needed_classes
 
 __all__ = ["DexSplit", "Remainder", "split_dexes"]
 
@@ -84,7 +87,7 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elast
             Remainder(f"{companion.name}: {item.name}", item.content, has_orphan_ids=False)
             for item in companion.dexes
         ]
-    added = _new_dex(plan, stub, is_elastic=is_elastic)
+    added = _new_dex(plan, stub, remainders, is_elastic=is_elastic)
     new = read_dex(added)
     references = tuple(
         (move.classified.name, new.references_of(new.class_def(move.descriptor))) for move in plan.moves
@@ -101,8 +104,8 @@ def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: 
         raise error.within(item.name).within(app.name) from None
 
 
-def _new_dex(plan: SplitPlan, stub: bytes, *, is_elastic: bool) -> bytes:
-    """Build the dex file of the proxies and the stub library."""
+def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, is_elastic: bool) -> bytes:
+    """Build the dex file of the proxies and what the app needs of the stub library."""
     holders = {item.name: item for item in plan.app.dexes}
     used = {move.classified.dex_files[0] for move in plan.moves}
     stub_dex = read_dex(stub)
@@ -115,5 +118,15 @@ def _new_dex(plan: SplitPlan, stub: bytes, *, is_elastic: bool) -> bytes:
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:
             raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
-    builder.add_all(stub_dex)
+    named = names_in(builder.build()) | _named_by_residents(plan.app, remainders)
+    for descriptor in needed_classes(stub_dex, named):
+        builder.add(transplant_class(stub_dex, descriptor))
     return builder.build()
+
+
+def _named_by_residents(app: AppPackage, remainders: Sequence[Remainder]) -> set[str]:
+    """Return which of the stub library's classes the code that stays, and what lies beside it, name."""
+    try:
+        return named_by_resources(app).union(*(names_in(remainder.dex.data) for remainder in remainders))
+    except FormatError as error:
+        raise error.within(app.name) from None

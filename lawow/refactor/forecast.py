@@ -15,24 +15,27 @@ from itertools import chain
 from lawow.errors import FormatError
 from lawow.formats.apk import RUNTIME_LIBRARY, AppDex, AppPackage, read_app
 from lawow.formats.bundle import Origin, build_bundle
+from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.gc import collect_garbage
 from lawow.formats.dex.opcodes import IndexKind
 from lawow.formats.dex.reader import Dex, read_dex
 from lawow.formats.dex.search import find_uses, string_ids
 from lawow.formats.dex.spec import ItemType
 from lawow.formats.dex.symbols import FieldRef, MethodRef
+from lawow.formats.dex.transplant import transplant_class
 from lawow.formats.dex.views import ClassView
 from lawow.formats.dex.writer import drop_classes
 from lawow.formats.zip import make_entry
 from lawow.refactor.advice import Advice, advise
 from lawow.refactor.classify import is_library
-from lawow.refactor.code_index import CodeIndex, use_target
+from lawow.refactor.code_index import CodeIndex, owner_of, use_target
 from lawow.refactor.costs import CallCost, call_costs
 from lawow.refactor.edge_properties import DEFAULT_EDGE, PATH, EdgeProperties
 from lawow.refactor.graph import ClassGraph, build_graph
 from lawow.refactor.plan import PlanOptions, SplitPlan, make_plan, module_entries
 from lawow.refactor.rules import java_name
 from lawow.refactor.split import ORIGINALS_STAY
+from lawow.refactor.stub_parts import named_by_resources, needed_classes
 from lawow.resources import android_stub
 
 __all__ = ["ID_LIMIT", "DexIds", "Forecast", "ForecastEntry", "forecast_app", "make_forecast"]
@@ -114,7 +117,7 @@ def make_forecast(
 
     Raises `FormatError` for damaged dex files.
     """
-    stub_dex = read_dex(stub)
+    carried = _carried_part(plan, read_dex(stub))
     bundle = build_bundle(
         {module.file: module.data for module in plan.modules},
         plan.methods,
@@ -123,12 +126,22 @@ def make_forecast(
     return Forecast(
         plan=plan,
         graph=build_graph(plan),
-        entries=tuple(_entries(plan, stub, edge, is_elastic=is_elastic)) if plan.moves else (),
-        ids=tuple(_ids(plan, stub_dex)),
+        entries=tuple(_entries(plan, carried.data, edge, is_elastic=is_elastic)) if plan.moves else (),
+        ids=tuple(_ids(plan, carried)),
         costs=call_costs(plan),
         advice=advise(plan.app, same_key=None, edge=edge, calls_edge=bool(plan.moves)),
         bundle_bytes=len(bundle),
     )
+
+
+def _carried_part(plan: SplitPlan, stub: Dex) -> Dex:
+    """Return what the slim APK would carry of the stub library. Strings of code are not looked at."""
+    uses = CodeIndex(plan.app).uses_of_classes(stub.class_names())
+    named = {owner_of(use) for use in uses if not is_library(use.method.owner.descriptor)}
+    builder = DexBuilder(stub.version)
+    for descriptor in needed_classes(stub, named | named_by_resources(plan.app)):
+        builder.add(transplant_class(stub, descriptor))
+    return read_dex(builder.build())
 
 
 def _entries(

@@ -127,6 +127,10 @@ class LeaseRoutes:
         )
         return self._upload_answer(found, received)
 
+    async def post_module(self, request: Request, lease: str = LeasePath) -> Response:
+        """Transfer the next part of the module, for clients whose HTTP library has no PATCH."""
+        return await self.append_module(request, lease)
+
     async def initialise(self, request: Request, lease: str = LeasePath) -> Response:
         """Give the lease an instance, or join the shared one."""
         found = self._lease(request, lease)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,6 +147,23 @@ class Jvm:
         done = run(*self.launcher, *self.options, *properties, "-cp", path, main, *arguments, stdin=stdin)
         assert "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done.stdout
+
+    @contextmanager
+    def started(
+        self, main: str, *arguments: str, options: tuple[str, ...] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run a main class beside the test, which talks to it by lines."""
+        path = ":".join(str(item) for item in self.class_path)
+        properties = [f"-D{key}={value}" for key, value in self.properties]
+        words = [*self.launcher, *self.options, *options, *properties, "-cp", path, main, *arguments]
+        process = subprocess.Popen(
+            list(map(str, words)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def calls(self, *lines: Sequence[object]) -> list[str]:
         """Make calls through `Driver`, in one process: (place, module, export, signature, values...)."""

@@ -9,7 +9,10 @@ import pytest
 
 from lawow.resources import android_stub
 from tests.android.builders import CALLS, HOST, WASI, Jvm, Sample, sample
+from tests.server.conftest import new_tenant, tenant
 from tests.tools import run
+
+__all__ = ["new_tenant", "tenant"]
 
 SOURCES = Path(__file__).parent / "java"
 

@@ -1,6 +1,7 @@
 """A process with two hosts of flexible ends over TLS: ``python -m tests.e2e.channel_hosts FOLDER``.
 
-Prints one line of JSON with port and pin of each host, and serves until its standard input is closed.
+Prints one line of JSON with port and pin of each host, and serves until its standard input is closed. Clients
+may take ends home.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from lawow.device.channel_host import ChannelHost, FlexibleEnd, NextHost
+from lawow.device.channel_host import ChannelHost, ClientHome, FlexibleEnd, NextHost
 from tests.device.channels import TOKEN, tls_host
 
 __all__ = ["main"]
@@ -24,7 +25,7 @@ def doubling(end: FlexibleEnd) -> None:
 
 def main(folder: str) -> None:
     """Serve ``edge-1`` and ``edge-2``."""
-    next_hosts: dict[str, NextHost] = {}
+    next_hosts: dict[str, NextHost] = {"": ClientHome()}
     hosts = {name: ChannelHost(name, TOKEN, next_hosts) for name in ("edge-1", "edge-2")}
     next_hosts.update(hosts)
     with contextlib.ExitStack() as stack:

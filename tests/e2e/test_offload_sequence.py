@@ -7,12 +7,8 @@ process, on two hosts of `lawow.device.channel_host`.
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,10 +21,9 @@ from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.elastic_module import ElasticModule
 from lawow.device.offload_handler import Offer, Offers, OffloadHandler
 from lawow.device.policy import Place, Remote
-from tests.conftest import ROOT, lawow
 from tests.device.channels import TOKEN
 from tests.edge.builders import module_of
-from tests.server.running import RunningEdge, running_edge
+from tests.server.running import RunningEdge
 
 COUNT = 400
 SECONDS = 30.0
@@ -39,41 +34,23 @@ COUNTER = module_of(
 )
 
 
-@pytest.fixture
-def edge(tmp_path: Path) -> Iterator[RunningEdge]:
-    """`lawow serve` with a certificate of its own, as an operator starts it."""
-    made = json.loads(lawow("certificate", "--out", tmp_path, "--host", "127.0.0.1", "--json").stdout)
-    command = [sys.executable, "-m", "lawow", "serve", "--port", "0", "--json"]
-    command += ["--data", str(tmp_path / "data"), "--cert", made["cert"], "--key", made["key"]]
-    with running_edge(tmp_path / "data", command=command) as running:
-        yield running
-
-
 def device(edge: RunningEdge, tenant: str) -> EdgeClient:
     """A device that knows the edge's pin and has its tenant's token."""
     return EdgeClient(edge.url, edge.token(tenant), certificate_sha256=edge.announced["pin"])
 
 
 @pytest.fixture
-def channel_hosts(tmp_path: Path) -> Iterator[dict[str, DataSession]]:
+def sessions(channel_hosts: dict[str, dict[str, object]]) -> Iterator[dict[str, DataSession]]:
     """Sessions with two hosts in another process."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.channel_hosts", str(tmp_path)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with contextlib.ExitStack() as stack, process:
-        sessions = {}
-        for name, said in json.loads(process.stdout.readline()).items():
-            sessions[name] = DataSession(
+    with contextlib.ExitStack() as stack:
+        made = {}
+        for name, said in channel_hosts.items():
+            made[name] = DataSession(
                 lambda said=said: dial("127.0.0.1", said["port"], said["pin"]),  # type: ignore[misc]
                 TOKEN,
             )
-            stack.callback(sessions[name].close)
-        yield sessions
+            stack.callback(made[name].close)
+        yield made
 
 
 def test_one_program_from_the_request_to_the_recall(edge: RunningEdge) -> None:
@@ -118,10 +95,10 @@ def test_one_program_from_the_request_to_the_recall(edge: RunningEdge) -> None:
         assert ended.value.code in ("lease-ended", "conflict", "session-lost")
 
 
-def test_the_channels_end_moves_while_messages_flow_both_ways(channel_hosts: dict[str, DataSession]) -> None:
+def test_the_channels_end_moves_while_messages_flow_both_ways(sessions: dict[str, DataSession]) -> None:
     """None is lost, none comes twice, all in order; both hosts had their part."""
     received: list[Value] = []
-    with ElasticChannel("numbers", "s64", channel_hosts, "edge-1") as channel:
+    with ElasticChannel("numbers", "s64", sessions, "edge-1") as channel:
 
         def give() -> None:
             for number in range(COUNT):

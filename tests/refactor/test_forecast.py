@@ -12,6 +12,7 @@ import pytest
 from lawow.errors import UsageError
 from lawow.formats.apk import AppPackage, read_app
 from lawow.formats.dex.opcodes import IndexKind
+from lawow.formats.dex.reader import read_dex
 from lawow.formats.dex.search import annotated_classes, find_uses, instruction_uses, string_ids
 from lawow.refactor.advice import advise
 from lawow.refactor.binding import ModuleChoice
@@ -106,6 +107,18 @@ def test_the_forecast_agrees_with_the_split(build_app: BuildApp, forecast: Forec
     new = forecast.ids[-1]
     assert new.is_new
     assert new.methods < ID_LIMIT
+
+
+def test_the_forecast_knows_what_of_the_stub_library_the_app_uses(build_app: BuildApp) -> None:
+    opens = (
+        "    invoke-virtual {v0}, Ldev/lawow/OffloadHandler;->offloaded()Ljava/util/List;\n    return-void"
+    )
+    data = build_app(
+        [FIBONACCI, MAIN, smali_class("com.example.app.Opener", smali_method("go", "()V", opens))]
+    )
+    exact = preview(data, "app.apk", PlanOptions(), SplitOptions()).split.dexes["classes2.dex"]
+    found = forecast_app(data, "app.apk", PlanOptions()).ids[-1]
+    assert found.classes == len(read_dex(exact).class_names())
 
 
 def test_a_module_with_another_reader_is_kept(build_app: BuildApp) -> None:

@@ -128,11 +128,11 @@ class CuttingProxy:
             while True:
                 for source in select.select(ends, [], [])[0]:
                     way = ends.index(source)
-                    data = source.recv(min(65536, self._left[way]))
+                    data = source.recv(min(65536, max(1, self._left[way])))
                     if not data:
                         return
                     ends[1 - way].sendall(data)
                     self._left[way] -= len(data)
-                    if not self._left[way]:
+                    if self._left[way] <= 0:  # below, if `cut_after` came in between
                         self._left[way] = 1 << 60
                         return

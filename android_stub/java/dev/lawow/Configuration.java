@@ -101,9 +101,9 @@ public final class Configuration {
         throw bad("edge", text, "https://HOST:PORT (http only for 127.0.0.1, because the token would be readable)");
     }
 
-    private static boolean isLoopback(String host) {
+    static boolean isLoopback(String host) {
         // Only spellings that need no name server: whoever controls the answer would get the token.
-        return host.equals("localhost") || host.equals("[::1]") || host.matches("127(\\.[0-9]{1,3}){3}");
+        return host.equals("localhost") || host.equals("[::1]") || host.equals("::1") || host.matches("127(\\.[0-9]{1,3}){3}");
     }
 
     /** Returns the bearer token, or null. */

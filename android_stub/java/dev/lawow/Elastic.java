@@ -86,7 +86,7 @@ final class Elastic {
 
     /** Leaves the edge alone after a failure to reach it; after a refusal, the next call may fare better. */
     private void rest(RemoteException error) {
-        resting = error.status() == 0 && !error.code().equals("interrupted");
+        resting = !error.isAnswered() && !error.code().equals("interrupted");
         restsUntil = System.nanoTime() + REST_NANOS;
     }
 }

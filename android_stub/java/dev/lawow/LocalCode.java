@@ -52,6 +52,11 @@ final class LocalCode {
         }
     }
 
+    /** Returns the module itself. */
+    byte[] bytes() {
+        return data == null ? name.read() : data;
+    }
+
     /** {@code data} is the module, or null if it is among the app's assets. */
     LocalCode(ModuleName name, byte[] data, int flags, List<HostCalls.Import> imports, Configuration configuration) {
         this.name = name;
@@ -110,7 +115,7 @@ final class LocalCode {
 
     private Code compile(LocalEngine engine) {
         byte[][] failure = new byte[1][];
-        long module = Native.moduleNew(engine.handle, data == null ? name.read() : data, failure);
+        long module = Native.moduleNew(engine.handle, bytes(), failure);
         Native.require(failure, name.file);
         return linked(engine, module);
     }

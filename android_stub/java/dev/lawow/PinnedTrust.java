@@ -35,6 +35,10 @@ final class PinnedTrust implements X509TrustManager, HostnameVerifier {
         }
     }
 
+    SSLSocketFactory factory() {
+        return factory;
+    }
+
     void applyTo(HttpsURLConnection connection) {
         connection.setSSLSocketFactory(factory);
         connection.setHostnameVerifier(this);

@@ -7,6 +7,7 @@ import java.io.OutputStream;
 import java.net.HttpURLConnection;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -61,6 +62,11 @@ final class RemoteCall implements Callable<byte[]> {
         return timing;
     }
 
+    /** Returns a line of the answer's header, or null. */
+    String header(String name) {
+        return connection.getHeaderField(name);
+    }
+
     private void send() throws IOException {
         connection.setRequestMethod(request.method);
         connection.setConnectTimeout(Math.min(timeoutMillis, MOST_CONNECT_MILLIS));
@@ -71,11 +77,13 @@ final class RemoteCall implements Callable<byte[]> {
             connection.setDoOutput(true);
             // A streamed body cannot be sent twice; otherwise the platform repeats a POST whose connection broke.
             connection.setFixedLengthStreamingMode(request.body.length);
-            connection.setRequestProperty("Content-Type", request.mediaType);
+            connection.setRequestProperty("Content-Type", request.bodyType);
+        }
+        if (request.mediaType != null) {
             connection.setRequestProperty("Accept", request.mediaType + ", application/problem+json");
         }
-        if (request.signature != null) {
-            connection.setRequestProperty("Lawow-Signature", request.signature.toString());
+        for (Map.Entry<String, String> header : request.headers.entrySet()) {
+            connection.setRequestProperty(header.getKey(), header.getValue());
         }
         connection.connect();
         if (!stage.compareAndSet(Stage.PREPARING, Stage.SENT)) {

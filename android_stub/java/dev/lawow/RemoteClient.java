@@ -7,6 +7,9 @@ import java.net.ProtocolException;
 import java.net.URI;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -33,6 +36,13 @@ public final class RemoteClient implements Target {
     private final PinnedTrust trust;
     private final ThreadPoolExecutor executor;
     private final RemoteInstances instances = new RemoteInstances(this);
+    private final ConcurrentMap<String, Route> routes = new ConcurrentHashMap<>();
+
+    /** A way to call a module other than this client's own: what is offloaded has a data plane. */
+    interface Route {
+        /** Calls an export in an instance of its own, as {@link Target#call}; a deadline of 0 leaves that to the edge. */
+        Object call(String export, String signature, long deadlineMillis, Object[] arguments);
+    }
 
     /**
      * Prepares a client; no I/O happens before the first call.
@@ -65,15 +75,47 @@ public final class RemoteClient implements Target {
 
     @Override
     public Object call(String module, String export, String signature, Object... arguments) {
+        return callWithin(0, ModuleName.parse(module).digest, export, signature, arguments);
+    }
+
+    /** Calls an export of the module with this digest; {@code deadlineMillis} of 0 leaves that to the edge. */
+    Object callWithin(long deadlineMillis, String digest, String export, String signature, Object... arguments) {
+        Route route = routes.get(digest);
+        if (route != null) {
+            return route.call(export, signature, deadlineMillis, arguments);
+        }
+        return callByHttp("/v1/modules/sha256:" + digest, export, signature, deadlineMillis, arguments);
+    }
+
+    /** Calls an export of what has this path; {@code deadlineMillis} of 0 leaves that to the edge. */
+    Object callByHttp(String owner, String export, String signature, long deadlineMillis, Object[] arguments) {
         Arguments values = new Arguments(Signature.parse(signature), arguments);
-        return results(RemoteRequest.call(ModuleName.parse(module), export, values, responseBytes), values);
+        return results(RemoteRequest.call(owner, export, values, responseBytes, deadlineMillis), values);
+    }
+
+    /** Lets calls of a module go another way, or with null its own again. */
+    void setRoute(String digest, Route route) {
+        if (route == null) {
+            routes.remove(digest);
+        } else {
+            routes.put(digest, route);
+        }
     }
 
     /** Calls an export in the one instance on the edge that belongs to {@code self}, made when it is first needed. */
     Object callInstance(Object self, String module, String export, String signature, Object[] arguments) {
         Arguments values = new Arguments(Signature.parse(signature), arguments);
         String session = instances.of(self).session(ModuleName.parse(module));
-        return results(RemoteRequest.sessionCall(session, export, values, responseBytes), values);
+        return results(RemoteRequest.call("/v1/sessions/" + session, export, values, responseBytes, 0), values);
+    }
+
+    /** Runs work on a thread of this client, and returns at once. */
+    <T> Future<T> later(Callable<T> work) {
+        return executor.submit(work);
+    }
+
+    String authority() {
+        return edge.getAuthority();
     }
 
     RemoteInstances instances() {
@@ -112,8 +154,18 @@ public final class RemoteClient implements Target {
     }
 
     /** Sends a request, waits for its answer and returns the answer's body. */
-    private byte[] exchange(RemoteRequest request) {
+    byte[] exchange(RemoteRequest request) {
+        return exchange(new RemoteCall(open(request.path), request, timeoutMillis));
+    }
+
+    /** Sends a request and waits; the call then has the lines of the answer's header. */
+    RemoteCall ask(RemoteRequest request) {
         RemoteCall call = new RemoteCall(open(request.path), request, timeoutMillis);
+        exchange(call);
+        return call;
+    }
+
+    private byte[] exchange(RemoteCall call) {
         Future<byte[]> answer = executor.submit(call);
         try {
             byte[] body = answer.get(timeoutMillis, TimeUnit.MILLISECONDS);

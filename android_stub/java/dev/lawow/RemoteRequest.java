@@ -2,6 +2,9 @@ package dev.lawow;
 
 import java.io.UnsupportedEncodingException;
 import java.net.URLEncoder;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /** What one request says, and what answer it expects. */
 final class RemoteRequest {
@@ -11,6 +14,7 @@ final class RemoteRequest {
     private static final int CREATED = 201;
     private static final int NO_CONTENT = 204;
     private static final int MOST_SESSION_BYTES = 4096;
+    private static final int MOST_DOCUMENT_BYTES = 1 << 20;
 
     final String method;
     final String path;
@@ -18,50 +22,80 @@ final class RemoteRequest {
     /** What is sent; null for a request without a body. */
     final byte[] body;
 
-    /** The signature of a call; null for other requests. */
-    final Signature signature;
+    /** Media type of the body; null for a request without one. */
+    final String bodyType;
 
     final int status;
 
-    /** Media type of body and answer; null for an answer without a body. */
+    /** Media type of the answer; null for an answer without a body. */
     final String mediaType;
 
     final int mostBytes;
 
+    /** More lines of the header. */
+    final Map<String, String> headers;
+
     private RemoteRequest(
-            String method, String path, byte[] body, Signature signature, int status, String mediaType, int mostBytes) {
+            String method,
+            String path,
+            byte[] body,
+            String bodyType,
+            int status,
+            String mediaType,
+            int mostBytes,
+            Map<String, String> headers) {
         this.method = method;
         this.path = path;
         this.body = body;
-        this.signature = signature;
+        this.bodyType = bodyType;
         this.status = status;
         this.mediaType = mediaType;
         this.mostBytes = mostBytes;
+        this.headers = headers;
     }
 
-    /** A call in an instance of its own. */
-    static RemoteRequest call(ModuleName module, String export, Arguments arguments, int responseBytes) {
-        return call("/v1/modules/sha256:" + module.digest, export, arguments, responseBytes);
-    }
-
-    /** A call in the instance of a session. */
-    static RemoteRequest sessionCall(String session, String export, Arguments arguments, int responseBytes) {
-        return call("/v1/sessions/" + session, export, arguments, responseBytes);
-    }
-
-    private static RemoteRequest call(String owner, String export, Arguments arguments, int responseBytes) {
+    /** A call below the path of what is called; {@code deadlineMillis} of 0 leaves that to the edge. */
+    static RemoteRequest call(
+            String owner, String export, Arguments arguments, int responseBytes, long deadlineMillis) {
         String path = owner + "/exports/" + encode(export) + "/calls";
         int mostBytes = Response.mostBytes(arguments, responseBytes);
-        return new RemoteRequest("POST", path, arguments.body(), arguments.signature, OK, VALUES, mostBytes);
+        Map<String, String> headers = new LinkedHashMap<>();
+        headers.put("Lawow-Signature", arguments.signature.toString());
+        if (deadlineMillis > 0) {
+            headers.put("Lawow-Deadline-Seconds", String.valueOf(deadlineMillis / 1e3));
+        }
+        return new RemoteRequest("POST", path, arguments.body(), VALUES, OK, VALUES, mostBytes, headers);
     }
 
     static RemoteRequest openSession(ModuleName module) {
         String path = "/v1/modules/sha256:" + module.digest + "/sessions";
-        return new RemoteRequest("POST", path, new byte[0], null, CREATED, JSON, MOST_SESSION_BYTES);
+        return new RemoteRequest("POST", path, new byte[0], JSON, CREATED, JSON, MOST_SESSION_BYTES, none());
     }
 
     static RemoteRequest closeSession(String session) {
-        return new RemoteRequest("DELETE", "/v1/sessions/" + session, null, null, NO_CONTENT, null, 0);
+        return nothing("DELETE", "/v1/sessions/" + session, null, null, none());
+    }
+
+    /** A request that is answered with a JSON document; {@code created}: with 201. */
+    static RemoteRequest document(
+            String method, String path, byte[] body, boolean created, Map<String, String> headers) {
+        int status = created ? CREATED : OK;
+        return new RemoteRequest(method, path, body, JSON, status, JSON, MOST_DOCUMENT_BYTES, headers);
+    }
+
+    /** A request that is answered with bytes of a type. */
+    static RemoteRequest bytes(String path, String mediaType, int mostBytes) {
+        return new RemoteRequest("GET", path, null, null, OK, mediaType, mostBytes, none());
+    }
+
+    /** A request whose answer has no body. */
+    static RemoteRequest nothing(
+            String method, String path, byte[] body, String bodyType, Map<String, String> headers) {
+        return new RemoteRequest(method, path, body, bodyType, NO_CONTENT, null, 0, headers);
+    }
+
+    static Map<String, String> none() {
+        return Collections.emptyMap();
     }
 
     /** Percent-encodes one path segment. */

@@ -115,6 +115,11 @@ public final class WasmModule implements AutoCloseable {
         }
     }
 
+    /** Returns the module itself. */
+    byte[] bytes() {
+        return code.bytes();
+    }
+
     @Override
     public String toString() {
         return code.name.file;
