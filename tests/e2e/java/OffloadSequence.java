@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 
 /**
@@ -97,6 +98,7 @@ public final class OffloadSequence {
             receiver.start();
             for (int round = 0; round < 5; round++) {
                 channel.move("edge-2");
+                sender.hasMoved.countDown();
                 channel.move("edge-1");
             }
             sender.join();
@@ -110,6 +112,7 @@ public final class OffloadSequence {
 
     private static final class Sender extends Thread {
         private final ElasticChannel channel;
+        final CountDownLatch hasMoved = new CountDownLatch(1);
 
         Sender(ElasticChannel channel) {
             this.channel = channel;
@@ -118,7 +121,18 @@ public final class OffloadSequence {
         @Override
         public void run() {
             for (long number = 0; number < COUNT; number++) {
+                if (number == COUNT / 2) {
+                    awaitMove(); // messages before it, meanwhile and after it, however quick they are
+                }
                 channel.send(number, MILLIS);
+            }
+        }
+
+        private void awaitMove() {
+            try {
+                hasMoved.await();
+            } catch (InterruptedException error) {
+                throw new IllegalStateException(error);
             }
         }
     }
