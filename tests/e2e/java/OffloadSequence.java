@@ -99,6 +99,7 @@ public final class OffloadSequence {
             for (int round = 0; round < 5; round++) {
                 channel.move("edge-2");
                 sender.hasMoved.countDown();
+                receiver.hasHeardSecond.await(); // in the first round; from then on it has
                 channel.move("edge-1");
             }
             sender.join();
@@ -140,6 +141,7 @@ public final class OffloadSequence {
     private static final class Receiver extends Thread {
         private final ElasticChannel channel;
         final Set<Long> hosts = new TreeSet<>();
+        final CountDownLatch hasHeardSecond = new CountDownLatch(1);
         int inOrder;
 
         Receiver(ElasticChannel channel) {
@@ -152,6 +154,9 @@ public final class OffloadSequence {
                 long answer = (Long) channel.receive(MILLIS);
                 inOrder += answer / 20 == number ? 1 : 0;
                 hosts.add(answer % 20);
+                if (answer % 20 == 2) {
+                    hasHeardSecond.countDown();
+                }
             }
         }
     }
