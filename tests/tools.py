@@ -21,6 +21,7 @@ PACKAGES = {
     "jarsigner": "default-jdk-headless",
     "keytool": "default-jdk-headless",
     "mvn": "maven",
+    "node": "nodejs",
     "npm": "npm",
     "gcc": "gcc",
     "qemu-aarch64": "qemu-user",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from lawow.errors import FormatError, LimitExceeded
+from lawow.errors import FormatError
 from lawow.formats.apk import RUNTIME_LIBRARY, AppPackage
 from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.symbols import References, parse_method_descriptor
@@ -61,8 +61,14 @@ def names_in(data: bytes) -> set[str]:
 
 
 def named_by_resources(app: AppPackage) -> set[str]:
-    """Return the descriptors that the app's files beside its code hold names of, of all APKs of its set."""
-    return {name for entry in _naming_entries(app) for name in _names_in_entry(entry)}
+    """Return the descriptors that the app's files beside its code hold names of, of all APKs of its set.
+
+    `ANY` if these files are more than `ARCHIVE.loaded_bytes` together.
+    """
+    entries = list(_naming_entries(app))
+    if sum(entry.uncompressed_bytes for entry in entries) > ARCHIVE.loaded_bytes:
+        return {ANY}
+    return {name for entry in entries for name in _names_in_entry(entry)}
 
 
 def types_named_by(references: References) -> set[str]:
@@ -84,10 +90,10 @@ def _naming_entries(app: AppPackage) -> Iterator[ZipEntry]:
 
 
 def _names_in_entry(entry: ZipEntry) -> set[str]:
-    """Return the names in one entry; `ANY` for one that is damaged or too large, which the split lets be."""
+    """Return the names in one entry; `ANY` for one that is damaged, which the split lets be."""
     try:
-        return names_in(entry.read(ARCHIVE.dex_bytes))
-    except (FormatError, LimitExceeded):
+        return names_in(entry.read(ARCHIVE.loaded_bytes))
+    except FormatError:
         return {ANY}
 
 

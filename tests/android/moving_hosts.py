@@ -75,11 +75,15 @@ class MovingHost:
         self._echoes: dict[ChannelEnd, Echo] = {}
         self._topics: dict[ChannelEnd, Ticks] = {}
         self._cut: random.Random | None = None
+        self._welcomed: set[ServerConnection] = set()
 
     def cut(self, chance: random.Random) -> None:
-        """Lose the connection that speaks next, with a part of what it says and of what it is told."""
+        """Lose the connection that speaks next, with a part of what it says and of what it is told.
+
+        Only while there is one that was welcomed: who is cut in every greeting gives up, and rightly.
+        """
         with self._lock:
-            self._cut = chance
+            self._cut = chance if self._welcomed else None
 
     def run(self) -> None:
         """Take connections until the listener is closed."""
@@ -90,19 +94,26 @@ class MovingHost:
 
     def _serve(self, sock: socket.socket) -> None:
         connection = ServerConnection()
-        with suppress(OSError, RemoteProtocolError):
-            wrapped = self._context.wrap_socket(sock, server_side=True) if self._context else sock
-            with wrapped:
-                while data := wrapped.recv(1 << 16):
-                    with self._lock:
-                        cut, self._cut = self._cut, None
-                        heard = data[: cut.randrange(len(data))] if cut else data
-                        for event in connection.receive_data(heard):
-                            self._handle(connection, event)
-                        out = connection.data_to_send()
-                    wrapped.sendall(out[: cut.randrange(len(out) + 1)] if cut else out)
-                    if cut:
-                        return
+        try:
+            with self._context.wrap_socket(sock, server_side=True) if self._context else sock as wrapped:
+                self._speak(connection, wrapped)
+        except (OSError, RemoteProtocolError):
+            return  # lost, or not worth to be spoken with
+        finally:
+            with self._lock:
+                self._welcomed.discard(connection)
+
+    def _speak(self, connection: ServerConnection, sock: socket.socket) -> None:
+        while data := sock.recv(1 << 16):
+            with self._lock:
+                cut, self._cut = self._cut, None
+                heard = data[: cut.randrange(len(data))] if cut else data
+                for event in connection.receive_data(heard):
+                    self._handle(connection, event)
+                out = connection.data_to_send()
+            sock.sendall(out[: cut.randrange(len(out) + 1)] if cut else out)
+            if cut:
+                return
 
     def _handle(self, connection: ServerConnection, event: Event) -> None:
         if connection.state is ConnectionState.CLOSED:  # HELLO and GOODBYE came together
@@ -126,6 +137,7 @@ class MovingHost:
         session = session or ServerSession(secrets.token_bytes(16))
         connection.send_welcome(session)
         self._sessions[session.token] = (session, connection)
+        self._welcomed.add(connection)
 
     def _open(self, connection: ServerConnection, event: ChannelAsked) -> None:
         if event.kind is Kind.TOPIC and event.name == "ticks":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lawow.formats.dex.reader import read_dex
 from lawow.formats.signing import SigningKey
+from lawow.limits import ARCHIVE
+from lawow.refactor import stub_parts
 from lawow.refactor.pipeline import refactor_app
 from lawow.refactor.plan import PlanOptions
 from lawow.refactor.split import SplitOptions
@@ -130,6 +133,15 @@ def test_every_class_stays_where_a_file_cannot_be_read(build_app: BuildApp, key:
     text = b"<Nothing, and quite a lot of it/>"
     apk = make_zip({**entries_of(build_app()), "res/layout/main.xml": text}, stored=["res/layout/main.xml"])
     assert library_of(apk.replace(text, text[::-1]), key) == set(STUB.class_names())
+
+
+def test_every_class_stays_where_there_is_too_much_to_look_through(
+    build_app: BuildApp, key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apk = build_app(entries={**MODULE, "res/layout/main.xml": b"<a/>" * 100})
+    assert library_of(apk, key) == set(needed_classes(STUB, ()))
+    monkeypatch.setattr(stub_parts, "ARCHIVE", replace(ARCHIVE, loaded_bytes=400))
+    assert library_of(apk, key) == set(STUB.class_names())
 
 
 @pytest.mark.parametrize(
