@@ -53,7 +53,8 @@ from lawow.edge.messages import (
     write_message,
 )
 from lawow.edge.plane.identity import server_context
-from lawow.edge.plane.loop import PlaneLoop, PlaneParts
+from lawow.edge.plane.loop import PlaneLoop
+from lawow.edge.plane.parts import PlaneParts
 from lawow.errors import (
     FormatError,
     GuestTrap,
@@ -65,6 +66,7 @@ from lawow.errors import (
 )
 from lawow.formats.signature import Signature, parse_typed_signature
 from lawow.formats.state import decode_state
+from lawow.limits import EDGE
 from lawow.runtime import wasi, wasmtime_cells, watchdog
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.grants import Grants
@@ -331,7 +333,8 @@ def main(arguments: list[str]) -> None:
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
     data_bytes = limits.memory_bytes + OWN_DATA_BYTES
-    limit_child(ChildLimits(data_bytes=data_bytes, open_files=OPEN_FILES + connections))
+    open_files = OPEN_FILES + connections + EDGE.data_strangers
+    limit_child(ChildLimits(data_bytes=data_bytes, open_files=open_files))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
@@ -348,7 +351,6 @@ def main(arguments: list[str]) -> None:
             lambda: _receive_request(channel, limits.state_bytes),
             listener,
             request.call_seconds,
-            runs_inline=grants is None,
         )
         channel.sendall(write_message(Result(0.0, 0.0, b"")))
         loop.run()

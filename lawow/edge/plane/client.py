@@ -77,9 +77,12 @@ class Job:
         except LocalProtocolError as error:  # larger than the client takes
             self.link.send_failed(self.id, "too-large", str(error))
 
-    def refuse(self, code: str, detail: str) -> None:
-        """Say that it was not begun."""
-        self.link.send_refused(self.id, code, detail)
+    def refuse_if_late(self, now: float) -> bool:
+        """Say that it was not begun, if it is too late for that."""
+        if self.until > now:
+            return False
+        self.link.send_refused(self.id, "deadline", "the call had not begun when its deadline passed")
+        return True
 
     def _answer(self, message: Message) -> None:
         link = self.link
@@ -105,6 +108,7 @@ class Client:
         self.session = session
         self.functions: dict[int, Function] = {}
         self.jobs: deque[Job] = deque()
+        self.is_ready = False  # stands in the queue of those who have jobs
         self.running: Job | None = None
         self.connection: Connection | None = None
         self.lost_at = 0.0
@@ -114,10 +118,12 @@ class Client:
         """Whether there is no such backlog that further outcomes had better wait."""
         return self.connection is None or self.connection.pipe.waiting_bytes < BACKLOG_BYTES
 
-    def flush(self) -> None:
-        """Send what the client is to be told now, if it is there."""
-        if self.connection is not None:
-            self.connection.flush()
+    def refuse_late(self, now: float) -> bool:
+        """Refuse the calls that wait beyond their deadline; tell whether there were any."""
+        late = [job for job in self.jobs if job.refuse_if_late(now)]
+        for job in late:
+            self.jobs.remove(job)
+        return bool(late)
 
     def cancel(self, call_id: int) -> bool:
         """Drop a call that has not begun; tell whether it runs, so that it has to be stopped."""
@@ -127,7 +133,8 @@ class Client:
         for job in self.jobs:
             if job.id == call_id:
                 self.jobs.remove(job)
-                job.refuse("cancelled", "the client has cancelled the call before it began")
+                detail = "the client has cancelled the call before it began"
+                job.link.send_refused(job.id, "cancelled", detail)
                 return False
         return False
 
@@ -175,9 +182,11 @@ class Connection:
 
     def __init__(self, pipe: Pipe, server: ServerConnection) -> None:
         self.pipe = pipe
+        self.descriptor = pipe.fileno()
         self.server = server
         self.client: Client | None = None
         self.is_over = False
+        self.is_full = False  # the last time as much came as was asked for: there may be more
         self.interest = 0  # what the loop waits for
 
     def receive(self, buffer: memoryview) -> list[Event] | None:
@@ -188,11 +197,14 @@ class Connection:
         Large arguments go straight to their memory, all else through `buffer`, which events point into.
         """
         place = self.server.receive_buffer()
-        if place is not None:
-            count = self.pipe.receive_into(place)
-            return self.server.bytes_received(count) if count > 0 else None
-        count = self.pipe.receive_into(buffer)
-        return self.server.receive_data(buffer[:count]) if count > 0 else None
+        target = buffer if place is None else place
+        count = self.pipe.receive_into(target)
+        self.is_full = count == len(target)
+        if count <= 0:
+            return None
+        return (
+            self.server.receive_data(buffer[:count]) if place is None else self.server.bytes_received(count)
+        )
 
     @property
     def may_be_read(self) -> bool:

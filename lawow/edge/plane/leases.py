@@ -12,11 +12,6 @@ from lawow.formats.signature import parse_typed_signature
 
 __all__ = ["Function", "LeaseTable", "OwnLease"]
 
-QUICK_SECONDS = 0.001
-"""What takes longer runs beside the thread that serves the sockets; handing it over costs 50 us."""
-FORGET = 0.7
-"""How much of an earlier, longer time a new one leaves."""
-
 
 @dataclass(slots=True)
 class OwnLease:
@@ -42,7 +37,6 @@ class Function:
     export: str
     signature: str
     core_params: str | None = field(init=False)
-    _seconds: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         is_core = parse_typed_signature(self.signature).is_core
@@ -52,15 +46,6 @@ class Function:
         """Raise `FormatError` for numbers that are no arguments of it; a guest's own lists come later."""
         if self.core_params is not None:
             require_slots(self.core_params, bytes(arguments))
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether it took so little lately that handing it to another thread would cost more."""
-        return self._seconds is not None and self._seconds < QUICK_SECONDS
-
-    def note(self, seconds: float) -> None:
-        """Take note of how long it took. Slow is believed at once, quick by and by."""
-        self._seconds = seconds if self._seconds is None else max(seconds, self._seconds * FORGET)
 
 
 class LeaseTable:
