@@ -89,7 +89,7 @@ class Ready:
         return cls(_read_text(reader))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `Result`: that takes three times as long to make
 class Call:
     """Run `export` of module `digest` until `deadline_seconds` from now.
 
@@ -105,7 +105,7 @@ class Call:
     export: str
     signature: str
     deadline_seconds: float
-    arguments: bytes
+    arguments: bytes | memoryview
     session: str = ""
 
     def write(self, writer: ByteWriter) -> None:
@@ -336,7 +336,7 @@ def read_usage(results: bytes) -> list[Usage]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """The call returned. `prepare_seconds`: load, instantiate, initialise; `run_seconds`: the call itself."""
 

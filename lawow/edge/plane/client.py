@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from time import monotonic
 
 from lawow.channel.events import Called, Cancelled, Event, FunctionAsked
-from lawow.channel.inbox import Payload
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ConnectionState
@@ -57,7 +56,7 @@ class Job:
     link: ServerConnection
     id: int
     function: Function
-    arguments: Payload
+    arguments: bytes | memoryview
     until: float
     is_cancelled: bool = False
 
@@ -67,8 +66,7 @@ class Job:
         session = function.lease.admitted.session if function.runs_in_session else ""
         digest = function.lease.admitted.digest
         left = max(self.until - monotonic(), 0.001)
-        arguments = self.arguments if isinstance(self.arguments, bytes) else bytes(self.arguments)
-        return Call(digest, False, function.export, function.signature, left, arguments, session)
+        return Call(digest, False, function.export, function.signature, left, self.arguments, session)
 
     def answer(self, message: Message) -> None:
         """Put the outcome where the next `flush` sends it, or keep it for a client that is away."""
@@ -162,8 +160,9 @@ class Client:
             return None
         seconds = min(called.deadline_us / MICROSECONDS or longest_seconds, longest_seconds)
         arguments = called.arguments
-        if not isinstance(arguments, bytes) and getattr(arguments, "obj", None) is buffer:
-            arguments = bytes(arguments)
+        if not isinstance(arguments, bytes):
+            view = memoryview(arguments)
+            arguments = bytes(view) if view.obj is buffer else view
         link = self.connection.server
         return Job(self, link, called.id, function, arguments, monotonic() + seconds)
 

@@ -1,10 +1,12 @@
 """Two threads, of which one leads: it serves the sockets, and does one piece of work where it stands.
 
 Quick work costs no hand-over: the leader does it between two sockets. While it is at work the baton lies
-free, and the other thread, which looks once a millisecond, takes it from work that goes on for longer. Then
-that thread leads, and the first one stands by when it is done. So nothing that runs holds up the sockets, and
-nobody has to know beforehand what takes long. Who has the baton owns all state of the loop; no other lock is
-needed. One piece of work is done at a time, since all instances of a tenant share memory and processor.
+free, and the other thread, which looks now and then, takes it from work that goes on for longer. Then that
+thread leads, and the first one stands by when it is done. So nothing that runs holds up the sockets, and
+nobody has to know beforehand what takes long. A look costs the leader more than a call, since both need the
+interpreter's lock: the longer all work was quick, the rarer they are, from 1 ms to 16 ms. Who has the baton
+owns all state of the loop; no other lock is needed. One piece of work is done at a time, since all instances
+of a tenant share memory and processor.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from lawow.edge.messages import Message
 
 __all__ = ["Crew"]
 
-LOOK_SECONDS = 0.001
-QUIET_LOOKS = 3  # without work: then there is nothing to look at until the leader says so
+FIRST_LOOK_SECONDS = 0.001
+RAREST_LOOK_SECONDS = 0.016
 T = TypeVar("T")
 
 
@@ -114,15 +116,15 @@ class Crew(Generic[T]):
             return False
 
     def _takes_over(self) -> bool:
-        """Look at the work of the leader until it has none."""
-        quiet = 0
-        while quiet < QUIET_LOOKS and not self._is_over:
+        """Look at the work of the leader until there was none for a while."""
+        pause = FIRST_LOOK_SECONDS
+        while not self._is_over:
             seen = self._steps
-            self._changed.wait(LOOK_SECONDS)
+            self._changed.wait(pause)
             if self._steps != seen:
-                quiet = 0
+                pause = min(2 * pause, RAREST_LOOK_SECONDS)
             elif not seen & 1:
-                quiet += 1
+                return False
             elif self._baton.acquire(False):
                 self._latest = monotonic() + self._limit_seconds
                 return True
