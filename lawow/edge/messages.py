@@ -11,7 +11,6 @@ Only `FormatError` escapes from `read_message`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
@@ -44,12 +43,9 @@ __all__ = [
     "Result",
     "Save",
     "Trap",
-    "Usage",
     "read_header",
     "read_message",
-    "read_usage",
     "write_message",
-    "write_usage",
 ]
 
 HEADER = struct.Struct("<IB")
@@ -293,7 +289,7 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell how often each lease was used since the last `Report`: answered by `write_usage`."""
+    """Tell how often each lease was used since the last `Report`: answered by `lawow.edge.usage`."""
 
     digest: str = ""
     deadline_seconds: float = 2.0
@@ -306,34 +302,6 @@ class Report:
     def read(cls, reader: ByteReader) -> Report:
         """Read the payload."""
         return cls(deadline_seconds=_read_seconds(reader))
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the answer to `Report` says of one lease: calls since the last one, whether its instance lives."""
-
-    lease: str
-    calls: int
-    is_alive: bool
-
-
-def write_usage(usages: Sequence[Usage]) -> bytes:
-    """Return the results of an answer to `Report`."""
-    writer = ByteWriter()
-    for usage in usages:
-        _write_text(writer, usage.lease)
-        writer.write_u32(min(usage.calls, 0xFFFFFFFF))
-        writer.write_u8(usage.is_alive)
-    return bytes(writer.data)
-
-
-def read_usage(results: bytes) -> list[Usage]:
-    """Return what a worker says. Raises `FormatError`."""
-    reader = ByteReader(results, structure="usage")
-    found = []
-    while reader.remaining:
-        found.append(Usage(_read_text(reader), reader.read_u32(), bool(reader.read_u8())))
-    return found
 
 
 @dataclass(slots=True)

@@ -57,6 +57,7 @@ class Job:
     id: int
     function: Function
     arguments: bytes | memoryview
+    came: float
     until: float
     is_cancelled: bool = False
 
@@ -68,34 +69,44 @@ class Job:
         left = max(self.until - monotonic(), 0.001)
         return Call(digest, False, function.export, function.signature, left, self.arguments, session)
 
-    def answer(self, message: Message) -> None:
+    def answer(self, message: Message, now: float) -> None:
         """Put the outcome where the next `flush` sends it, or keep it for a client that is away."""
         try:
-            self._answer(message)
+            outcome = self._answer(message)
         except LocalProtocolError as error:  # larger than the client takes
-            self.link.send_failed(self.id, "too-large", str(error))
+            outcome = "too-large"
+            self.link.send_failed(self.id, outcome, str(error))
+        self.function.lease.note(outcome, now - self.came)
 
     def refuse_if_late(self, now: float) -> bool:
         """Say that it was not begun, if it is too late for that."""
         if self.until > now:
             return False
         self.link.send_refused(self.id, "deadline", "the call had not begun when its deadline passed")
+        self.function.lease.note("deadline", now - self.came)
         return True
 
-    def _answer(self, message: Message) -> None:
+    def _answer(self, message: Message) -> str:
+        """Tell the client, and return one of `lawow.edge.usage.OUTCOMES`."""
         link = self.link
         if isinstance(message, Result):
             prepare_us = int(message.prepare_seconds * MICROSECONDS)
             link.send_result(self.id, message.results, prepare_us, int(message.run_seconds * MICROSECONDS))
-        elif isinstance(message, Trap):
+            return "ok"
+        if isinstance(message, Trap):
             link.send_trap(self.id, message.code, message.message, message.frames)
-        elif isinstance(message, Failure) and message.kind in REFUSED:
+            return "trap"
+        assert isinstance(message, Failure)  # a worker answers a call with nothing else
+        if message.kind in REFUSED:
             code, retry_after_ms = REFUSED[message.kind]
             link.send_refused(self.id, code, message.message, retry_after_ms)
         elif self.is_cancelled:
-            link.send_failed(self.id, "cancelled", "the call was stopped because its client cancelled it")
-        elif isinstance(message, Failure):
-            link.send_failed(self.id, FAILED.get(message.kind, "defect"), message.message)
+            code = "cancelled"
+            link.send_failed(self.id, code, "the call was stopped because its client cancelled it")
+        else:
+            code = FAILED.get(message.kind, "defect")
+            link.send_failed(self.id, code, message.message)
+        return code
 
 
 class Client:
@@ -164,7 +175,8 @@ class Client:
             view = memoryview(arguments)
             arguments = bytes(view) if view.obj is buffer else view
         link = self.connection.server
-        return Job(self, link, called.id, function, arguments, monotonic() + seconds)
+        now = monotonic()
+        return Job(self, link, called.id, function, arguments, now, now + seconds)
 
     def lose_connection(self) -> None:
         """Take note that the connection is over; calls go on."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from lawow.channel.inbox import Payload
 from lawow.channel.values import require_slots
-from lawow.edge.messages import Admit, Usage
+from lawow.edge.call_windows import latency_slot
+from lawow.edge.messages import Admit
+from lawow.edge.usage import Usage
 from lawow.formats.signature import parse_typed_signature
 
 __all__ = ["Function", "LeaseTable", "OwnLease"]
@@ -20,6 +23,19 @@ class OwnLease:
     admitted: Admit
     calls: int = 0
     is_alive: bool = True
+    outcomes: Counter[str] = field(default_factory=Counter)
+    slots: Counter[int] = field(default_factory=Counter)
+
+    def note(self, outcome: str, seconds: float) -> None:
+        """Count a call that has ended so, so long after it had come."""
+        self.outcomes[outcome] += 1
+        self.slots[latency_slot(seconds)] += 1
+
+    def take_usage(self) -> Usage:
+        """Return what was counted since this was last asked."""
+        found = Usage(self.admitted.lease, self.calls, self.is_alive, self.outcomes, self.slots)
+        self.calls, self.outcomes, self.slots = 0, Counter(), Counter()
+        return found
 
     def target(self, text: str) -> str | None:
         """Return the session that a BIND's target stands for ("" for fresh instances), None for neither."""
@@ -82,7 +98,4 @@ class LeaseTable:
 
     def take_usage(self) -> list[Usage]:
         """Return how often each lease was used since this was last asked."""
-        found = [Usage(name, own.calls, own.is_alive) for name, own in self._by_id.items()]
-        for own in self._by_id.values():
-            own.calls = 0
-        return found
+        return [own.take_usage() for own in self._by_id.values()]

@@ -219,7 +219,7 @@ class PlaneLoop:
         item.client.running = None
         if isinstance(message, Trap) or (isinstance(message, Failure) and message.kind in ENDINGS):
             self._note_loss(item.function)
-        item.answer(message)
+        item.answer(message, monotonic())
         connection = item.client.connection
         if connection is not None:
             self._unsent.add(connection)

@@ -21,10 +21,10 @@ from lawow.edge.messages import (
     Request,
     Result,
     write_message,
-    write_usage,
 )
 from lawow.edge.plane.leases import LeaseTable, OwnLease
 from lawow.edge.plane.parts import Serves
+from lawow.edge.usage import write_usage
 
 __all__ = ["Order", "Orders", "Received"]
 
