@@ -12,17 +12,16 @@ from collections.abc import Callable
 from lawow.channel.events import (
     Called,
     Cancelled,
-    ChannelAsked,
     Event,
     FunctionAsked,
     Goodbye,
     Greeted,
     Lost,
-    MoveAsked,
 )
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ConnectionState
+from lawow.edge.plane.channels import Channels
 from lawow.edge.plane.client import Client, Connection, Job
 from lawow.edge.plane.leases import Function, LeaseTable, OwnLease
 from lawow.edge.plane.parts import Serves
@@ -41,6 +40,7 @@ class Clients:
         self,
         worker: Serves,
         leases: LeaseTable,
+        channels: Channels,
         most: int,
         longest_seconds: float,
         close: Callable[[Connection], object],
@@ -48,6 +48,7 @@ class Clients:
         """There are at most so many. `close` ends a connection whose session has another one now."""
         self._worker = worker
         self._leases = leases
+        self._channels = channels
         self._most = most
         self._longest_seconds = longest_seconds
         self._close = close
@@ -74,8 +75,8 @@ class Clients:
         elif isinstance(event, Cancelled):
             if client.cancel(event.id):
                 self._worker.interrupt()
-        elif isinstance(event, ChannelAsked | MoveAsked):
-            connection.server.send_refused(event.id, "not-found", "this edge serves no channels yet")
+        else:
+            self._channels.handle(client, connection.server, event)
 
     def _on_greeted(self, connection: Connection, event: Greeted) -> None:
         """Let a client in, with the session that it had if it is still there."""
@@ -96,6 +97,7 @@ class Clients:
         connection.client, client.connection = client, connection
         for ended in server.send_welcome(client.session):
             self.handle(connection, ended, None)
+        self._channels.resume(client, server)
         if self.are_draining:
             server.send_drain("draining", "the edge is about to end")
 
@@ -154,6 +156,7 @@ class Clients:
     def end(self, client: Client) -> None:
         """Forget a session; what it has asked for is dropped, or stopped."""
         self._by_token.pop(client.session.token, None)
+        self._channels.forget(client)
         client.jobs.clear()
         if client.running is not None:
             client.running.is_cancelled = True

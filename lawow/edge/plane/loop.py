@@ -16,11 +16,12 @@ from time import monotonic
 
 from lawow.channel.states import ConnectionState
 from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Message, Result, Trap
-from lawow.edge.plane.client import Connection, Job
+from lawow.edge.plane.channels import Channels, Delivery
+from lawow.edge.plane.client import Client, Connection, Job
 from lawow.edge.plane.clients import Clients
 from lawow.edge.plane.crew import Crew
 from lawow.edge.plane.door import Door
-from lawow.edge.plane.leases import Function, LeaseTable, OwnLease
+from lawow.edge.plane.leases import LeaseTable, OwnLease
 from lawow.edge.plane.orders import Order, Orders, Received
 from lawow.edge.plane.parts import PlaneParts, Serves
 from lawow.errors import FormatError, RemoteProtocolError
@@ -36,6 +37,7 @@ TICK_SECONDS = 1.0
 JOINED_BYTES = 16 << 10
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 NEVER = float("inf")
+_Item = Job | Order | Delivery
 ENDINGS = (DEADLINE, NO_SESSION)
 """Kinds of failure after which an instance is gone."""
 
@@ -57,14 +59,18 @@ class PlaneLoop:
         self._parts = parts
         self._longest_seconds = longest_seconds
         self._leases = LeaseTable()
-        self._clients = Clients(worker, self._leases, parts.connections, longest_seconds, self._close)
+        self._channels = Channels(worker, longest_seconds)
+        self._clients = Clients(
+            worker, self._leases, self._channels, parts.connections, longest_seconds, self._close
+        )
         self._orders = Orders(worker, self._leases, supervisor, receive, self._send_away)
         self._door = Door(listener, parts, self._close)
-        self._crew: Crew[Job | Order] = Crew(self._lead, lambda: os.eventfd_write(parts.wakes, 1))
+        self._crew: Crew[_Item] = Crew(self._lead, lambda: os.eventfd_write(parts.wakes, 1))
         self._connections: dict[int, Connection] = {}
         self._again: set[int] = set()  # descriptors with bytes that the poll does not tell of
         self._unsent: set[Connection] = set()  # to be flushed and settled when there is no quick work left
         self._is_behind = False
+        self._prefers_messages = False
         self._buffer = bytearray(RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
         self._ticked = 0.0
@@ -146,6 +152,7 @@ class PlaneLoop:
 
     def _settle_unsent(self) -> None:
         """Send what is due; then close what is over, and listen for what matters next."""
+        self._unsent |= self._channels.take_touched()
         while self._unsent:
             connection = self._unsent.pop()
             connection.flush()
@@ -182,7 +189,7 @@ class PlaneLoop:
         until = 0.0
         self._is_behind = False
         while self._crew.at_work is None and not self._is_broken:
-            item, self._orders.next = self._orders.next or self._clients.next_job(), None
+            item = self._next()
             if item is None:
                 break
             now = monotonic()
@@ -197,10 +204,20 @@ class PlaneLoop:
         self._settle_unsent()
         return True
 
-    def _limit_seconds(self, item: Job | Order, now: float) -> float:
-        return item.until - now + EDGE.grace_seconds if isinstance(item, Job) else NEVER
+    def _next(self) -> _Item | None:
+        """Return what is to be done now: the supervisor's request, else calls and messages by turns."""
+        order, self._orders.next = self._orders.next, None
+        if order is not None:
+            return order
+        self._prefers_messages = not self._prefers_messages
+        if self._prefers_messages:
+            return self._channels.next_delivery() or self._clients.next_job()
+        return self._clients.next_job() or self._channels.next_delivery()
 
-    def _answer(self, item: Job | Order) -> Message:
+    def _limit_seconds(self, item: _Item, now: float) -> float:
+        return NEVER if isinstance(item, Order) else item.until - now + EDGE.grace_seconds
+
+    def _answer(self, item: _Item) -> Message:
         """Do it; the thread that does may not be the one that leads when it ends."""
         try:
             if isinstance(item, Job):
@@ -209,26 +226,35 @@ class PlaneLoop:
         except (FormatError, MemoryError) as error:
             return Failure(DEFECT, f"{type(error).__name__}: {error}")
 
-    def _conclude(self, item: Job | Order, message: Message) -> None:
+    def _conclude(self, item: _Item, message: Message) -> None:
         """Note and tell what came of it."""
         if isinstance(message, Failure) and message.kind == DEFECT:
             self._is_broken = True
         if isinstance(item, Order):
             self._orders.conclude(item, message)
             return
+        is_ending = isinstance(message, Trap) or (isinstance(message, Failure) and message.kind in ENDINGS)
+        if isinstance(item, Delivery):
+            if is_ending:
+                self._note_loss(item.channel.client.lease.admitted.session)
+            self._channels.conclude(item, message)
+            self._note_unsent(item.channel.client)
+            return
         item.client.running = None
-        if isinstance(message, Trap) or (isinstance(message, Failure) and message.kind in ENDINGS):
-            self._note_loss(item.function)
+        if is_ending and item.function.runs_in_session:
+            self._note_loss(item.function.lease.admitted.session)
         item.answer(message, monotonic())
-        connection = item.client.connection
-        if connection is not None:
-            self._unsent.add(connection)
-            if isinstance(message, Result) and len(message.results) > JOINED_BYTES:
-                connection.flush()  # else together with the outcomes of what came in the same bytes
+        connection = self._note_unsent(item.client)
+        if connection is not None and isinstance(message, Result) and len(message.results) > JOINED_BYTES:
+            connection.flush()  # else together with the outcomes of what came in the same bytes
 
-    def _note_loss(self, function: Function) -> None:
-        session = function.lease.admitted.session
-        if function.runs_in_session and not self._worker.has_session(session):
+    def _note_unsent(self, client: Client) -> Connection | None:
+        if client.connection is not None:
+            self._unsent.add(client.connection)
+        return client.connection
+
+    def _note_loss(self, session: str) -> None:
+        if not self._worker.has_session(session):
             self._leases.lose(session)
 
     # ends
