@@ -34,7 +34,7 @@ def write_arguments(arguments: Iterable[Argument]) -> bytes:
     return b"".join(map(_written, arguments))
 
 
-def read_arguments(signature: Signature, body: bytes) -> tuple[Argument, ...]:
+def read_arguments(signature: Signature, body: bytes | memoryview) -> tuple[Argument, ...]:
     """Return the arguments in a request's body; an alias names the first parameter that is its list."""
     reader = ByteReader(body, structure="arguments")
     found: list[Argument] = []

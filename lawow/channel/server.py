@@ -22,7 +22,7 @@ from lawow.channel.events import (
     MoveAsked,
 )
 from lawow.channel.exchange import ExchangingConnection
-from lawow.channel.frames import PART, VERSION, Op, frame
+from lawow.channel.frames import COUNTED_BYTES, HEAD, PART, VERSION, Op, frame
 from lawow.channel.inbox import PLACED, Payload
 from lawow.channel.payloads import (
     Ack,
@@ -246,7 +246,7 @@ class ServerConnection(ExchangingConnection):
             end_call(call_id)
             return
         if len(payload) <= self._peer_frame_bytes:
-            self._out.append(frame(call_id, operation, payload))
+            self._put_pieces(HEAD.pack(len(payload) + COUNTED_BYTES, call_id, operation, 0), payload)
         elif not self._put_bulk(
             call_id, Op.RESULT, payload[:8], memoryview(payload)[8:], lambda: end_call(call_id)
         ):

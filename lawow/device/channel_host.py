@@ -36,13 +36,14 @@ from lawow.channel.sequences import ChannelEnd, Position
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ChannelState, ConnectionState
+from lawow.channel.tickets import position_of_ticket, position_ticket
 from lawow.channel.topics import Topic
 from lawow.device.link import Link
 from lawow.device.message_end import ChannelClosed, MessageEnd
 from lawow.errors import HostLost, LawowError, LimitExceeded, UsageError
 from lawow.limits import CHANNEL, ChannelLimits
 
-__all__ = ["ChannelHost", "ClientHome", "FlexibleEnd", "NextHost", "TopicSender"]
+__all__ = ["CarriedByClient", "ChannelHost", "ClientHome", "FlexibleEnd", "NextHost", "TopicSender"]
 
 TICKET_BYTES = 16
 LOOK_SECONDS = 1.0  # between two looks for sessions whose time is over, while a topic waits
@@ -75,6 +76,18 @@ class ClientHome:
         """End the handler's part; what it has not taken stays with the client, which needs no ticket."""
         end.end(ChannelClosed(f"channel {end.name}: its client has taken it home"))
         return b""
+
+
+class CarriedByClient:
+    """A `NextHost` that this process cannot talk to, such as an edge: the end's client carries the position.
+
+    The handler here ends, as if its channel had been closed; `MessageEnd.answer` takes no message in vain.
+    """
+
+    def adopt(self, end: FlexibleEnd, position: Position) -> bytes:
+        """Let the end go."""
+        end.end(ChannelClosed(f"channel {end.name}: it has moved to a host that is not in this process"))
+        return position_ticket(position)
 
 
 class _Served:
@@ -241,12 +254,24 @@ class ChannelHost:
             topic.receivers.join(connection, event.id)
         elif handler is not None:
             connection.send_opened(event.id)
-            flexible = FlexibleEnd(event.name, event.type)
-            self._take_in(served, event.id, flexible)
-            threading.Thread(target=_handle_end, args=(handler, flexible), daemon=True).start()
+            self._begin(served, event, handler)
+
+    def _begin(self, served: _Served, event: ChannelAsked, handler: Handler) -> None:
+        flexible = FlexibleEnd(event.name, event.type)
+        self._take_in(served, event.id, flexible)
+        threading.Thread(target=_handle_end, args=(handler, flexible), daemon=True).start()
 
     def _reopen(self, served: _Served, event: ChannelAsked) -> None:
         """Take a flexible end that comes from another host, if the ticket is its own."""
+        carried = position_of_ticket(event.ticket)
+        type_name, handler = self._endpoints.get(event.name, ("", None))
+        if handler is not None and type_name == event.type and carried is not None:
+            if carried.sent != event.received:
+                served.connection.send_refused(event.id, "not-found", "the ticket is of another position")
+                return
+            served.connection.send_opened(event.id, carried)
+            self._begin(served, event, handler)
+            return
         with self._tickets_lock:
             flexible, position, _ = self._tickets.get(event.ticket, (None, Position(), 0.0))
             fits = flexible is not None and (flexible.name, flexible.type_name) == (event.name, event.type)

@@ -25,6 +25,7 @@ from lawow.limits import CHANNEL
 
 __all__ = ["Carrier", "ChannelClosed", "MessageEnd"]
 
+ANSWER_BYTES = CHANNEL.window_bytes // 2
 T = TypeVar("T")
 
 
@@ -86,6 +87,14 @@ class MessageEnd:
     async def receive_async(self, *, timeout_seconds: float | None = None) -> Value:
         """Return the next message, as `receive`. A task that is cancelled has taken none."""
         return self._unpacked(await self._until_async(self._try_receive, timeout_seconds))
+
+    def answer(self, function: Callable[[Value], Value], *, timeout_seconds: float | None = None) -> None:
+        """Take the next message and send what `function` makes of it, in one step to a move.
+
+        `function` runs while the carrier is held, so it should be quick; an answer has half a window at most.
+        Raises as `send` and `receive`.
+        """
+        self._until(lambda: self._try_answer(function), timeout_seconds)
 
     def __iter__(self) -> MessageEnd:
         return self
@@ -151,9 +160,8 @@ class MessageEnd:
 
     # inside
 
-    def _packed(self, value: Value) -> bytes:
+    def _packed(self, value: Value, most: int = CHANNEL.window_bytes - MESSAGE_BYTES) -> bytes:
         data = pack_message(self.type_name, value)
-        most = CHANNEL.window_bytes - MESSAGE_BYTES
         if len(data) > most:
             raise LimitExceeded("window_bytes", len(data), most, subject=f"channel {self.name}: a message")
         return data
@@ -186,6 +194,22 @@ class MessageEnd:
             data = self._pop(carried)
         carried[0].wake()
         return data
+
+    def _try_answer(self, function: Callable[[Value], Value]) -> bool | None:
+        carried = self._require_carried()
+        if carried is None:
+            return None
+        carrier, channel_id = carried
+        with carrier.lock:
+            if self._carried != carried or not carrier.exchange.can_send(channel_id, ANSWER_BYTES):
+                return None
+            data = self._pop(carried)
+            if data is None:
+                return None
+            answer = self._packed(function(self._unpacked(data)), ANSWER_BYTES)
+            carrier.exchange.send_message(channel_id, answer)
+        carrier.wake()
+        return True
 
     def _pop(self, carried: tuple[Carrier, int] | None = None) -> bytes | None:
         """Take the first message, and tell the other end that it was taken."""

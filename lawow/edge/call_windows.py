@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-__all__ = ["SLOT_ERROR", "CallWindow", "Quantiles", "Series", "latency_slot", "slot_seconds"]
+__all__ = ["SLOTS", "SLOT_ERROR", "CallWindow", "Quantiles", "Series", "latency_slot", "slot_seconds"]
 
 MICROS = 1_000_000
 LONGEST_MICROS = (1 << 30) - 1
@@ -84,14 +84,14 @@ class CallWindow:
         self._current_end = 0  # the second in which another step begins
         self._total = array("Q", bytes(8 * SLOTS))
 
-    def record(self, second: int, slot: int) -> None:
-        """Count a call that ended in that second, with the slot of its latency."""
+    def record(self, second: int, slot: int, count: int = 1) -> None:
+        """Count calls that ended in that second, with the slot of their latency."""
         if second >= self._current_end:
             self._enter(second // self.step_seconds)
         bucket = self._current
-        bucket.calls += 1
-        bucket.slots[slot] += 1
-        self._total[slot] += 1
+        bucket.calls += count
+        bucket.slots[slot] += count
+        self._total[slot] += count
 
     def note_memory(self, second: int, memory_bytes: int) -> None:
         """Remember the most memory that was seen in that step."""

@@ -11,7 +11,6 @@ Only `FormatError` escapes from `read_message`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
@@ -44,12 +43,9 @@ __all__ = [
     "Result",
     "Save",
     "Trap",
-    "Usage",
     "read_header",
     "read_message",
-    "read_usage",
     "write_message",
-    "write_usage",
 ]
 
 HEADER = struct.Struct("<IB")
@@ -89,7 +85,7 @@ class Ready:
         return cls(_read_text(reader))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `Result`: that takes three times as long to make
 class Call:
     """Run `export` of module `digest` until `deadline_seconds` from now.
 
@@ -105,7 +101,7 @@ class Call:
     export: str
     signature: str
     deadline_seconds: float
-    arguments: bytes
+    arguments: bytes | memoryview
     session: str = ""
 
     def write(self, writer: ByteWriter) -> None:
@@ -293,7 +289,7 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell how often each lease was used since the last `Report`: answered by `write_usage`."""
+    """Tell how often each lease was used since the last `Report`: answered by `lawow.edge.usage`."""
 
     digest: str = ""
     deadline_seconds: float = 2.0
@@ -308,35 +304,7 @@ class Report:
         return cls(deadline_seconds=_read_seconds(reader))
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the answer to `Report` says of one lease: calls since the last one, whether its instance lives."""
-
-    lease: str
-    calls: int
-    is_alive: bool
-
-
-def write_usage(usages: Sequence[Usage]) -> bytes:
-    """Return the results of an answer to `Report`."""
-    writer = ByteWriter()
-    for usage in usages:
-        _write_text(writer, usage.lease)
-        writer.write_u32(min(usage.calls, 0xFFFFFFFF))
-        writer.write_u8(usage.is_alive)
-    return bytes(writer.data)
-
-
-def read_usage(results: bytes) -> list[Usage]:
-    """Return what a worker says. Raises `FormatError`."""
-    reader = ByteReader(results, structure="usage")
-    found = []
-    while reader.remaining:
-        found.append(Usage(_read_text(reader), reader.read_u32(), bool(reader.read_u8())))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """The call returned. `prepare_seconds`: load, instantiate, initialise; `run_seconds`: the call itself."""
 

@@ -43,8 +43,6 @@ from lawow.edge.messages import (
     Result,
     Save,
     Trap,
-    Usage,
-    read_usage,
 )
 from lawow.edge.meter import Meter
 from lawow.edge.policies import TenantPolicy, default_quotas
@@ -59,6 +57,7 @@ from lawow.edge.refusals import (
     WorkerLost,
 )
 from lawow.edge.sessions import SessionTable
+from lawow.edge.usage import Usage, read_usage
 from lawow.edge.worker_process import PlaneIdentity, WorkerProcess, WorkerProfile
 from lawow.errors import FormatError, GuestTrap
 from lawow.formats.signature import parse_typed_signature

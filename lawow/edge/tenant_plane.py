@@ -9,15 +9,18 @@ and count against the tenant's quotas, as calls over HTTP do; whoever has used a
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lawow.edge.data_plane import Endpoint
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.lease_states import Event, State
 from lawow.edge.leases import Lease, LeaseBook
-from lawow.edge.messages import Admit, Usage
+from lawow.edge.messages import Admit
 from lawow.edge.meter import Meter
 from lawow.edge.refusals import EdgeRefusal, QuotaExceeded
+from lawow.edge.usage import Usage
 
 __all__ = ["TenantDataPlane"]
 
@@ -41,6 +44,8 @@ class TenantDataPlane:
         self._meter = meter
         self._host = host
         self._opened: dict[str, _Opened] = {}
+        self._calls: Counter[str] = Counter()  # by tenant
+        self.observers: list[Callable[[str, Usage], object]] = []  # told the tenant, and what it used
 
     async def open(self, lease: Lease, session: str) -> Endpoint | None:
         """Admit the lease; None if the worker is not there for it, so that calls go by HTTP."""
@@ -62,6 +67,12 @@ class TenantDataPlane:
         if opened is not None:
             await self._dismiss(opened, "lease-ended")
 
+    def figures(self, tenant: str | None) -> Mapping[str, int]:
+        """Return what the overview shows: leases that may come, and calls since the start."""
+        opened = [item for item in self._opened.values() if tenant in (None, item.tenant)]
+        calls = self._calls.total() if tenant is None else self._calls[tenant]
+        return {"leases": len(opened), "calls": calls}
+
     async def look(self) -> None:
         """Ask all workers that serve a lease what was used; call it once a second."""
         await asyncio.gather(
@@ -82,6 +93,9 @@ class TenantDataPlane:
         if opened is None or opened.tenant != tenant:
             return
         supervisor = self._handler.supervisor
+        self._calls[tenant] += usage.calls
+        for observe in self.observers:
+            observe(tenant, usage)
         try:
             if not usage.is_alive:
                 supervisor.note_loss(tenant, opened.session, "a call on the data plane ended it")

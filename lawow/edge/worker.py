@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lawow.channel.bodies import read_arguments, write_returned
+from lawow.edge.allocation import keep_freed_memory
 from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.edge.messages import (
     BAD_ARGUMENTS,
@@ -53,7 +54,8 @@ from lawow.edge.messages import (
     write_message,
 )
 from lawow.edge.plane.identity import server_context
-from lawow.edge.plane.loop import PlaneLoop, PlaneParts
+from lawow.edge.plane.loop import PlaneLoop
+from lawow.edge.plane.parts import PlaneParts
 from lawow.errors import (
     FormatError,
     GuestTrap,
@@ -65,6 +67,7 @@ from lawow.errors import (
 )
 from lawow.formats.signature import Signature, parse_typed_signature
 from lawow.formats.state import decode_state
+from lawow.limits import EDGE
 from lawow.runtime import wasi, wasmtime_cells, watchdog
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.grants import Grants
@@ -80,6 +83,7 @@ LOADED_BEFORE_THE_FENCES = (wasi, watchdog, wasmtime_cells)  # what a first call
 MODULES_LOADED = 16
 TABLES_BYTES = 1 << 20  # of a state, beside its memory
 OPEN_FILES = 32  # beside the connections of the data plane
+FREED_BYTES = 8 << 20  # kept for the next large call
 OWN_DATA_BYTES = 512 << 20  # Python, the engine, compiled code; beside what a guest may have
 WARM_UP = bytes.fromhex(
     "0061736d 01000000"  # header
@@ -134,6 +138,7 @@ class Worker:
         self._grants = grants
         self._modules: OrderedDict[str, CompiledModule] = OrderedDict()
         self._sessions: dict[str, _Session] = {}
+        self._held_bytes = 0  # by sessions
         self._kept: set[str] = set()
         self._running: Instance | None = None
         self._result_bytes = limits.call_bytes
@@ -176,11 +181,11 @@ class Worker:
         """
         self._result_bytes = self._limits.call_bytes if result_bytes is None else result_bytes
         started = time.perf_counter()
+        if isinstance(request, Call) and request.session:
+            return self._answered(request, lambda: self._call_in_session(request, started))
         if isinstance(request, Close):
             self._drop(request.session)
             return Result(0.0, time.perf_counter() - started, b"")
-        if isinstance(request, Call) and request.session:
-            return self._answered(request, lambda: self._call_in_session(request, started))
         module = self._modules.get(request.digest)
         if module is None:
             return Failure(NEEDS_CODE, "")
@@ -229,11 +234,13 @@ class Worker:
         session = self._sessions.get(call.session)
         if session is None:
             return Failure(NO_SESSION, "")
-        session.may_hold(session.held_bytes + self._room_bytes())
+        before = session.held_bytes
+        session.may_hold(before + self._room_bytes())
         try:
             return self._run(session.instance, session.caller, call, started)
         finally:
             session.measure()
+            self._held_bytes += session.held_bytes - before
 
     def _run(self, instance: Instance, caller: TypedCaller | None, call: Call, started: float) -> Message:
         prepared = time.perf_counter()
@@ -242,7 +249,7 @@ class Worker:
         self._running = instance
         try:
             if signature.is_core:
-                results = instance.call_raw(call.export, call.arguments, deadline_seconds=left)
+                results = instance.call_raw(call.export, bytes(call.arguments), deadline_seconds=left)
             else:
                 results = self._run_typed(caller or self._caller(instance), signature, call, left)
         except _BadArguments as error:
@@ -267,7 +274,8 @@ class Worker:
         made = self._instance(module, request, unseen_bytes or room_bytes)
         if isinstance(made, Failure):
             return made
-        self._sessions[request.session] = _Session(made, self._caller(made), unseen_bytes)
+        session = self._sessions[request.session] = _Session(made, self._caller(made), unseen_bytes)
+        self._held_bytes += session.held_bytes
         return Result(time.perf_counter() - started, 0.0, b"")
 
     def _instance(self, module: CompiledModule, request: Open, memory_bytes: int) -> Instance | Failure:
@@ -308,13 +316,13 @@ class Worker:
 
     def _room_bytes(self) -> int:
         """Return what sessions leave of the memory that all instances share."""
-        held = sum(session.held_bytes for session in self._sessions.values())
-        return max(self._limits.memory_bytes - held, 0)
+        return max(self._limits.memory_bytes - self._held_bytes, 0)
 
     def _drop(self, name: str) -> None:
         """Free a session's instance, if there is one."""
         session = self._sessions.pop(name, None)
         if session is not None:
+            self._held_bytes -= session.held_bytes
             session.instance.close()
 
 
@@ -324,6 +332,7 @@ def main(arguments: list[str]) -> None:
     limits = Limits(*numbers)
     begin_child(parent)
     channel = socket.socket(fileno=0)
+    keep_freed_memory(FREED_BYTES)
     engine = WasmtimeEngine(EDGE_PROFILE)
     grants = Grants(functions=find_host_functions(arguments[6:])) if arguments[6:] else None
     parts = _plane_parts(channel, connections) if connections else None
@@ -331,7 +340,8 @@ def main(arguments: list[str]) -> None:
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
     data_bytes = limits.memory_bytes + OWN_DATA_BYTES
-    limit_child(ChildLimits(data_bytes=data_bytes, open_files=OPEN_FILES + connections))
+    open_files = OPEN_FILES + connections + EDGE.data_strangers
+    limit_child(ChildLimits(data_bytes=data_bytes, open_files=open_files))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
@@ -348,7 +358,6 @@ def main(arguments: list[str]) -> None:
             lambda: _receive_request(channel, limits.state_bytes),
             listener,
             request.call_seconds,
-            runs_inline=grants is None,
         )
         channel.sendall(write_message(Result(0.0, 0.0, b"")))
         loop.run()

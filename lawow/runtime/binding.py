@@ -41,7 +41,9 @@ class BoundExport:
     store: the instance calls it only while it owns an open one.
     """
 
-    __slots__ = ("buffer", "enter", "function", "item", "name", "put", "take")
+    __slots__ = (
+        "_raw_arguments", "_raw_results", "buffer", "enter", "function", "item", "name", "put", "take"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -62,6 +64,8 @@ class BoundExport:
         )
         self.put = partial(_layout(function.params).pack_into, self.buffer, 0)
         self.take = partial(_layout(function.results).unpack_from, self.buffer)
+        self._raw_arguments: tuple[struct.Struct, struct.Struct] | None = None
+        self._raw_results: tuple[struct.Struct, struct.Struct] | None = None
 
     def put_fitted(self, arguments: Sequence[int | float]) -> None:
         """Write arguments that `put` did not take. Raises `UsageError` if they do not fit the parameters."""
@@ -69,23 +73,29 @@ class BoundExport:
 
     def put_raw(self, values: bytes) -> None:
         """Write arguments given as bit patterns of 8 bytes."""
-        params = self.function.params
-        if len(values) != 8 * len(params):
-            raise UsageError(
-                f"{self.name} takes {8 * len(params)} bytes of arguments, {len(values)} were given"
-            )
-        patterns = struct.unpack(f"<{len(params)}Q", values)
-        struct.pack_into("<" + "Q8x" * len(params), self.buffer, 0, *patterns)
+        if self._raw_arguments is None:
+            count = len(self.function.params)
+            self._raw_arguments = struct.Struct(f"<{count}Q"), struct.Struct("<" + "Q8x" * count)
+        given, slots = self._raw_arguments
+        if len(values) != given.size:
+            raise UsageError(f"{self.name} takes {given.size} bytes of arguments, {len(values)} were given")
+        slots.pack_into(self.buffer, 0, *given.unpack(values))
 
     def take_raw(self) -> bytes:
         """Return the results as bit patterns of 8 bytes."""
-        types = self.function.results
-        found = struct.unpack_from("<" + "".join(_RAW_SLOT[item] for item in types), self.buffer)
-        return struct.pack("<" + "".join(_RAW_VALUE[item] for item in types), *found)
+        if self._raw_results is None:
+            types = self.function.results
+            self._raw_results = _struct(_RAW_SLOT, types), _struct(_RAW_VALUE, types)
+        slots, values = self._raw_results
+        return values.pack(*slots.unpack_from(self.buffer))
 
 
 def _layout(types: Sequence[str]) -> struct.Struct:
-    return struct.Struct("<" + "".join(SLOT[item] for item in types))
+    return _struct(SLOT, types)
+
+
+def _struct(layouts: dict[str, str], types: Sequence[str]) -> struct.Struct:
+    return struct.Struct("<" + "".join(layouts[item] for item in types))
 
 
 def fit_arguments(name: str, function: FuncType, arguments: Sequence[int | float]) -> list[int | float]:

@@ -58,6 +58,9 @@ GROUP = "lawow.host_functions"
 
 _SENTENCE_BYTES = 500
 
+OWN = {"channel": "lawow.runtime.channel_functions:FUNCTIONS"}
+"""Grants of LAWOW's own, which are there whatever is installed; two that offer the same name are an error."""
+
 INFERENCE = "nn"
 """The grant that LAWOW itself offers (`lawow.runtime.nn`); no distribution can offer it instead."""
 
@@ -184,9 +187,10 @@ def find_host_functions(names: Iterable[str]) -> list[HostFunction]:
 
 
 def _entries() -> Sequence[EntryPoint]:
-    from importlib.metadata import entry_points
+    from importlib.metadata import EntryPoint, entry_points
 
-    return tuple(entry_points(group=GROUP))
+    own = (EntryPoint(name, value, GROUP) for name, value in OWN.items())
+    return (*own, *entry_points(group=GROUP))
 
 
 def _load(name: str, entries: Sequence[EntryPoint]) -> list[HostFunction]:

@@ -36,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from functools import partial
 
     from lawow.formats.wasm_expose import StateNames
     from lawow.runtime.cells import Cells
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from lawow.runtime.watchdog import Watchdog
 
     Output = Callable[[bytes], object]
+else:
+    from _functools import partial  # as in `lawow.runtime.binding`
 
 __all__ = ["TRAP_CODES", "WasmtimeEngine", "WasmtimeInstance", "WasmtimeModule"]
 
@@ -354,7 +357,8 @@ class WasmtimeInstance(Instance):
         self._record = (c_uint64 * 2)()  # wasmtime_instance_t
         self._bound: dict[str, BoundExport] = {}
         self._memory: lib.ExternRecord | None = None
-        self._memories: list[lib.ExternRecord] | None = None
+        self._memories: list[lib.ExternRecord] = []
+        self._memory_sizes: list[partial[int]] | None = None  # they hold pointers into `_memories`
         self._lock = allocate_lock()
         self._acquire, self._release = self._lock.acquire, self._lock.release
         self._dead = ""
@@ -452,6 +456,8 @@ class WasmtimeInstance(Instance):
         return memory
 
     def limit_memory(self, memory_bytes: int) -> None:
+        if memory_bytes == self._store.bounds.memory_bytes:
+            return
         self._take()
         try:
             self._store.bounds.memory_bytes = memory_bytes
@@ -468,10 +474,13 @@ class WasmtimeInstance(Instance):
             self._lock.release()
 
     def _largest_memory(self) -> int:
-        if self._memories is None:
+        if self._memory_sizes is None:
+            size, context = lib.library().wasmtime_memory_data_size, self._store.context
             self._memories = list(self._find_memories())
-        size, context = lib.library().wasmtime_memory_data_size, self._store.context
-        return max((size(context, item.address) for item in self._memories), default=0)
+            self._memory_sizes = [partial(size, context, c_void_p(item.address)) for item in self._memories]
+        if self._store.open_context is None:
+            raise LocalProtocolError("this instance has been closed")
+        return max([size() for size in self._memory_sizes], default=0)
 
     def _find_memories(self) -> Iterator[lib.ExternRecord]:
         """Yield the exported memories; a record of one holds nothing that must be freed."""

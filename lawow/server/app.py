@@ -202,6 +202,9 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         dependencies=[Depends(authorize)],
     )
     observers: list[Observe] = [metrics.observe_call, edge.overview.observe_call]
+    if edge.data_plane is not None:
+        edge.data_plane.observers += [metrics.observe_usage, edge.overview.observe_usage]
+        edge.overview.add_section("data plane", edge.data_plane.figures)
     if edge.tracing is not None:
         observers.append(edge.tracing.observe_call)
     routes = Routes(edge.handler, edge.readiness, metrics.render, observers)

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from lawow.edge.meter import Meter
 from lawow.edge.supervisor import Load
+from lawow.edge.usage import Usage
 from lawow.server.observing import CallFacts, tenant_label
 from lawow.server.problems import Problem
 
@@ -73,6 +74,11 @@ class Metrics:
         times = (facts.transfer_seconds, facts.prepare_seconds, facts.run_seconds)
         for part, value in zip(self._parts, times, strict=True):
             part.observe(value)
+
+    def observe_usage(self, tenant: str, usage: Usage) -> None:
+        """Count the calls that ended on the data plane; their times are in the overview alone."""
+        for outcome, count in usage.outcomes.items():
+            self._calls.labels(self._label(tenant), outcome).inc(count)
 
     def count_request(self, status: int | None, problem: Problem | None) -> None:
         """Count a request of any kind; `status` None if its answer never began."""

@@ -19,6 +19,7 @@ from lawow.edge.call_windows import CallWindow, latency_slot
 from lawow.edge.leases import Lease, LeaseBook
 from lawow.edge.meter import Meter
 from lawow.edge.supervisor import Load, Supervisor
+from lawow.edge.usage import Usage
 from lawow.server.observing import CallFacts
 from lawow.server.readiness import Readiness
 
@@ -87,12 +88,25 @@ class Overview:
     def observe_call(self, facts: CallFacts) -> None:
         """Count a call, in about a microsecond."""
         second, slot, outcome = int(self._clock()), latency_slot(facts.whole_seconds), facts.outcome
-        edge, tenant = self._edge, self._tenants.get(facts.tenant) or self._add(facts.tenant)
-        self._tenants.move_to_end(facts.tenant)
-        edge.window.record(second, slot)
-        tenant.window.record(second, slot)
-        edge.outcomes[outcome] += 1
-        tenant.outcomes[outcome] += 1
+        for figures in (self._edge, self._caller(facts.tenant)):
+            figures.window.record(second, slot)
+            figures.outcomes[outcome] += 1
+
+    def observe_usage(self, tenant: str, usage: Usage) -> None:
+        """Count the calls that ended on the data plane since this was last told."""
+        if not usage.outcomes:
+            return
+        second = int(self._clock())
+        for figures in (self._edge, self._caller(tenant)):
+            for slot, count in usage.slots.items():
+                figures.window.record(second, slot, count)
+            figures.outcomes.update(usage.outcomes)
+
+    def _caller(self, name: str) -> _Figures:
+        """Return the figures of a tenant that has called last."""
+        figures = self._tenants.get(name) or self._add(name)
+        self._tenants.move_to_end(name)
+        return figures
 
     def sample(self) -> None:
         """Remember how much memory the workers have now; for once a second."""

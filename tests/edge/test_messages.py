@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawow.edge.call_windows import SLOTS
 from lawow.edge.messages import (
     HEADER,
     MAX_PAYLOAD_BYTES,
@@ -24,13 +27,11 @@ from lawow.edge.messages import (
     Result,
     Save,
     Trap,
-    Usage,
     read_header,
     read_message,
-    read_usage,
     write_message,
-    write_usage,
 )
+from lawow.edge.usage import OUTCOMES, Usage, read_usage, write_usage
 from lawow.errors import FormatError
 
 EXAMPLES: list[Message] = [
@@ -112,7 +113,10 @@ def test_names_that_a_guest_chose_are_cut() -> None:
 
 
 def test_usage_comes_back_as_it_was_and_never_surprises() -> None:
-    usages = [Usage("1ea5e", 7, True), Usage("2ea5e", 0, False)]
+    usages = [
+        Usage("1ea5e", 7, True, {"ok": 5, "cancelled": 1}, {0: 2, SLOTS - 1: 4}),
+        Usage("2ea5e", 0, False),
+    ]
     written = write_usage(usages)
     assert read_usage(written) == usages
     for end in range(1, len(written)):
@@ -120,3 +124,23 @@ def test_usage_comes_back_as_it_was_and_never_surprises() -> None:
             assert read_usage(written[:end]) != usages
         except FormatError:
             continue
+
+
+@pytest.mark.parametrize(("outcome", "slot"), [(len(OUTCOMES), 0), (0, SLOTS), (0xFFFF, 0xFFFF)])
+def test_usage_of_no_known_outcome_or_slot_is_refused(outcome: int, slot: int) -> None:
+    written = struct.pack("<H5sIBHHIHHI", 5, b"1ea5e", 1, 1, 1, outcome, 1, 1, slot, 1)
+    with pytest.raises(FormatError):
+        read_usage(written)
+
+
+def test_usage_that_counts_something_twice_is_refused() -> None:
+    with pytest.raises(FormatError, match="twice"):
+        read_usage(struct.pack("<H5sIBHHIHIH", 5, b"1ea5e", 1, 1, 2, 0, 1, 0, 1, 0))
+    with pytest.raises(FormatError, match="twice"):
+        read_usage(2 * write_usage([Usage("1ea5e", 7, True)]))
+
+
+def test_usage_beyond_what_a_processor_can_do_is_refused() -> None:
+    counted = struct.pack("<H5sIBHHIH", 5, b"1ea5e", 1, 1, 1, 0, 0xFFFFFFFF, 0)
+    with pytest.raises(FormatError, match="allowed at most"):
+        read_usage(counted)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import socket
 import ssl
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +23,16 @@ from lawow.device.edge_client import EdgeProblem
 from lawow.device.trust import pinned_context
 from lawow.errors import GuestTrap, HostLost, LimitExceeded, OutcomeUnknown, Refused, Unauthorized
 from lawow.formats.elements import Packed
+from lawow.limits import EDGE
+from tests.edge.builders import module_of
 from tests.server.planes import COUNTER, CuttingProxy, Plane, number, open_plane, slots
 from tests.server.running import RunningEdge, running_edge, until
 
+SLOW = module_of("""(module (memory (export "memory") 1)
+  (func (export "add") (param i32) (result i32) local.get 0)
+  (func (export "work") (param i32) (result i32)
+    (loop $l (br_if $l (i32.eqz (local.get 0)))) local.get 0))""")
+"""Its `work` never ends for the argument 0."""
 LONG = 400_000_000
 """Rounds of a loop that take much longer than a round trip."""
 
@@ -224,6 +233,41 @@ def test_sockets_are_served_while_a_call_runs(client: DataClient, plane: Plane) 
         client.wait(call_id)
 
 
+def test_a_call_that_turns_slow_holds_up_neither_other_clients_nor_its_own_cancel(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    data = tmp_path_factory.mktemp("slow") / "data"
+    with running_edge(data, deadline_seconds=60.0) as edge, ExitStack() as stack:
+        plane = open_plane(edge, "tenant", SLOW)
+        client, other = stack.enter_context(plane.client()), stack.enter_context(plane.client())
+        work = client.bind(f"sha256:{SLOW.digest}", "work", "i>i")
+        for _ in range(30):
+            client.call(work, slots(1))
+        slow = client.start(work, slots(0))
+        client.look()
+        add = other.bind(plane.target, "add", "i>i")
+        late = other.start(add, slots(1), 0.01)
+        with pytest.raises(LimitExceeded, match="had not begun"):  # which is told while the other one runs
+            other.wait(late)
+        client.cancel(slow)
+        with pytest.raises(EdgeProblem) as caught:
+            client.wait(slow)
+        assert caught.value.code == "cancelled"
+        assert number(other.call(add, slots(1)).results) == 1
+        assert number(client.call(work, slots(1)).results) == 1
+
+
+def test_calls_that_turn_slow_by_turns_lose_no_outcome(client: DataClient, plane: Plane) -> None:
+    work, add = client.bind(plane.target, "work", "i>i"), client.bind(plane.target, "add", "i>i")
+    rounds = [1, 1, LONG // 40, 1, LONG // 80, LONG // 160, 1, 1] * 3
+    with plane.client() as other:
+        other_add = other.bind(plane.target, "add", "i>i")
+        ids = [(client.start(work, slots(count)), other.start(other_add, slots(1))) for count in rounds]
+        ids += [(client.start(add, slots(0)), other.start(other_add, slots(1)))]
+        assert [number(client.wait(first).results) for first, _ in ids[:-1]] == [0] * len(rounds)
+        assert [number(other.wait(second).results) for _, second in ids] == list(range(1, len(ids) + 1))
+
+
 @pytest.mark.parametrize(
     ("target", "export", "signature", "code"),
     [
@@ -383,24 +427,54 @@ def test_a_reader_that_takes_nothing_holds_up_nobody(client: DataClient, plane: 
             assert len(client.call(echo, body).results) == len(body)
 
 
-def test_connections_beyond_the_limit_are_closed_at_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_clients_beyond_the_limit_are_told_to_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = tmp_path_factory.mktemp("few") / "data"
-    with running_edge(data, data_connections=4) as edge:
+    with running_edge(data, data_connections=4) as edge, ExitStack() as stack:
         plane = open_plane(edge, "tenant")
-        idle = [open_socket(plane) for _ in range(4)]
-        try:
-            with open_socket(plane) as late:
-                assert is_closed(late)
-        finally:
-            for connection in idle:
-                connection.close()
+        for _ in range(4):
+            greet(stack.enter_context(open_socket(plane)), plane)
+        with plane.client() as late, pytest.raises(EdgeProblem, match="too many clients"):
+            late.bind(plane.target, "add", "i>i")
 
-        def is_served() -> bool:
-            with plane.client() as client, suppress(HostLost):
-                return client.bind(plane.target, "add", "i>i") > 0
-            return False
 
-        until(is_served)
+def test_strangers_take_no_clients_place_and_the_oldest_makes_room(client: DataClient, plane: Plane) -> None:
+    add = client.bind(plane.target, "add", "i>i")
+    with ExitStack() as stack:
+        strangers = [
+            stack.enter_context(socket.create_connection((plane.host, plane.port), timeout=4))
+            for _ in range(2 * EDGE.data_strangers_per_network)
+        ]
+        with plane.client() as late:
+            assert number(late.call(late.bind(plane.target, "add", "i>i"), slots(1)).results) == 1
+        assert number(client.call(add, slots(1)).results) == 2
+        assert all(is_closed(stranger) for stranger in strangers[: EDGE.data_strangers_per_network])
+        strangers[-1].settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            strangers[-1].recv(1)
+
+
+def test_a_worker_without_descriptors_rests_until_it_has_some(
+    serving: RunningEdge, tenant: str, client: DataClient, plane: Plane
+) -> None:
+    add = client.bind(plane.target, "add", "i>i")
+    worker = serving.workers()[tenant]
+    taken = max(int(name) for name in os.listdir(f"/proc/{worker}/fd")) + 1
+    limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (taken, limits[1]))
+    with socket.create_connection((plane.host, plane.port), timeout=10):  # waits in the kernel
+        before = processor_seconds(worker)
+        time.sleep(1)
+        assert processor_seconds(worker) - before < 0.3  # one that tries again and again takes all of it
+        assert number(client.call(add, slots(1)).results) == 1
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
+    with plane.client(timeout_seconds=10.0) as late:
+        assert number(late.call(late.bind(plane.target, "add", "i>i"), slots(1)).results) == 2
+
+
+def processor_seconds(process: int) -> float:
+    """Return what a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_stopping_edge_answers_what_has_begun_and_refuses_the_rest(

@@ -23,11 +23,13 @@ from lawow.edge.leases import LeaseBook
 from lawow.edge.meter import Meter
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenants import Tenants, TokenTerms
-from lawow.server.observing import CallFacts
+from lawow.errors import GuestTrap
+from lawow.server.observing import CallFacts, tenant_label
 from lawow.server.overview import LEASES, TENANTS, Overview
 from lawow.server.overview_schemas import OverviewDocument
 from lawow.server.readiness import Readiness
 from tests.edge.builders import all_sorts, numbered
+from tests.server.planes import COUNTER, open_plane, slots
 from tests.server.running import RunningEdge, issue_token, running_edge, until
 
 OPERATOR = TokenTerms(("read", "admin"))
@@ -99,6 +101,26 @@ def test_it_tells_what_was_called_what_runs_and_what_is_leased(
     assert 0 < found["p50_seconds"] <= found["p99_seconds"] < 60  # type: ignore[operator]
     until(lambda: sum(_document(edge, operator)["series"]["calls"]) >= 3)  # type: ignore[index]
     OverviewDocument.model_validate(_document(edge, operator), strict=True)
+
+
+def test_calls_on_the_data_plane_are_told_like_those_over_http(
+    edge: RunningEdge, tenant: str, operator: str
+) -> None:
+    plane = open_plane(edge, tenant)
+    with plane.client() as client:
+        add = client.bind(plane.target, "add", "i>i")
+        for _ in range(20):
+            client.call(add, slots(1))
+        fresh = client.bind(f"sha256:{COUNTER.digest}", "unreachable", ">")
+        with pytest.raises(GuestTrap):
+            client.call(fresh, b"")
+        until(lambda: _document(edge, tenant)["outcomes"] == {"ok": 20, "trap": 1})
+        found = _own(edge, operator, tenant)
+        assert 0 < found["p50_seconds"] <= found["p99_seconds"] < 60  # type: ignore[operator]
+        assert _document(edge, tenant)["sections"] == {"data plane": {"leases": 1, "calls": 21}}
+        metrics = edge.ask("GET", "/v1/metrics", operator).body.decode()
+        assert f'lawow_calls_total{{outcome="ok",tenant="{tenant_label(tenant)}"}} 20.0' in metrics
+    edge.ask("DELETE", f"/v1/leases/{plane.lease}", tenant)
 
 
 def _document(edge: RunningEdge, who: str) -> dict[str, object]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from time import monotonic
 
 from lawow.channel.events import Called, Cancelled, Event, FunctionAsked
-from lawow.channel.inbox import Payload
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ConnectionState
@@ -57,7 +56,8 @@ class Job:
     link: ServerConnection
     id: int
     function: Function
-    arguments: Payload
+    arguments: bytes | memoryview
+    came: float
     until: float
     is_cancelled: bool = False
 
@@ -67,34 +67,46 @@ class Job:
         session = function.lease.admitted.session if function.runs_in_session else ""
         digest = function.lease.admitted.digest
         left = max(self.until - monotonic(), 0.001)
-        arguments = self.arguments if isinstance(self.arguments, bytes) else bytes(self.arguments)
-        return Call(digest, False, function.export, function.signature, left, arguments, session)
+        return Call(digest, False, function.export, function.signature, left, self.arguments, session)
 
-    def answer(self, message: Message) -> None:
+    def answer(self, message: Message, now: float) -> None:
         """Put the outcome where the next `flush` sends it, or keep it for a client that is away."""
         try:
-            self._answer(message)
+            outcome = self._answer(message)
         except LocalProtocolError as error:  # larger than the client takes
-            self.link.send_failed(self.id, "too-large", str(error))
+            outcome = "too-large"
+            self.link.send_failed(self.id, outcome, str(error))
+        self.function.lease.note(outcome, now - self.came)
 
-    def refuse(self, code: str, detail: str) -> None:
-        """Say that it was not begun."""
-        self.link.send_refused(self.id, code, detail)
+    def refuse_if_late(self, now: float) -> bool:
+        """Say that it was not begun, if it is too late for that."""
+        if self.until > now:
+            return False
+        self.link.send_refused(self.id, "deadline", "the call had not begun when its deadline passed")
+        self.function.lease.note("deadline", now - self.came)
+        return True
 
-    def _answer(self, message: Message) -> None:
+    def _answer(self, message: Message) -> str:
+        """Tell the client, and return one of `lawow.edge.usage.OUTCOMES`."""
         link = self.link
         if isinstance(message, Result):
             prepare_us = int(message.prepare_seconds * MICROSECONDS)
             link.send_result(self.id, message.results, prepare_us, int(message.run_seconds * MICROSECONDS))
-        elif isinstance(message, Trap):
+            return "ok"
+        if isinstance(message, Trap):
             link.send_trap(self.id, message.code, message.message, message.frames)
-        elif isinstance(message, Failure) and message.kind in REFUSED:
+            return "trap"
+        assert isinstance(message, Failure)  # a worker answers a call with nothing else
+        if message.kind in REFUSED:
             code, retry_after_ms = REFUSED[message.kind]
             link.send_refused(self.id, code, message.message, retry_after_ms)
         elif self.is_cancelled:
-            link.send_failed(self.id, "cancelled", "the call was stopped because its client cancelled it")
-        elif isinstance(message, Failure):
-            link.send_failed(self.id, FAILED.get(message.kind, "defect"), message.message)
+            code = "cancelled"
+            link.send_failed(self.id, code, "the call was stopped because its client cancelled it")
+        else:
+            code = FAILED.get(message.kind, "defect")
+            link.send_failed(self.id, code, message.message)
+        return code
 
 
 class Client:
@@ -105,6 +117,7 @@ class Client:
         self.session = session
         self.functions: dict[int, Function] = {}
         self.jobs: deque[Job] = deque()
+        self.is_ready = False  # stands in the queue of those who have jobs
         self.running: Job | None = None
         self.connection: Connection | None = None
         self.lost_at = 0.0
@@ -114,10 +127,12 @@ class Client:
         """Whether there is no such backlog that further outcomes had better wait."""
         return self.connection is None or self.connection.pipe.waiting_bytes < BACKLOG_BYTES
 
-    def flush(self) -> None:
-        """Send what the client is to be told now, if it is there."""
-        if self.connection is not None:
-            self.connection.flush()
+    def refuse_late(self, now: float) -> bool:
+        """Refuse the calls that wait beyond their deadline; tell whether there were any."""
+        late = [job for job in self.jobs if job.refuse_if_late(now)]
+        for job in late:
+            self.jobs.remove(job)
+        return bool(late)
 
     def cancel(self, call_id: int) -> bool:
         """Drop a call that has not begun; tell whether it runs, so that it has to be stopped."""
@@ -127,7 +142,8 @@ class Client:
         for job in self.jobs:
             if job.id == call_id:
                 self.jobs.remove(job)
-                job.refuse("cancelled", "the client has cancelled the call before it began")
+                detail = "the client has cancelled the call before it began"
+                job.link.send_refused(job.id, "cancelled", detail)
                 return False
         return False
 
@@ -155,10 +171,12 @@ class Client:
             return None
         seconds = min(called.deadline_us / MICROSECONDS or longest_seconds, longest_seconds)
         arguments = called.arguments
-        if not isinstance(arguments, bytes) and getattr(arguments, "obj", None) is buffer:
-            arguments = bytes(arguments)
+        if not isinstance(arguments, bytes):
+            view = memoryview(arguments)
+            arguments = bytes(view) if view.obj is buffer else view
         link = self.connection.server
-        return Job(self, link, called.id, function, arguments, monotonic() + seconds)
+        now = monotonic()
+        return Job(self, link, called.id, function, arguments, now, now + seconds)
 
     def lose_connection(self) -> None:
         """Take note that the connection is over; calls go on."""
@@ -175,9 +193,11 @@ class Connection:
 
     def __init__(self, pipe: Pipe, server: ServerConnection) -> None:
         self.pipe = pipe
+        self.descriptor = pipe.fileno()
         self.server = server
         self.client: Client | None = None
         self.is_over = False
+        self.is_full = False  # the last time as much came as was asked for: there may be more
         self.interest = 0  # what the loop waits for
 
     def receive(self, buffer: memoryview) -> list[Event] | None:
@@ -188,11 +208,14 @@ class Connection:
         Large arguments go straight to their memory, all else through `buffer`, which events point into.
         """
         place = self.server.receive_buffer()
-        if place is not None:
-            count = self.pipe.receive_into(place)
-            return self.server.bytes_received(count) if count > 0 else None
-        count = self.pipe.receive_into(buffer)
-        return self.server.receive_data(buffer[:count]) if count > 0 else None
+        target = buffer if place is None else place
+        count = self.pipe.receive_into(target)
+        self.is_full = count == len(target)
+        if count <= 0:
+            return None
+        return (
+            self.server.receive_data(buffer[:count]) if place is None else self.server.bytes_received(count)
+        )
 
     @property
     def may_be_read(self) -> bool:

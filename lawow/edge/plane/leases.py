@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from lawow.channel.inbox import Payload
 from lawow.channel.values import require_slots
-from lawow.edge.messages import Admit, Usage
+from lawow.edge.call_windows import latency_slot
+from lawow.edge.messages import Admit
+from lawow.edge.usage import Usage
 from lawow.formats.signature import parse_typed_signature
 
 __all__ = ["Function", "LeaseTable", "OwnLease"]
-
-QUICK_SECONDS = 0.001
-"""What takes longer runs beside the thread that serves the sockets; handing it over costs 50 us."""
-FORGET = 0.7
-"""How much of an earlier, longer time a new one leaves."""
 
 
 @dataclass(slots=True)
@@ -25,6 +23,19 @@ class OwnLease:
     admitted: Admit
     calls: int = 0
     is_alive: bool = True
+    outcomes: Counter[str] = field(default_factory=Counter)
+    slots: Counter[int] = field(default_factory=Counter)
+
+    def note(self, outcome: str, seconds: float) -> None:
+        """Count a call that has ended so, so long after it had come."""
+        self.outcomes[outcome] += 1
+        self.slots[latency_slot(seconds)] += 1
+
+    def take_usage(self) -> Usage:
+        """Return what was counted since this was last asked."""
+        found = Usage(self.admitted.lease, self.calls, self.is_alive, self.outcomes, self.slots)
+        self.calls, self.outcomes, self.slots = 0, Counter(), Counter()
+        return found
 
     def target(self, text: str) -> str | None:
         """Return the session that a BIND's target stands for ("" for fresh instances), None for neither."""
@@ -42,7 +53,6 @@ class Function:
     export: str
     signature: str
     core_params: str | None = field(init=False)
-    _seconds: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         is_core = parse_typed_signature(self.signature).is_core
@@ -52,15 +62,6 @@ class Function:
         """Raise `FormatError` for numbers that are no arguments of it; a guest's own lists come later."""
         if self.core_params is not None:
             require_slots(self.core_params, bytes(arguments))
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether it took so little lately that handing it to another thread would cost more."""
-        return self._seconds is not None and self._seconds < QUICK_SECONDS
-
-    def note(self, seconds: float) -> None:
-        """Take note of how long it took. Slow is believed at once, quick by and by."""
-        self._seconds = seconds if self._seconds is None else max(seconds, self._seconds * FORGET)
 
 
 class LeaseTable:
@@ -97,7 +98,4 @@ class LeaseTable:
 
     def take_usage(self) -> list[Usage]:
         """Return how often each lease was used since this was last asked."""
-        found = [Usage(name, own.calls, own.is_alive) for name, own in self._by_id.items()]
-        for own in self._by_id.values():
-            own.calls = 0
-        return found
+        return [own.take_usage() for own in self._by_id.values()]

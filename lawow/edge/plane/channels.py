@@ -1,0 +1,349 @@
+"""Channels on an edge: endpoints whose flexible end is the lease's instance, and topics of that instance.
+
+An endpoint is named as an export of the instance without parameters and results. When messages have come, the
+export is called; it takes and sends by the host functions of `lawow.runtime.channel_functions`. What it did
+counts when it returns: a guest that traps has taken nothing, and its channel ends. What a client says to a
+topic goes to all that opened it, and a receiver for which the topic waits delays the client that speaks.
+Everything in here is for the thread that leads, but for `Delivery.work`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from time import monotonic
+
+from lawow.channel.events import ChannelAsked, ChannelEnded, Event, Message, MoveAsked, PeerClosed, Writable
+from lawow.channel.messages import require_message_type, unpack_message
+from lawow.channel.payloads import Kind
+from lawow.channel.sequences import MESSAGE_BYTES, ChannelEnd, Position
+from lawow.channel.server import ServerConnection
+from lawow.channel.states import ChannelState
+from lawow.channel.tickets import position_of_ticket, position_ticket
+from lawow.channel.topics import Topic
+from lawow.edge.messages import Call, Failure, Result
+from lawow.edge.messages import Message as Answer
+from lawow.edge.plane.client import Client, Connection
+from lawow.edge.plane.parts import Serves
+from lawow.edge.usage import OUTCOMES
+from lawow.errors import FormatError, LawowError, LocalProtocolError
+from lawow.limits import CHANNEL, EDGE
+from lawow.runtime.channel_functions import Mailbox, mailbox_in_place
+
+__all__ = ["Channels", "Delivery"]
+
+HANDLER = ">"
+
+
+@dataclass(eq=False, slots=True)
+class _Channel:
+    """One open channel. `arrived`: sequence numbers and values that nobody has taken."""
+
+    client: Client
+    id: int
+    end: ChannelEnd
+    topic: _Topic | None = None
+    arrived: deque[tuple[int, bytes]] = field(default_factory=deque)
+    outgoing: deque[bytes] = field(default_factory=deque)
+    destination: str | None = None  # it moves there as soon as its handler has returned
+    is_ready: bool = False
+    is_running: bool = False
+    is_closing: bool = False
+
+    @property
+    def link(self) -> ServerConnection | None:
+        """The connection over which something can be said now, if the channel is there."""
+        connection = self.client.connection
+        if connection is None or self.client.session.channels.get(self.id) is not self.end:
+            return None
+        return connection.server
+
+
+@dataclass(eq=False, slots=True)
+class _Topic:
+    """A topic, and what is to be published when those it waits for have room: from whom, and which number."""
+
+    type: str
+    receivers: Topic = field(default_factory=Topic)
+    waiting: deque[tuple[_Channel | None, int, bytes]] = field(default_factory=deque)
+    waiting_bytes: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    """A call of an endpoint's handler."""
+
+    channel: _Channel
+    mailbox: Mailbox
+    came: float
+    until: float
+
+    def work(self, worker: Serves) -> Answer:
+        """Let the guest look into its mailbox; on any thread."""
+        admitted, left = self.channel.client.lease.admitted, max(self.until - monotonic(), 0.001)
+        with mailbox_in_place(self.mailbox):
+            return worker.answer(
+                Call(admitted.digest, False, self.channel.end.name, HANDLER, left, b"", admitted.session)
+            )
+
+
+class Channels:
+    """All channels of one worker."""
+
+    def __init__(self, worker: Serves, longest_seconds: float) -> None:
+        self._worker = worker
+        self._longest_seconds = longest_seconds
+        self._channels: dict[ChannelEnd, _Channel] = {}
+        self._topics: dict[tuple[str, str], _Topic] = {}
+        self._ready: deque[_Channel] = deque()
+        self._touched: set[Connection] = set()
+
+    # events
+
+    def handle(self, client: Client, server: ServerConnection, event: Event) -> None:
+        """Do what an event of an open connection asks for."""
+        if isinstance(event, ChannelAsked):
+            self._open(client, server, event)
+            return
+        if isinstance(event, ChannelEnded):
+            self._drop_ended(client)
+            return
+        if not isinstance(event, Message | PeerClosed | Writable | MoveAsked):
+            return
+        end = client.session.channels.get(event.id)
+        channel = None if end is None else self._channels.get(end)
+        if channel is None:
+            return
+        if channel.topic is not None:
+            self._at_topic(channel, channel.topic, server, event)
+        elif isinstance(event, Message):
+            channel.arrived.append((event.sequence, bytes(event.value)))
+            self._make_ready(channel)
+        elif isinstance(event, MoveAsked):
+            channel.destination = event.destination
+            self._settle(channel)
+        elif isinstance(event, PeerClosed):
+            channel.is_closing = True
+            self._settle(channel)
+        else:
+            self._settle(channel)
+            if channel.arrived:  # its handler may have had no room for an answer
+                self._make_ready(channel)
+
+    def resume(self, client: Client, server: ServerConnection) -> None:
+        """Let a session's channels go on over another connection."""
+        self._drop_ended(client)
+        for channel in self._of(client):
+            if channel.topic is not None:
+                channel.topic.receivers.join(server, channel.id)
+            else:
+                self._settle(channel)
+                if channel.arrived:
+                    self._make_ready(channel)
+
+    def forget(self, client: Client) -> None:
+        """The client's session is over."""
+        for channel in self._of(client):
+            self._drop(channel)
+
+    def _open(self, client: Client, server: ServerConnection, asked: ChannelAsked) -> None:
+        refusal = self._refusal(client, asked)
+        if refusal:
+            server.send_refused(asked.id, *refusal)
+            return
+        position = position_of_ticket(asked.ticket) if asked.ticket else None
+        server.send_opened(asked.id, position)
+        end = server.channel(asked.id)
+        channel = self._channels[end] = _Channel(client, asked.id, end)
+        if asked.kind is Kind.TOPIC:
+            channel.topic = self._topics.setdefault(self._topic_key(client, asked.name), _Topic(asked.type))
+            channel.topic.receivers.join(server, asked.id)
+
+    def _refusal(self, client: Client, asked: ChannelAsked) -> tuple[str, str] | None:
+        """Return code and detail, if the channel cannot be."""
+        if len(self._channels) >= EDGE.data_channels:
+            return "busy", f"this worker has {EDGE.data_channels} channels"
+        try:
+            require_message_type(asked.type)
+            if asked.kind is Kind.ENDPOINT:
+                self._worker.require_function(client.lease.admitted.digest, asked.name, HANDLER)
+        except LawowError as error:
+            return "not-found", str(error)
+        position = position_of_ticket(asked.ticket) if asked.ticket else Position()
+        if asked.kind is Kind.TOPIC:
+            known = self._topics.get(self._topic_key(client, asked.name))
+            if asked.ticket or (known is not None and known.type != asked.type):
+                return "not-found", "the topic is of another type, or said to have moved, which topics do not"
+        elif position is None or position.sent != asked.received:
+            return "not-found", "the ticket is none of a flexible end that its client carries"
+        return None
+
+    def _topic_key(self, client: Client, name: str) -> tuple[str, str]:
+        """A topic belongs to an instance: who shares that shares its topics, and nobody else."""
+        return client.lease.admitted.session, name
+
+    def take_touched(self) -> set[Connection]:
+        """Return the connections, other than those that asked, that have something to send now."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    # endpoints
+
+    def next_delivery(self) -> Delivery | None:
+        """Return the next call of a handler."""
+        while self._ready:
+            channel = self._ready.popleft()
+            channel.is_ready = False
+            link = channel.link
+            if channel.end not in self._channels or link is None or channel.end.state is ChannelState.MOVED:
+                continue
+            channel.is_running = True
+            channel.client.lease.calls += 1
+            now = monotonic()
+            return Delivery(channel, self._mailbox(channel), now, now + self._longest_seconds)
+        return None
+
+    def _mailbox(self, channel: _Channel) -> Mailbox:
+        end = channel.end
+        waiting = sum(len(value) + MESSAGE_BYTES for value in channel.outgoing)
+        topics = {
+            name: topic.waiting_bytes
+            for (session, name), topic in self._topics.items()
+            if session == channel.client.lease.admitted.session
+        }
+        return Mailbox(
+            [value for _, value in channel.arrived],
+            0 if end.closed else end.peer_window - end.kept_bytes - waiting,
+            MESSAGE_BYTES,
+            lambda value: unpack_message(end.type, value),
+            lambda name, size: topics.get(name, 0) + size <= CHANNEL.window_bytes,
+        )
+
+    def conclude(self, delivery: Delivery, answer: Answer) -> None:
+        """Let count what the guest did, if it returned; else end its channel."""
+        channel, mailbox = delivery.channel, delivery.mailbox
+        channel.is_running = False
+        channel.client.lease.note(_outcome(answer), monotonic() - delivery.came)
+        if self._channels.get(channel.end) is not channel:
+            return
+        if not isinstance(answer, Result):
+            self._end(channel, "session-lost", "the guest did not return")
+            return
+        for _ in range(mailbox.taken):
+            sequence, _ = channel.arrived.popleft()
+            self._credit(channel, sequence)
+        channel.outgoing += mailbox.sent
+        for name, value in mailbox.published:
+            topic = self._topics.get(self._topic_key(channel.client, name))
+            if topic is not None:
+                self._publish_later(topic, None, 0, value)
+        if mailbox.taken and channel.arrived:
+            self._make_ready(channel)
+        self._settle(channel)
+
+    def _credit(self, channel: _Channel, sequence: int) -> None:
+        link = channel.link
+        try:
+            if link is not None:
+                link.send_credit(channel.id, sequence)
+                return
+        except LocalProtocolError:  # the connection is lost; the next one says it
+            pass
+        channel.end.take(sequence)
+
+    def _settle(self, channel: _Channel) -> None:
+        """Send what the handler has left, then move or close as was asked, if the handler does not run."""
+        link, end = channel.link, channel.end
+        while channel.outgoing and end.room_for(len(channel.outgoing[0])):
+            if link is not None and link.can_send(channel.id, len(channel.outgoing[0])):
+                link.send_message(channel.id, channel.outgoing.popleft())
+            else:
+                end.keep(channel.outgoing.popleft())
+        if link is None or channel.is_running or channel.outgoing:
+            return
+        if channel.destination is not None and end.state is ChannelState.MOVING:
+            ticket = position_ticket(Position(end.taken, end.sent))
+            link.send_moved(channel.id, channel.destination, ticket)
+            self._drop(channel)
+        elif channel.is_closing and not channel.arrived and not end.closed:
+            link.send_close(channel.id)
+
+    def _make_ready(self, channel: _Channel) -> None:
+        if not channel.is_ready:
+            channel.is_ready = True
+            self._ready.append(channel)
+
+    # topics
+
+    def _at_topic(self, channel: _Channel, topic: _Topic, server: ServerConnection, event: Event) -> None:
+        if isinstance(event, MoveAsked):
+            server.send_refused(event.id, "conflict", "a topic stays where it is")
+        elif isinstance(event, Message):
+            value = bytes(event.value)
+            try:
+                unpack_message(topic.type, value)
+            except FormatError as error:
+                self._end(channel, "bad-arguments", str(error))
+                return
+            self._publish_later(topic, channel, event.sequence, value)
+        elif isinstance(event, Writable):
+            topic.receivers.writable(channel.end)
+            self._publish(topic)
+
+    def _publish_later(self, topic: _Topic, source: _Channel | None, sequence: int, value: bytes) -> None:
+        topic.waiting.append((source, sequence, value))
+        topic.waiting_bytes += len(value) + MESSAGE_BYTES
+        self._publish(topic)
+
+    def _publish(self, topic: _Topic) -> None:
+        """Publish what waits, until a receiver must be waited for."""
+        while topic.waiting and topic.receivers.can_publish(len(topic.waiting[0][2])):
+            source, sequence, value = topic.waiting.popleft()
+            topic.waiting_bytes -= len(value) + MESSAGE_BYTES
+            self._touch(topic)
+            for slow in topic.receivers.publish(value):
+                self._channels.pop(slow, None)
+            if source is not None and self._channels.get(source.end) is source:
+                self._credit(source, sequence)
+
+    def _touch(self, topic: _Topic) -> None:
+        for channel in self._channels.values():
+            if channel.topic is topic and channel.client.connection is not None:
+                self._touched.add(channel.client.connection)
+
+    # ends
+
+    def _end(self, channel: _Channel, code: str, detail: str) -> None:
+        connection = channel.client.connection
+        if connection is not None and channel.link is not None:
+            connection.server.end_channel(channel.id, code, detail[:200])
+        else:
+            channel.client.session.channels.pop(channel.id, None)
+        self._drop(channel)
+
+    def _drop(self, channel: _Channel) -> None:
+        self._channels.pop(channel.end, None)
+        topic = channel.topic
+        if topic is None:
+            return
+        topic.receivers.leave(channel.end)
+        if not len(topic.receivers):
+            self._topics.pop(self._topic_key(channel.client, channel.end.name), None)
+        else:
+            self._publish(topic)  # nobody waits for it any more
+
+    def _drop_ended(self, client: Client) -> None:
+        for channel in self._of(client):
+            if client.session.channels.get(channel.id) is not channel.end:
+                self._drop(channel)
+
+    def _of(self, client: Client) -> list[_Channel]:
+        return [channel for channel in self._channels.values() if channel.client is client]
+
+
+def _outcome(answer: Answer) -> str:
+    if isinstance(answer, Result):
+        return "ok"
+    if isinstance(answer, Failure):
+        return answer.kind if answer.kind in OUTCOMES else "session-lost"
+    return "trap"

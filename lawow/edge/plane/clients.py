@@ -1,0 +1,180 @@
+"""The clients of a worker: who is let in, what they ask for, and whose call is next.
+
+Calls wait in a queue of each client, and clients take turns. Who does not take his outcomes has no turn.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+
+from lawow.channel.events import (
+    Called,
+    Cancelled,
+    Event,
+    FunctionAsked,
+    Goodbye,
+    Greeted,
+    Lost,
+)
+from lawow.channel.server import ServerConnection
+from lawow.channel.sessions import ServerSession
+from lawow.channel.states import ConnectionState
+from lawow.edge.plane.channels import Channels
+from lawow.edge.plane.client import Client, Connection, Job
+from lawow.edge.plane.leases import Function, LeaseTable, OwnLease
+from lawow.edge.plane.parts import Serves
+from lawow.errors import LawowError
+from lawow.limits import CHANNEL
+
+__all__ = ["Clients"]
+
+SESSION_BYTES = 16
+
+
+class Clients:
+    """All sessions of one worker's data plane, with a connection or without."""
+
+    def __init__(
+        self,
+        worker: Serves,
+        leases: LeaseTable,
+        channels: Channels,
+        most: int,
+        longest_seconds: float,
+        close: Callable[[Connection], object],
+    ) -> None:
+        """There are at most so many. `close` ends a connection whose session has another one now."""
+        self._worker = worker
+        self._leases = leases
+        self._channels = channels
+        self._most = most
+        self._longest_seconds = longest_seconds
+        self._close = close
+        self._by_token: dict[bytes, Client] = {}
+        self._ready: deque[Client] = deque()
+        self.are_draining = False
+
+    # events
+
+    def handle(self, connection: Connection, event: Event, buffer: object) -> None:
+        """Do what an event asks for. Payloads that lie in `buffer` are copied if they are kept."""
+        client = connection.client
+        if isinstance(event, Called):
+            if client is not None:
+                self._on_called(client, event, buffer)
+        elif isinstance(event, Greeted):
+            self._on_greeted(connection, event)
+        elif isinstance(event, Goodbye | Lost):
+            connection.is_over = True
+        elif client is None:
+            return  # the protocol lets nothing else come before
+        elif isinstance(event, FunctionAsked):
+            self._on_bind(client, connection.server, event)
+        elif isinstance(event, Cancelled):
+            if client.cancel(event.id):
+                self._worker.interrupt()
+        else:
+            self._channels.handle(client, connection.server, event)
+
+    def _on_greeted(self, connection: Connection, event: Greeted) -> None:
+        """Let a client in, with the session that it had if it is still there."""
+        lease, server = self._leases.of_token(event.token), connection.server
+        if lease is None:
+            server.send_goodbye("unauthorized", "the token is not that of a lease with an instance here")
+            return
+        client = self._by_token.get(event.session)
+        if client is not None and client.lease is lease:
+            if client.connection is not None:
+                self._close(client.connection)
+        elif len(self._by_token) >= self._most:
+            server.send_goodbye("busy", "too many clients", retry_after_ms=1000)
+            return
+        else:
+            token = secrets.token_bytes(SESSION_BYTES)
+            client = self._by_token[token] = Client(lease, ServerSession(token, CHANNEL))
+        connection.client, client.connection = client, connection
+        for ended in server.send_welcome(client.session):
+            self.handle(connection, ended, None)
+        self._channels.resume(client, server)
+        if self.are_draining:
+            server.send_drain("draining", "the edge is about to end")
+
+    def _on_bind(self, client: Client, server: ServerConnection, asked: FunctionAsked) -> None:
+        session = client.lease.target(asked.target)
+        if session is None:
+            server.send_refused(asked.id, "not-found", "the lease has no such target")
+            return
+        try:
+            self._worker.require_function(client.lease.admitted.digest, asked.export, asked.signature)
+        except LawowError as error:
+            server.send_refused(asked.id, "signature-mismatch", str(error))
+            return
+        client.bind(asked, Function(client.lease, bool(session), asked.export, asked.signature))
+
+    def _on_called(self, client: Client, called: Called, buffer: object) -> None:
+        job = client.job(called, self._longest_seconds, buffer)
+        if job is None:
+            return
+        client.lease.calls += 1
+        client.jobs.append(job)
+        if not client.is_ready:
+            client.is_ready = True
+            self._ready.append(client)
+
+    # turns
+
+    def next_job(self) -> Job | None:
+        """Return the call that is to run now, of the client whose turn it is."""
+        for _ in range(len(self._ready)):
+            client = self._ready.popleft()
+            if not client.jobs:
+                client.is_ready = False
+                continue
+            self._ready.append(client)
+            if client.takes_outcomes:
+                job = client.running = client.jobs.popleft()
+                return job
+        return None
+
+    def refuse_late(self, now: float) -> set[Connection]:
+        """Refuse calls that did not begin before their deadline; return the connections that are to be told.
+
+        A call whose client has cancelled it before the guest could be stopped is stopped now.
+        """
+        told = set()
+        for client in self._by_token.values():
+            if client.refuse_late(now) and client.connection is not None:
+                told.add(client.connection)
+            if client.running is not None and client.running.is_cancelled:
+                self._worker.interrupt()
+        return told
+
+    # ends
+
+    def end(self, client: Client) -> None:
+        """Forget a session; what it has asked for is dropped, or stopped."""
+        self._by_token.pop(client.session.token, None)
+        self._channels.forget(client)
+        client.jobs.clear()
+        if client.running is not None:
+            client.running.is_cancelled = True
+            self._worker.interrupt()
+
+    def end_lost(self, now: float) -> None:
+        """Forget the sessions to which nobody came back."""
+        for client in list(self._by_token.values()):
+            if client.connection is None and now - client.lost_at > CHANNEL.resume_seconds:
+                self.end(client)
+
+    def send_away(self, lease: OwnLease, code: str) -> list[Connection]:
+        """End all sessions of a lease; return the connections over which they are told."""
+        told = []
+        for client in [item for item in self._by_token.values() if item.lease is lease]:
+            self.end(client)
+            connection = client.connection
+            if connection is not None and connection.server.state is not ConnectionState.CLOSED:
+                connection.server.send_goodbye(code, "the edge has ended the lease's part of the data plane")
+                told.append(connection)
+        return told

@@ -1,0 +1,232 @@
+"""Channels on a running edge, over TLS: a guest as an endpoint, moves to the device and back, topics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from lawow.channel.payloads import Kind, Policy
+from lawow.device.channel_host import CarriedByClient, ChannelHost
+from lawow.device.data_session import DataSession, dial
+from lawow.device.elastic_channel import ElasticChannel
+from lawow.device.message_end import ChannelClosed
+from lawow.edge.data_folder import DataFolder
+from lawow.edge.database import Database
+from lawow.edge.tenants import Tenants
+from lawow.errors import HostLost, LimitExceeded, Refused
+from tests.edge.builders import module_of
+from tests.server.planes import CuttingProxy, Plane, open_plane
+from tests.server.running import RunningEdge, running_edge
+
+TOKEN = b"token-of-the-phone"
+GUEST = module_of(
+    """(module
+  (import "lawow:channel" "receive" (func $receive (param i32 i32) (result i32)))
+  (import "lawow:channel" "room" (func $room (result i32)))
+  (import "lawow:channel" "send" (func $send (param i32 i32) (result i32)))
+  (import "lawow:channel" "publish" (func $publish (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 8) (data (i32.const 0) "news")
+  (func (export "echo") (local $size i32)
+    (block $done (loop $next
+      (local.set $size (call $receive (i32.const 16) (i32.const 0)))
+      (br_if $done (i32.lt_s (local.get $size) (i32.const 0)))
+      (br_if $done (i32.lt_s (call $room) (local.get $size)))
+      (drop (call $receive (i32.const 16) (local.get $size)))
+      (drop (call $send (i32.const 16) (local.get $size)))
+      (br $next))))
+  (func (export "announce") (local $size i32)
+    (local.set $size (call $receive (i32.const 16) (i32.const 65536)))
+    (if (i32.gt_s (local.get $size) (i32.const 0))
+      (then (drop (call $publish (i32.const 0) (i32.const 4) (i32.const 16) (local.get $size))))))
+  (func (export "lie") (drop (call $receive (i32.const 16) (i32.const 64)))
+    (i64.store (i32.const 16) (i64.const -1)) (drop (call $send (i32.const 16) (i32.const 8))))
+  (func (export "wild") (drop (call $receive (i32.const -4) (i32.const 64))))
+  (func (export "trap") (drop (call $receive (i32.const 16) (i32.const 64))) unreachable)
+  (func (export "take") (param i32))
+  (func (export "spin") (loop $l (br $l))))"""
+)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
+    """An edge with TLS on its data plane."""
+    data = tmp_path_factory.mktemp("channels") / "data"
+    with running_edge(data, data_tls=True, deadline_seconds=2.0) as running:
+        yield running
+
+
+@pytest.fixture
+def plane(serving: RunningEdge, tenant: str) -> Iterator[Plane]:
+    """A lease with an instance that uses channels."""
+    serving.token(tenant)
+    database = Database(DataFolder(serving.data).database)
+    Tenants(database).change(tenant, {}, ("channel",))
+    database.close()
+    opened = open_plane(serving, tenant, GUEST)
+    yield opened
+    serving.ask("DELETE", f"/v1/leases/{opened.lease}", tenant)
+
+
+@pytest.fixture
+def session(plane: Plane) -> Iterator[DataSession]:
+    """A device's session with it."""
+    with session_of(plane) as made:
+        yield made
+
+
+def session_of(plane: Plane) -> DataSession:
+    """Connect."""
+    return DataSession(lambda: dial(plane.host, plane.port, plane.pin), plane.token.encode())
+
+
+def topic(
+    session: DataSession, name: str, policy: Policy = Policy.BLOCK, kind: str = "s32"
+) -> ElasticChannel:
+    """Open a topic."""
+    return ElasticChannel(name, kind, {"edge": session}, "edge", kind=Kind.TOPIC, policy=policy)
+
+
+def test_a_guest_answers_messages_as_the_flexible_end(session: DataSession) -> None:
+    with ElasticChannel("echo", "list<f64>", {"edge": session}, "edge") as channel:
+        for values in ([1.5, -2.0], [], [0.25] * 10_000):
+            channel.send(values)
+            assert list(channel.receive(timeout_seconds=10)) == values  # type: ignore[call-overload]
+        channel.close()
+        with pytest.raises(ChannelClosed):
+            channel.receive(timeout_seconds=10)
+
+
+def test_a_slow_device_stops_the_guest_and_loses_nothing(session: DataSession) -> None:
+    with ElasticChannel("echo", "string", {"edge": session}, "edge") as channel:
+        texts = [str(index) * 3_000 for index in range(100, 400)]
+        sender = threading.Thread(target=lambda: [channel.send(text) for text in texts])
+        sender.start()
+        assert heard_by(channel, len(texts)) == texts
+        sender.join()
+
+
+def test_messages_flow_while_the_flexible_end_moves_to_the_device_and_back(session: DataSession) -> None:
+    phone = ChannelHost("phone", TOKEN, {"edge": CarriedByClient()})
+    phone.offer("echo", "s32", lambda end: [end.answer(lambda value: value) for _ in iter(int, 1)])
+    count = 3_000
+    with DataSession(phone.connect, TOKEN) as local:
+        hosts = {"edge": session, "phone": local}
+        with ElasticChannel("echo", "s32", hosts, "edge") as channel:
+            received: list[object] = []
+            sender = threading.Thread(target=lambda: [channel.send(index) for index in range(count)])
+            receiver = threading.Thread(
+                target=lambda: received.extend(channel.receive(timeout_seconds=20) for _ in range(count))
+            )
+            sender.start()
+            receiver.start()
+            for place in ("phone", "edge") * 4:
+                channel.move(place)
+                assert channel.host == place
+            sender.join()
+            receiver.join()
+            assert received == list(range(count))
+    phone.close()
+
+
+def test_a_channel_goes_on_where_a_cut_connection_left_it(plane: Plane) -> None:
+    with (
+        CuttingProxy(plane) as proxy,
+        session_of(proxy.plane) as session,
+        ElasticChannel("echo", "s32", {"edge": session}, "edge") as channel,
+    ):
+        for cut, is_inward in enumerate((True, False, True, False)):
+            proxy.cut_after(300 + 50 * cut, is_inward=is_inward)
+            for index in range(60):
+                channel.send(index)
+            assert [channel.receive(timeout_seconds=15) for _ in range(60)] == list(range(60))
+
+
+@pytest.mark.parametrize("export", ["trap", "wild", "lie", "spin"])
+def test_a_handler_that_fails_ends_its_channel_alone(
+    serving: RunningEdge, session: DataSession, plane: Plane, export: str
+) -> None:
+    other = topic(session, "quiet")
+    with ElasticChannel(export, "string" if export == "lie" else "s32", {"edge": session}, "edge") as channel:
+        channel.send("x" if export == "lie" else 1)
+        with pytest.raises(HostLost, match="session-lost"):
+            channel.receive(timeout_seconds=10)
+    other.send(3)
+    assert other.receive(timeout_seconds=10) == 3
+    other.reset()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "match"),
+    [("absent", "s32", "no export"), ("", "s32", "no export"), ("take", "s32", "has the type")],
+)
+def test_what_is_no_endpoint_is_refused(session: DataSession, name: str, kind: str, match: str) -> None:
+    with pytest.raises(Refused, match=match):
+        ElasticChannel(name, kind, {"edge": session}, "edge")
+
+
+def test_what_one_says_to_a_topic_all_hear_in_order(plane: Plane) -> None:
+    with ExitStack() as stack:
+        ends = [topic(stack.enter_context(session_of(plane)), "talk") for _ in range(4)]
+        for index in range(50):
+            ends[0].send(index)
+        for end in ends:
+            assert heard_by(end, 50) == list(range(50))
+        with pytest.raises(Refused, match="another type"):
+            topic(stack.enter_context(session_of(plane)), "talk", kind="string")
+
+
+def test_a_guest_publishes_to_a_topic(session: DataSession) -> None:
+    news = topic(session, "news")
+    with ElasticChannel("announce", "s32", {"edge": session}, "edge") as channel:
+        for index in range(5):
+            channel.send(index)
+        assert heard_by(news, 5) == list(range(5))
+    news.reset()
+
+
+def test_each_slow_receiver_of_a_topic_gets_what_it_asked_for(plane: Plane) -> None:
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(session_of(plane)) for _ in range(4)]
+        dropping = topic(sessions[0], "big", Policy.DROP_OLDEST, "string")
+        leaving = topic(sessions[1], "big", Policy.DISCONNECT, "string")
+        speaker = topic(sessions[2], "big", Policy.DROP_OLDEST, "string")
+        texts = [f"{index:04}" + "x" * 20_000 for index in range(100)]
+        for text in texts:  # 2 MB, which nobody but the speaker takes
+            speaker.send(text, timeout_seconds=10)
+            assert speaker.receive(timeout_seconds=10) == text
+        heard = [dropping.receive(timeout_seconds=10)]
+        while heard[-1] != texts[-1]:
+            heard.append(dropping.receive(timeout_seconds=10))
+        assert heard == sorted(set(heard))  # type: ignore[type-var]  # in order, none twice
+        assert len(heard) + dropping.missed == len(texts)
+        assert dropping.missed > 50
+        with pytest.raises(HostLost, match="slow"):
+            heard_by(leaving, len(texts))
+        waiting = topic(sessions[3], "big", Policy.BLOCK, "string")
+        with pytest.raises(LimitExceeded):  # the topic waits for it, and so does the speaker
+            tell(speaker, texts)
+        assert waiting.receive(timeout_seconds=10) == texts[0]
+
+
+def heard_by(end: ElasticChannel, count: int) -> list[object]:
+    """Receive so many messages."""
+    return [end.receive(timeout_seconds=10) for _ in range(count)]
+
+
+def tell(end: ElasticChannel, texts: list[str]) -> None:
+    """Send, and wait for half a second at most."""
+    for text in texts:
+        end.send(text, timeout_seconds=0.5)
+
+
+def test_topics_of_other_instances_are_other_topics(serving: RunningEdge, tenant: str, plane: Plane) -> None:
+    other_plane = open_plane(serving, tenant, GUEST)  # in the same worker
+    with session_of(plane) as first, session_of(other_plane) as second:
+        mine, theirs = topic(first, "talk"), topic(second, "talk")
+        mine.send(1)
+        assert mine.receive(timeout_seconds=10) == 1
+        with pytest.raises(LimitExceeded):
+            theirs.receive(timeout_seconds=0.3)
