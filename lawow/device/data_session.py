@@ -70,6 +70,35 @@ Key = tuple[str, str, str]
 Listener = Callable[[ChannelEvent], None]
 
 
+class _Patience:
+    """How long to try to connect again, and how often; anew once a connection has been greeted.
+
+    A host that accepts and hangs up must not be called without end, or without pause.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """A connection works."""
+        self._ends: float | None = None
+        self._pause_seconds = 0.0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another try may be made; the time begins with the first question."""
+        now = time.monotonic()
+        if self._ends is None:
+            self._ends = now + self._seconds
+        return now < self._ends
+
+    def pause(self) -> None:
+        """Wait before a try: not at all before the first, then twice as long each time, up to a second."""
+        time.sleep(self._pause_seconds)
+        self._pause_seconds = min(max(2 * self._pause_seconds, FIRST_PAUSE_SECONDS), 1.0)
+
+
 class DataSession:
     """One session on one host. Use as a context manager, or `close` it.
 
@@ -89,7 +118,7 @@ class DataSession:
         self._dial = connect
         self._token = token
         self._limits = limits
-        self._resume_seconds = resume_seconds
+        self._patience = _Patience(resume_seconds)
         self._session = ClientSession()
         self._connection = ClientConnection(self._session, limits)
         self._changed = threading.Condition(self.lock)
@@ -274,9 +303,9 @@ class DataSession:
             self._changed.notify_all()
 
     def _reconnect(self) -> bool:
-        ends, pause = time.monotonic() + self._resume_seconds, FIRST_PAUSE_SECONDS
         refusals = 0
-        while not self._is_closed and time.monotonic() < ends and refusals < REFUSALS:
+        while not self._is_closed and self._patience.has_more and refusals < REFUSALS:
+            self._patience.pause()
             try:
                 self._link = self._linked(self._dial())
                 return True
@@ -285,8 +314,6 @@ class DataSession:
                 return False
             except HostLost as lost:
                 refusals = refusals + 1 if isinstance(lost.__cause__, ConnectionRefusedError) else 0
-                time.sleep(pause)
-                pause = min(2 * pause, 1.0)
         return False
 
     def _linked(self, sock: socket.socket) -> Link:
@@ -309,6 +336,7 @@ class DataSession:
         self._changed.notify_all()
 
     def _welcome(self, event: Welcomed) -> None:
+        self._patience.renew()
         if not event.resumed:
             self._functions.clear()
         for channel_id, listener in list(self._listeners.items()):

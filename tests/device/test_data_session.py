@@ -178,3 +178,28 @@ def test_a_server_that_says_what_it_may_not_is_left(edge: RunningEdge) -> None:
         with pytest.raises(HostLost):
             DataSession(lambda: dial("127.0.0.1", port, None), b"token")
         thread.join()
+
+
+def test_a_host_that_accepts_and_hangs_up_is_called_a_few_times_and_given_up(
+    edge: RunningEdge, tenant: str
+) -> None:
+    """As behind a proxy whose server has gone: it would be called thousands of times without a pause."""
+    sockets: list[socket.socket] = []
+    with leased(edge, tenant, COUNTER) as item, socket.create_server(("127.0.0.1", 0)) as rude:
+        assert item.endpoint is not None
+        port = int(str(item.endpoint["port"]))
+
+        def connect() -> socket.socket:
+            if not sockets:
+                sockets.append(dial("127.0.0.1", port, None))
+            else:
+                sockets.append(socket.create_connection(rude.getsockname()))
+                rude.accept()[0].close()
+            return sockets[-1]
+
+        with DataSession(connect, item.token.encode(), resume_seconds=1.5) as session:
+            assert session.call(f"session:{item.lease}", "next", ">i", [])[0] == (1,)
+            sockets[0].shutdown(socket.SHUT_RDWR)
+            with pytest.raises(HostLost):
+                session.call(f"session:{item.lease}", "next", ">i", [])
+        assert 3 <= len(sockets) - 1 <= 8
