@@ -16,7 +16,15 @@ import pytest
 from lawow.device.data_session import DataSession, dial
 from lawow.device.edge_client import EdgeProblem
 from lawow.device.offload_handler import Offloaded, OffloadHandler
-from lawow.errors import FormatError, GuestTrap, HostLost, LimitExceeded, RemoteProtocolError, Unauthorized
+from lawow.errors import (
+    FormatError,
+    GuestTrap,
+    HostLost,
+    LimitExceeded,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    Unauthorized,
+)
 from tests.conftest import ROOT
 from tests.edge.builders import Module, all_sorts, module_of, named
 from tests.server.running import RunningEdge
@@ -200,6 +208,6 @@ def test_a_host_that_accepts_and_hangs_up_is_called_a_few_times_and_given_up(
         with DataSession(connect, item.token.encode(), resume_seconds=1.5) as session:
             assert session.call(f"session:{item.lease}", "next", ">i", [])[0] == (1,)
             sockets[0].shutdown(socket.SHUT_RDWR)
-            with pytest.raises(HostLost):
+            with pytest.raises((HostLost, OutcomeUnknown)):  # by whether it was sent before
                 session.call(f"session:{item.lease}", "next", ">i", [])
         assert 3 <= len(sockets) - 1 <= 8
