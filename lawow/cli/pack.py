@@ -48,7 +48,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--package", metavar="NAME", help="Java package of the classes. [default: the app's namespace]")
 @click.option("--abi", multiple=True, metavar="ABI", help="arm64-v8a or x86_64, repeatable. [default: both]")
 @click.option(
-    "--runtime", type=click.Choice(RUNTIMES), help="none: the classes call the edge. [default: wasmtime]"
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    help="java: an interpreter written in Java, hundreds of times slower. none: the classes call the edge."
+    " [default: wasmtime]",
 )
 @click.option(
     "--local",
@@ -214,6 +217,11 @@ def _require_consistent(
         raise UsageError("give --runtime-dir or --wheel, not both")
     if runtime == "none" and (asked.abis or asked.runtime_dir or asked.wheels):
         raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
+    if runtime == "java" and (asked.abis or asked.runtime_dir or asked.wheels or interpreter):
+        raise UsageError(
+            "--runtime java packs no native library and no compiled code; leave out --abi, --runtime-dir, --wheel"
+            " and --interpreter"
+        )
     if local == "native" and (asked.runtime_dir or asked.wheels or interpreter):
         raise UsageError(
             "--local native packs no runtime; leave out --runtime-dir, --wheel and --interpreter"

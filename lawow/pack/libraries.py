@@ -10,6 +10,7 @@ from lawow.formats.elf import ElfIssue, read_elf, repack_elf, verify_android_lib
 from lawow.formats.elf.android import PAGE_SIZE_KINDS
 from lawow.formats.elf.constants import PAGE_16K_BYTES
 from lawow.pack.bindings import Binding
+from lawow.pack.java_engine import ENDIVE
 from lawow.pack.options import PackOptions
 from lawow.pack.runtimes import ABIS, LIBRARY, VERSION, fetched_library, library_from, library_of_wheel
 from lawow.resources import android_stub
@@ -116,6 +117,10 @@ def _require_loadable(issues: tuple[ElfIssue, ...], name: str) -> str:
 
 def tier_of(min_sdk: int | None, options: PackOptions) -> str:
     """Return how modules run on the devices that the app is for."""
+    if options.is_remote:
+        return "no runtime on the device: calls go to the edge"
+    if options.is_java:
+        return f"any ABI: no native library; an interpreter written in Java ({ENDIVE})"
     if options.is_native:
         return "native code without a sandbox"
     if options.profile.is_interpreted:

@@ -11,7 +11,7 @@ from lawow.pack.profile import NO_PROFILE, Profile
 
 __all__ = ["LARGE_MODULE_BYTES", "LOCALS", "RUNTIMES", "Builder", "Interpreted", "PackOptions"]
 
-RUNTIMES = ("wasmtime", "none")
+RUNTIMES = ("wasmtime", "java", "none")
 LOCALS = ("wasm", "native")
 LARGE_MODULE_BYTES = 64 << 10
 """From here on a phone compiles for a tenth of a second and more. A smaller module is compiled before a call
@@ -74,6 +74,11 @@ class PackOptions:
     def is_remote(self) -> bool:
         """Whether there is no runtime on the device, so that calls go to the edge."""
         return self.runtime == "none"
+
+    @property
+    def is_java(self) -> bool:
+        """Whether the runtime on the device is written in Java (`lawow.pack.java_engine`)."""
+        return self.runtime == "java"
 
     @property
     def is_native(self) -> bool:

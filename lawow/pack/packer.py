@@ -10,6 +10,8 @@ from lawow.errors import FormatError
 from lawow.formats.apk import INTERNET
 from lawow.pack.app_tree import AppTree, read_app_tree
 from lawow.pack.bindings import Binding, java_source
+from lawow.pack.java_engine import KEEP_RULES, java_notes, require_gradle
+from lawow.pack.java_engine import SETTINGS as JAVA_SETTINGS
 from lawow.pack.libraries import (
     GLUE,
     NATIVE_GLUE,
@@ -45,7 +47,7 @@ _KEEP_RULES_TEXT = """\
 class PackPlan:
     """What `lawow pack` does to one app: its classes, its libraries, the changes, and what the user should
     know. `folders` are where the libraries of each ABI go, `tier` is how modules run on the device,
-    `uncovered` are ABIs of the app's own libraries that get no runtime.
+    `uncovered` are ABIs of the app's own libraries that get no runtime and need one.
     """
 
     package: str
@@ -73,8 +75,10 @@ def plan_pack(
     file that is the reason, `HostLost` if the runtime has to be fetched and cannot be.
     """
     tree = read_app_tree(app, options.package)
+    if options.is_java:
+        require_gradle(tree)
     bindings = read_bindings(find_modules(app / tree.layout.wasm, options), options)
-    abis = [] if options.is_remote else require_abis(options.abis)
+    abis = [] if options.is_remote or options.is_java else require_abis(options.abis)
     libraries = [
         native_libraries(bindings, abi) if options.is_native else abi_libraries(options, abi, tell)
         for abi in abis
@@ -87,7 +91,7 @@ def plan_pack(
         abis=tuple(libraries),
         folders=tuple(_folder(tree, item) for item in libraries),
         tier=tier_of(tree.min_sdk, options),
-        uncovered=tuple(sorted(own.keys() - set(abis))),
+        uncovered=() if options.is_java else tuple(sorted(own.keys() - set(abis))),
         changes=compare_tree(app, files) if check else plan_changes(app, files, force=force),
         notes=tuple(_notes(tree, bindings, libraries, options)),
     )
@@ -111,9 +115,11 @@ def _files(
     for item in libraries:
         files |= {f"{_folder(tree, item)}/{name}": data for name, data in item.files.items()}
     files |= _copies(android_stub("java"), "**/*.java", layout.java)
+    if options.is_java:
+        files |= _copies(android_stub("endive"), "**/*.java", layout.java)
     if libraries and not options.is_native:
         files |= _copies(android_stub("jni"), "*", layout.glue_sources)
-    files[layout.keep_rules] = _KEEP_RULES_TEXT.encode()
+    files[layout.keep_rules] = (_KEEP_RULES_TEXT + (KEEP_RULES if options.is_java else "")).encode()
     files |= {f"{layout.assets}/{name}": data for name, data in common_assets(options).items()}
     return files
 
@@ -123,7 +129,8 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
     module = binding.module
     files = {module.file: module.data}
     settings = dict(options.profile.settings)
-    is_wanted = not options.is_remote and not options.is_native and settings.get("engine") != "native"
+    is_compiled = not (options.is_remote or options.is_native or options.is_java)
+    is_wanted = is_compiled and settings.get("engine") != "native"
     if options.interpreted is None or not is_wanted or len(module.data) < options.interpreted_from_bytes:
         return files
     try:
@@ -140,6 +147,8 @@ def common_assets(options: PackOptions) -> dict[str, bytes]:
     files = {"licenses/lawow-LICENSE": android_stub("LICENSE").read_bytes()}
     if options.is_native:
         files["local.properties"] = b"# Made by lawow pack.\nlocal=native\n"
+    elif options.is_java:
+        files["local.properties"] = JAVA_SETTINGS
     elif not options.is_remote:
         files["licenses/wasmtime-LICENSE"] = runtime_licence()
     if options.profile.settings:
@@ -160,6 +169,7 @@ def _notes(
     notes += [f"{item.abi} goes into debug builds only: {item.reason}" for item in libraries if item.reason]
     notes += sdk_notes(tree.min_sdk) if libraries and not options.is_native else []
     notes += NATIVE_NOTES if options.is_native else []
+    notes += java_notes(tree) if options.is_java else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
     notes += _filter_notes(tree, [item.abi for item in libraries])
     layout = tree.layout
