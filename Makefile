@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: conformance fuzz demo test test-apk test-load test-nightly check bench fixtures stub setup setup-demo clean
+.PHONY: conformance fuzz demo test test-apk test-faults test-load test-nightly check bench fixtures stub setup setup-demo clean
 
 setup-demo:
 	@.ci/setup demo
@@ -34,9 +34,13 @@ fuzz: setup                 ## every parser under damaged files for TIME seconds
 conformance: setup          ## tests of WebAssembly and of WASI preview 1 below SUITES: passed, failed, unsupported
 	$(PY) -m tests.conformance.suite $(SUITES) --engine $(ENGINE)
 
-test-load: setup            ## the API under everything that its description allows and forbids; 100 kills
-	LAWOW_API_EXAMPLES=$(or $(EXAMPLES),100) LAWOW_KILLS=100 $(PY) -m pytest -q -rA \
-	  tests/server/test_api_fuzz.py tests/edge/test_control_plane.py
+test-faults: setup          ## kills, disk errors, power cuts, cut connections, in full; KILLS=200
+	LAWOW_KILLS=$(or $(KILLS),200) LAWOW_FAULTS=all LAWOW_LOAD=full $(PY) -m pytest -q -rA \
+	  tests/faults tests/edge/test_control_plane.py tests/server/test_faults.py
+
+test-load: setup            ## bad neighbours, overload, endurance; the API under all that its description allows
+	LAWOW_LOAD=full LAWOW_API_EXAMPLES=$(or $(EXAMPLES),100) $(PY) -m pytest -q -rA \
+	  tests/load tests/server/test_api_fuzz.py
 
 check: setup                ## style and types
 	.venv/bin/ruff check .

@@ -2,7 +2,7 @@
 
     python android_stub/build.py             rebuild prebuilt/
     python android_stub/build.py --check     rebuild elsewhere and compare byte for byte
-    python android_stub/build.py --host OUT  the library of that name for this machine, for a JVM
+    python android_stub/build.py --host OUT  the glue for this machine, for a JVM (--runtime wasmedge, native)
 
 Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx and Endive by name) and the pip
 package `ziglang` of the version below (no NDK: zig is the cross compiler, with generated stand-ins for
@@ -43,20 +43,30 @@ BIONIC = {
     "libc.so": (
         "__cxa_atexit",
         "__cxa_finalize",
+        "arc4random_buf",
         "calloc",
+        "clock_getres",
+        "clock_gettime",
         "free",
         "malloc",
+        "memcmp",
         "memcpy",
         "memmove",
         "memset",
+        "nanosleep",
         "raise",
+        "sched_yield",
         "sigaction",
         "strlen",
     ),
     "libdl.so": ("dlclose", "dlerror", "dlopen", "dlsym"),
 }
-GLUES = {"liblawow.so": "lawow_jni.c", "liblawownative.so": "../native/lawow_native.c"}
-"""Native library -> its source, from the folder jni/."""
+# Runtime -> the source of its library, from the folder jni/, and where in prebuilt/<abi> that lies.
+GLUES = {
+    "wasmtime": ("lawow_jni.c", "liblawow.so"),
+    "wasmedge": ("lawow_wasmedge.c", "wasmedge/liblawow.so"),
+    "native": ("../native/lawow_native.c", "liblawownative.so"),
+}
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK = ("-nostdlib", "-shared", "-fPIC", "-O2", "-Wl,-z,max-page-size=16384", "-Wl,--build-id=none")
 GLUE = (
@@ -91,8 +101,8 @@ def zig(target: str, *arguments: str | Path) -> None:
     run(sys.executable, "-m", "ziglang", "cc", "-target", target, *arguments, cwd=HERE / "jni")
 
 
-def build_glues(abi: str, out: Path, work: Path) -> None:
-    """Compile the native libraries for one ABI into the folder `out`."""
+def build_stand_ins(abi: str, work: Path) -> list[Path]:
+    """Link empty libraries that offer what the glue takes from bionic's."""
     target = TARGETS[abi]
     libraries = []
     for name, symbols in BIONIC.items():
@@ -106,18 +116,30 @@ def build_glues(abi: str, out: Path, work: Path) -> None:
             source, "-o", library,
         )  # fmt: skip
         libraries.append(library)
-    out.mkdir(parents=True)
-    for name, source in GLUES.items():
-        zig(
-            target, *LINK, *GLUE, f"-Wl,-soname,{name}", "-Wl,-z,defs", "-Wl,-s",
-            source, *libraries, "-o", out / name,
-        )  # fmt: skip
+    return libraries
 
 
-def build_host_glue(out: Path) -> None:
-    """Compile one of the native libraries, by its name, for this machine with its own C compiler."""
+def build_glue(abi: str, source: str, out: Path, libraries: list[Path]) -> None:
+    """Compile one native library for one ABI."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    zig(
+        TARGETS[abi],
+        *LINK,
+        *GLUE,
+        f"-Wl,-soname,{out.name}",
+        "-Wl,-z,defs",
+        "-Wl,-s",
+        source,
+        *libraries,
+        "-o",
+        out,
+    )
+
+
+def build_host_glue(runtime: str, out: Path) -> None:
+    """Compile the glue to a runtime for this machine with its own C compiler."""
     command = ("gcc", "-shared", "-fPIC", "-O2", "-std=c11", "-fvisibility=hidden", *WARNINGS)
-    run(*command, HERE / "jni" / GLUES[out.name], "-o", out.resolve(), "-ldl")
+    run(*command, HERE / "jni" / GLUES[runtime][0], "-o", out.resolve(), "-ldl")
 
 
 def compile_java(folder: str, classes: Path, libraries: Sequence[Path] = ()) -> None:
@@ -202,7 +224,9 @@ def build_all(out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for abi in TARGETS:
-            build_glues(abi, out / abi, work)
+            libraries = build_stand_ins(abi, work)
+            for source, name in GLUES.values():
+                build_glue(abi, source, out / abi / name, libraries)
         compile_java("java", work / "classes")
         write_jar(work / "classes", out / "lawow-stub.jar")
         write_dex(out / "lawow-stub.jar", out / "lawow-stub.dex")
@@ -230,12 +254,11 @@ def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="Build the prebuilt parts of android_stub.")
     parser.add_argument("--check", action="store_true", help="compare a fresh build with prebuilt/")
-    parser.add_argument(
-        "--host", type=Path, metavar="OUT", help="build only the library of this name, for this machine"
-    )
+    parser.add_argument("--host", type=Path, metavar="OUT", help="build only the glue, for this machine")
+    parser.add_argument("--runtime", choices=GLUES, default="wasmtime", help="with --host: whose glue")
     options = parser.parse_args()
     if options.host:
-        build_host_glue(options.host)
+        build_host_glue(options.runtime, options.host)
         return
     require_tools()
     with tempfile.TemporaryDirectory() as folder:

@@ -13,22 +13,38 @@ import platform
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from bench import android, calls, growth, hostile, kernels, loads, programs, refactor, starts, state
+from bench import (
+    android,
+    calls,
+    channel,
+    edge,
+    growth,
+    hostile,
+    kernels,
+    loads,
+    programs,
+    refactor,
+    starts,
+    state,
+)
 from bench.table import Table
 from lawow import __version__
 
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = {
+SECTIONS: dict[str, Callable[[Path, int], tuple[Table, ...]]] = {
     "starts": starts.measure,
     "programs": programs.measure,
     "kernels": kernels.measure,
     "calls": calls.measure,
+    "channel": channel.measure,
     "loads": loads.measure,
     "state": state.measure,
+    "edge": edge.measure,
     "refactor": refactor.measure,
     "growth": growth.measure,
     "hostile": hostile.measure,

@@ -56,7 +56,7 @@ KERNEL_NANOS = 500_000_000
 MOST_ROUNDS = 7
 
 
-def measure_sizes(folder: Path, rounds: int) -> Table:
+def measure_sizes(folder: Path, rounds: int) -> tuple[Table, ...]:
     """Count the bytes that an app gets for each ABI; nothing is timed."""
     rows: list[tuple[str | float, ...]] = []
     for abi in ABIS:
@@ -64,18 +64,20 @@ def measure_sizes(folder: Path, rounds: int) -> Table:
             rows.append((abi, name, f"{len(data):,}", f"{len(zlib.compress(data, 9)):,}"))
     dex = android_stub("prebuilt", "lawow-stub.dex").read_bytes()
     rows.append(("all", "dev.lawow, before a shrinker", f"{len(dex):,}", f"{len(zlib.compress(dex, 9)):,}"))
-    return Table("The runtime inside an app, bytes", ("ABI", "file", "installed", "deflated"), tuple(rows))
+    return (Table("The runtime inside an app, bytes", ("ABI", "file", "installed", "deflated"), tuple(rows)),)
 
 
-def measure_calls(folder: Path, rounds: int) -> Table:
+def measure_calls(folder: Path, rounds: int) -> tuple[Table, ...]:
     """Measure loading and calls through JNI, for each engine."""
     runs = _runs(folder, min(rounds, MOST_ROUNDS))
     names = [name for name in runs["native"][0] if not name.startswith(tuple(item[1] for item in KERNELS))]
+    rows: list[tuple[str | float, ...]]
     rows = [(name, *(min(run[name] for run in runs[engine]) / 1e3 for engine in ENGINES)) for name in names]
-    return Table("Loading and calls through JNI, least of all rounds, us", ("what", *ENGINES), tuple(rows))
+    title = "Loading and calls through JNI, least of all rounds, us"
+    return (Table(title, ("what", *ENGINES), tuple(rows)),)
 
 
-def measure_engines(folder: Path, rounds: int) -> Table:
+def measure_engines(folder: Path, rounds: int) -> tuple[Table, ...]:
     """Measure three programs on each engine, as ratios to the engine with traps by signals."""
     runs = _runs(folder, min(rounds, MOST_ROUNDS))
     rows: list[tuple[str | float, ...]] = []
@@ -87,7 +89,7 @@ def measure_engines(folder: Path, rounds: int) -> Table:
         )
         rows.append((name, min(base) / 1e6, *ratios))
     columns = ("program", "traps by signals, ms", *(f"{name}, ratio" for name in ENGINES))
-    return Table("Engines of the app's runtime (median of rounds)", columns, tuple(rows))
+    return (Table("Engines of the app's runtime (median of rounds)", columns, tuple(rows)),)
 
 
 @functools.lru_cache(maxsize=1)

@@ -44,6 +44,7 @@ def _package(wasm: bytes) -> dict[str, tuple[Callable[[], object], int]]:
     engine = wasmtime.Engine()
     module, linker, store = wasmtime.Module(engine, wasm), wasmtime.Linker(engine), wasmtime.Store(engine)
     call = linker.instantiate(store, module).exports(store)["fib"]
+    assert isinstance(call, wasmtime.Func)
     return {
         CALL: (lambda: call(store, 1), 1_000),
         INSTANCE: (

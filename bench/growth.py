@@ -49,7 +49,7 @@ MODULE = (
 Inputs = dict[int, bytes]
 
 
-def measure(folder: Path, rounds: int) -> Table:
+def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
     """Measure every step at each size, the better of two rounds; takes two minutes.
 
     Nothing is written to `folder`.
@@ -67,7 +67,7 @@ def measure(folder: Path, rounds: int) -> Table:
     ]
     columns = ("step", *(f"s at {part}" for part in ("1/8", "1/4", "1/2", "all")), "of", "exponent")
     notes = ("An exponent of 1 is linear. 'of' is the largest input.",)
-    return Table("Growth: processor time while the input doubles", columns, tuple(rows), notes)
+    return (Table("Growth: processor time while the input doubles", columns, tuple(rows), notes),)
 
 
 def _row(

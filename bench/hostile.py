@@ -41,7 +41,7 @@ CALLS = b"""(module (import "host" "f" (func $f (param i32) (result i32)))
 Row = tuple[str | float, ...]
 
 
-def measure(folder: Path, rounds: int) -> Table:
+def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
     """Measure deadlines with many spinners, the inspector, calls of host functions, and traps."""
     engine = WasmtimeEngine(EDGE_PROFILE)
     rows: list[Row] = []
@@ -49,7 +49,7 @@ def measure(folder: Path, rounds: int) -> Table:
         rows += _spinners(engine, spinners, rounds)
     rows += [_inspector(), _mutations(rounds), _host_calls(engine), _traps(engine)]
     engine.close()
-    return Table("Hostile modules", ("what", "median", "p99", "most", "unit"), tuple(rows))
+    return (Table("Hostile modules", ("what", "median", "p99", "most", "unit"), tuple(rows)),)
 
 
 def _spinners(engine: WasmtimeEngine, count: int, rounds: int) -> list[Row]:

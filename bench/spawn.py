@@ -14,7 +14,7 @@ import sys
 import time
 
 
-def run(command, environment, null):
+def run(command: list[str], environment: dict[str, str], null: int) -> tuple[float, float, int, int]:
     """Run one command to its end; return wall seconds, processor seconds, peak KiB and the exit status."""
     actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
     started = time.perf_counter()
@@ -23,7 +23,7 @@ def run(command, environment, null):
     return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, status
 
 
-def empty(folder):
+def empty(folder: str) -> None:
     """Remove all that a command has left in a folder."""
     for root, folders, files in os.walk(folder, topdown=False):
         for name in files:
@@ -32,7 +32,7 @@ def empty(folder):
             os.rmdir(os.path.join(root, name))
 
 
-def main():
+def main() -> None:
     """Run everything once to warm up (not if it is to be cold), then `ROUNDS` times in turns."""
     commands = json.load(sys.stdin)
     null = os.open(os.devnull, os.O_RDWR)

@@ -167,6 +167,10 @@ class EdgeLimits:
     tenants_per_shared_module: int = 64
     remembered_seconds: float = 3600.0  # ended leases, and answers that an Idempotency-Key repeats
     hosts: int = 256  # in a hosts file
+    data_connections: int = 512  # of a tenant's data plane, sessions that wait for their client among them
+    overview_listeners: int = 32  # streams of the overview, each with a document a second
+    overview_listeners_per_tenant: int = 4
+    overview_stream_seconds: float = 300.0  # then its reader asks again, with a token that is still in force
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,3 +75,16 @@ def test_the_installed_command_brings_no_import_of_its_installer(programs: Path,
     assert done.stdout == "34\n"
     assert "lawow.execution.first_run" in done.stderr.split()
     assert not {"re", "enum", "functools", "typing"} & set(done.stderr.split())
+
+
+def test_the_installed_edge_has_its_page(programs: Path, tmp_path: Path) -> None:
+    code = "from lawow.server.dashboard import Page; print(Page().html.decode())"
+    done = subprocess.run(
+        [str(programs / "python"), "-I", "-c", code],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("<!doctype html>")

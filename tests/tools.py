@@ -25,6 +25,7 @@ PACKAGES = {
     "gcc": "gcc",
     "qemu-aarch64": "qemu-user",
     "wast2json": "wabt",
+    "chromium": "chromium",
 }
 
 

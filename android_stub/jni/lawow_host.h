@@ -1,4 +1,5 @@
-/* Host functions: what a module imports and Java implements. Part of lawow_jni.c. */
+/* Host functions: what a module imports and Java implements. The same for every engine, which converts the values. */
+
 typedef struct {
   jint index;
   size_t results;
@@ -8,11 +9,10 @@ typedef struct {
 /* Native.hostCall; found when the first host function is defined. */
 static jmethodID host_call;
 
-/* Calls Native.hostCall, which throws nothing: it keeps what the function threw, and returns null. */
-static bool call_java(const Entry *entry, const HostFunction *function, const wt_val *arguments, size_t count, wt_val *results) {
+/* Calls Native.hostCall, which throws nothing: it keeps what the function threw, and returns null. The results come in
+ * place of the arguments. */
+static bool call_java(const Entry *entry, const HostFunction *function, jlong *bits, size_t count) {
   JNIEnv *env = entry->env;
-  jlong bits[MOST_HOST_VALUES];
-  for (size_t at = 0; at < count; at++) bits[at] = get_bits(&arguments[at]);
   jlongArray given = (*env)->NewLongArray(env, (jsize)count);
   if (!given) return false; /* with Java's OutOfMemoryError pending */
   (*env)->SetLongArrayRegion(env, given, 0, (jsize)count, bits);
@@ -22,39 +22,7 @@ static bool call_java(const Entry *entry, const HostFunction *function, const wt
   if ((*env)->ExceptionCheck(env) || !taken) return false;
   (*env)->GetLongArrayRegion(env, taken, 0, (jsize)function->results, bits);
   (*env)->DeleteLocalRef(env, taken);
-  for (size_t at = 0; at < function->results; at++) set_value(&results[at], function->letters[at], bits[at]);
   return true;
-}
-
-static void *on_host_call(void *data, void *caller, const wt_val *arguments, size_t count, wt_val *results, size_t result_count) {
-  static const char reason[] = "a function of the app threw an exception";
-  Instance *instance = wt.wasmtime_context_get_data(wt.wasmtime_caller_context(caller));
-  void *outer_caller = instance->caller, *outer_context = instance->context;
-  (void)result_count;
-  instance->caller = caller;
-  instance->context = wt.wasmtime_caller_context(caller);
-  bool returned = call_java(&instance->entry, data, arguments, count, results);
-  instance->caller = outer_caller;
-  instance->context = outer_context;
-  return returned ? NULL : wt.wasmtime_trap_new(reason, sizeof reason - 1);
-}
-
-static void free_host_function(void *data) { free(data); }
-
-/* Returns a functype of letters such as "iI>F"; `arrow` is where the > stands. */
-static void *new_functype(const char *letters_of_type, size_t arrow, size_t size) {
-  wt_vec sides[2];
-  size_t counts[2] = {arrow, size - arrow - 1};
-  for (size_t side = 0; side < 2; side++) {
-    const char *from = side ? letters_of_type + arrow + 1 : letters_of_type;
-    wt.wasm_valtype_vec_new_uninitialized(&sides[side], counts[side]);
-    for (size_t at = 0; at < counts[side]; at++) {
-      wt_val value;
-      set_value(&value, from[at], 0);
-      sides[side].data[at] = wt.wasm_valtype_new(value.kind);
-    }
-  }
-  return wt.wasm_functype_new(&sides[0], &sides[1]);
 }
 
 static HostFunction *new_host_function(jint index, const char *results, size_t count) {
@@ -66,13 +34,15 @@ static HostFunction *new_host_function(jint index, const char *results, size_t c
   return function;
 }
 
-NATIVE(jlong, linkerNew)(JNIEnv *env, jclass type, jlong engine, jobjectArray failure) {
-  (void)type;
-  void *linker = wt.wasmtime_linker_new(((Engine *)(intptr_t)engine)->engine);
-  if (!failed(env, failure, NULL, wt.wasmtime_linker_define_wasi(linker), NULL)) return (jlong)(intptr_t)linker;
-  wt.wasmtime_linker_delete(linker);
-  return 0;
-}
+/* A name of an import, or a signature such as "iI>F"; not owned. */
+typedef struct {
+  const char *data;
+  size_t size;
+} Text;
+
+/* The engine's part: offers the function, which it owns from now on; `arrow` is where the > of the signature stands. */
+static void define_function(JNIEnv *env, jobjectArray failure, jlong linker, Text module, Text name, Text signature,
+                            size_t arrow, HostFunction *function);
 
 NATIVE(void, linkerDefine)(JNIEnv *env, jclass type, jlong linker, jbyteArray module, jbyteArray name, jbyteArray signature,
                            jint index, jobjectArray failure) {
@@ -89,20 +59,10 @@ NATIVE(void, linkerDefine)(JNIEnv *env, jclass type, jlong linker, jbyteArray mo
     fail(env, failure, CODE_ERROR, "no memory for a host function, or too many values");
     free(function);
   } else {
-    void *functype = new_functype(text, arrow, size);
-    void *error = wt.wasmtime_linker_define_func(
-        (void *)(intptr_t)linker, module_text, module_size, name_text, name_size, functype, on_host_call, function,
-        free_host_function);
-    wt.wasm_functype_delete(functype);
-    failed(env, failure, NULL, error, NULL);
+    define_function(env, failure, linker, (Text){module_text, module_size}, (Text){name_text, name_size},
+                    (Text){text, size}, arrow, function);
   }
   free(module_text);
   free(name_text);
   free(text);
-}
-
-NATIVE(void, linkerFree)(JNIEnv *env, jclass type, jlong linker) {
-  (void)env;
-  (void)type;
-  wt.wasmtime_linker_delete((void *)(intptr_t)linker);
 }

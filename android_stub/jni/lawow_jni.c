@@ -1,19 +1,13 @@
 /* liblawow.so: the native functions of dev.lawow.Native over libwasmtime.so.
  *
  * libwasmtime is opened by name and its functions are looked up, because it has no SONAME: linked against, Android
- * would look for it under the build machine's path. Strings and failures cross JNI as byte arrays, and no Java name
- * is ever looked up, save Native.hostCall where a module has functions written in Java: nothing else here breaks when a
- * shrinker renames classes. Values cross as 64-bit patterns.
+ * would look for it under the build machine's path.
  */
-#include "lawow_sys.h"
-#include "lawow_filter.h"
+#include "lawow_glue.h"
+#include "lawow_host.h"
+#include "wasmtime_api.h"
 
-enum { FLAG_FUEL = 1, FLAG_DEADLINES = 2, FLAG_PULLEY = 4 };
-enum { CODE_ERROR = -1, CODE_EXIT = -2, CODE_MISFIT = -3 }; /* from 0 on: wasmtime's trap codes */
-enum { OUTPUT_BYTES = 64 * 1024, MOST_VALUES = 1000, MOST_TABLE_ELEMENTS = 100000, MOST_TABLES = 4,
-       MOST_HOST_VALUES = 32 };
-
-#define NATIVE(type, name) JNIEXPORT type JNICALL Java_dev_lawow_Native_##name
+enum { MOST_TABLE_ELEMENTS = 100000, MOST_TABLES = 4 };
 
 static struct {
 #define X(type, name, parameters) type(*name) parameters;
@@ -30,13 +24,6 @@ typedef struct {
   int flags;
 } Engine;
 
-/* Who entered the guest: where its host functions find Java. References are local to that native call. */
-typedef struct {
-  JNIEnv *env;
-  jclass type;
-  jobject host;
-} Entry;
-
 typedef struct {
   Engine *engine;
   void *store;
@@ -46,30 +33,14 @@ typedef struct {
   wt_instance instance;
   bool started; /* `instance` is one */
   int expired;  /* set by the watchdog's thread, read by the guest's */
-  size_t output_bytes;
-  uint8_t output[OUTPUT_BYTES];
+  Output output;
 } Instance;
 
+typedef wt_func Function;
+
+#include "lawow_calls.h"
+
 /* --- failures --------------------------------------------------------------------------------------------------- */
-
-/* Leaves the record that Native.require reads: code, status, message. If even that fails, Java has its own pending
- * OutOfMemoryError. */
-static void fail_bytes(JNIEnv *env, jobjectArray failure, int32_t code, int32_t status, const void *message, size_t size) {
-  int32_t numbers[2] = {code, status};
-  if ((*env)->ExceptionCheck(env)) return;
-  if (size > 4096) size = 4096;
-  jbyteArray record = (*env)->NewByteArray(env, (jsize)(sizeof numbers + size));
-  if (!record) return;
-  (*env)->SetByteArrayRegion(env, record, 0, sizeof numbers, (const jbyte *)numbers);
-  if ((*env)->ExceptionCheck(env)) return;
-  (*env)->SetByteArrayRegion(env, record, sizeof numbers, (jsize)size, message);
-  if ((*env)->ExceptionCheck(env)) return;
-  (*env)->SetObjectArrayElement(env, failure, 0, record);
-}
-
-static void fail(JNIEnv *env, jobjectArray failure, int32_t code, const char *message) {
-  fail_bytes(env, failure, code, 0, message, strlen(message));
-}
 
 /* Consumes wasmtime's error or trap, if there is one, into a failure record. `instance` may be NULL. */
 static bool failed(JNIEnv *env, jobjectArray failure, Instance *instance, void *error, void *trap) {
@@ -81,12 +52,12 @@ static bool failed(JNIEnv *env, jobjectArray failure, Instance *instance, void *
   if (error) {
     wt.wasmtime_error_message(error, &message);
     if (wt.wasmtime_error_exit_status(error, &status)) code = CODE_EXIT;
-    else if (instance && __atomic_load_n(&instance->expired, __ATOMIC_ACQUIRE)) code = WT_TRAP_INTERRUPT;
+    else if (instance && __atomic_load_n(&instance->expired, __ATOMIC_ACQUIRE)) code = TRAP_INTERRUPT;
     wt.wasmtime_error_delete(error);
   } else {
     wt.wasm_trap_message(trap, &message);
     if (message.size && message.data[message.size - 1] == 0) message.size--;
-    code = wt.wasmtime_trap_code(trap, &trap_code) ? trap_code : 0xff;
+    code = wt.wasmtime_trap_code(trap, &trap_code) ? trap_code : TRAP_UNKNOWN;
     wt.wasm_trap_delete(trap);
   }
   fail_bytes(env, failure, code, status, message.data, message.size);
@@ -94,44 +65,21 @@ static bool failed(JNIEnv *env, jobjectArray failure, Instance *instance, void *
   return true;
 }
 
-/* Copies a Java array into new memory with a zero byte behind it; NULL for a NULL array or without memory. */
-static uint8_t *copy_bytes(JNIEnv *env, jbyteArray array, size_t *size) {
-  if (!array) return NULL;
-  jsize length = (*env)->GetArrayLength(env, array);
-  uint8_t *copy = malloc((size_t)length + 1);
-  if (!copy) return NULL;
-  (*env)->GetByteArrayRegion(env, array, 0, length, (jbyte *)copy);
-  copy[length] = 0;
-  *size = (size_t)length;
-  return copy;
-}
-
-JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *machine, void *reserved) {
-  (void)machine;
-  (void)reserved;
-  guard_filtered_calls();
-  return JNI_VERSION_1_6;
-}
-
 /* --- engine ----------------------------------------------------------------------------------------------------- */
 
-/* Opens libwasmtime and fills `wt`; false leaves a failure. The library stays open for the life of the process. */
+/* Opens libwasmtime and fills `wt`; false leaves a failure. */
 static bool load_api(JNIEnv *env, jobjectArray failure, const char *path) {
   if (__atomic_load_n(&api_is_loaded, __ATOMIC_ACQUIRE)) return true;
-  void *library = dlopen(path ? path : "libwasmtime.so", RTLD_NOW);
-  if (!library) {
-    const char *reason = dlerror();
-    fail(env, failure, CODE_ERROR, reason ? reason : "cannot be opened");
-    return false;
-  }
+  void *library = open_library(env, failure, path, "libwasmtime.so");
+  if (!library) return false;
   if (!dlsym(library, WT_VERSION_MARK)) {
-    fail(env, failure, CODE_ERROR, "is not version " WT_VERSION ", for which this app was packed");
+    fail(env, failure, CODE_ERROR, "libwasmtime is not version " WT_VERSION ", for which this app was packed");
     return false;
   }
 #define X(type, name, parameters) \
   *(void **)(&wt.name) = dlsym(library, #name); \
   if (!wt.name) { \
-    fail(env, failure, CODE_ERROR, "lacks the function " #name); \
+    fail(env, failure, CODE_ERROR, "libwasmtime lacks the function " #name); \
     return false; \
   }
   WT_API(X)
@@ -233,14 +181,8 @@ NATIVE(void, moduleFree)(JNIEnv *env, jclass type, jlong module) {
 
 /* --- instance --------------------------------------------------------------------------------------------------- */
 
-/* Keeps the first OUTPUT_BYTES between two calls of instanceOutput and drops the rest: a guest that logs without end
- * must not fill the phone's memory. */
 static ptrdiff_t on_output(void *data, const unsigned char *bytes, size_t size) {
-  Instance *instance = data;
-  size_t room = OUTPUT_BYTES - instance->output_bytes;
-  size_t kept = size < room ? size : room;
-  memcpy(instance->output + instance->output_bytes, bytes, kept);
-  instance->output_bytes += kept;
+  keep_output(&((Instance *)data)->output, bytes, size);
   return (ptrdiff_t)size;
 }
 
@@ -308,7 +250,7 @@ static bool find_export(Instance *instance, const char *name, size_t size, wt_ex
          wt.wasmtime_instance_export_get(instance->context, &instance->instance, name, size, found);
 }
 
-static bool find_function(Instance *instance, const char *name, size_t size, wt_func *function) {
+static bool find_function(Instance *instance, const char *name, size_t size, Function *function) {
   wt_extern found;
   if (!find_export(instance, name, size, &found)) return false;
   bool is_function = found.kind == WT_EXTERN_FUNC;
@@ -349,7 +291,8 @@ static bool types_fit(const wt_vec *types, const uint8_t *wanted, size_t count) 
   return true;
 }
 
-static bool signature_fits(Instance *instance, const wt_func *function, const uint8_t *signature, size_t size, size_t parameters) {
+static bool signature_fits(Instance *instance, const Function *function, const uint8_t *signature, size_t size,
+                           size_t parameters) {
   void *type = wt.wasmtime_func_type(instance->context, function);
   bool fits = types_fit(wt.wasm_functype_params(type), signature, parameters) &&
               types_fit(wt.wasm_functype_results(type), signature + parameters + 1, size - parameters - 1);
@@ -370,7 +313,7 @@ static jlong get_bits(const wt_val *value) {
 }
 
 /* Calls with values and bits in one new block of memory; NULL leaves a failure or a pending Java exception. */
-static jlongArray call_with(Entry entry, Instance *instance, const wt_func *function, const uint8_t *signature,
+static jlongArray call_with(Entry entry, Instance *instance, const Function *function, const uint8_t *signature,
                             size_t parameters, size_t results, jlongArray arguments, jobjectArray failure) {
   JNIEnv *env = entry.env;
   jlongArray array = NULL;
@@ -397,46 +340,6 @@ static jlongArray call_with(Entry entry, Instance *instance, const wt_func *func
   return array;
 }
 
-NATIVE(jlongArray, instanceCall)(JNIEnv *env, jclass type, jlong handle, jbyteArray export, jbyteArray signature,
-                                 jlongArray arguments, jlong fuel, jobject host, jobjectArray failure) {
-  Instance *instance = (Instance *)(intptr_t)handle;
-  jlongArray array = NULL;
-  wt_func function;
-  size_t name_size = 0, size = 0, parameters = 0;
-  uint8_t *name = copy_bytes(env, export, &name_size);
-  uint8_t *text = copy_bytes(env, signature, &size);
-  size_t given = (size_t)(*env)->GetArrayLength(env, arguments);
-  while (text && parameters < size && text[parameters] != '>') parameters++;
-  if (!name || !text) {
-    fail(env, failure, CODE_ERROR, "no memory for the call");
-  } else if (parameters == size || parameters != given || size - 1 > 2 * MOST_VALUES) {
-    fail(env, failure, CODE_MISFIT, "the arguments do not fit the signature");
-  } else if (!find_function(instance, (const char *)name, name_size, &function)) {
-    fail(env, failure, CODE_MISFIT, "the module exports no function of this name");
-  } else if (!signature_fits(instance, &function, text, size, parameters)) {
-    fail(env, failure, CODE_MISFIT, "the exported function has another signature");
-  } else if (set_fuel(env, failure, instance, fuel)) {
-    array = call_with((Entry){env, type, host}, instance, &function, text, parameters, size - parameters - 1, arguments, failure);
-  }
-  free(name);
-  free(text);
-  return array;
-}
-
-#include "lawow_host.h"
-
-/* --- memory ----------------------------------------------------------------------------------------------------- */
-
-NATIVE(jboolean, instanceHas)(JNIEnv *env, jclass type, jlong handle, jbyteArray export) {
-  (void)type;
-  wt_func function;
-  size_t size = 0;
-  uint8_t *name = copy_bytes(env, export, &size);
-  bool found = name && find_function((Instance *)(intptr_t)handle, (const char *)name, size, &function);
-  free(name);
-  return found;
-}
-
 /* Finds the exported memory: its size, and where it lies until the guest runs again (NULL if it is empty). */
 static bool find_memory(Instance *instance, uint8_t **data, size_t *size) {
   static const char name[] = "memory";
@@ -451,54 +354,65 @@ static bool find_memory(Instance *instance, uint8_t **data, size_t *size) {
   return is_memory;
 }
 
-/* Returns where `size` bytes of the guest's memory lie, until the guest runs again; NULL leaves a failure. */
-static uint8_t *guest_bytes(JNIEnv *env, jobjectArray failure, Instance *instance, jlong address, size_t size) {
-  static uint8_t nothing; /* an empty memory has no address */
-  uint8_t *data = NULL;
-  size_t room = 0;
-  if (!find_memory(instance, &data, &room)) {
-    fail(env, failure, CODE_MISFIT, "the module exports no memory");
-    return NULL;
-  }
-  if (address < 0 || (uint64_t)address > room || size > room - (uint64_t)address) {
-    fail(env, failure, WT_TRAP_MEMORY_OUT_OF_BOUNDS, "a string or list lies outside of the memory");
-    return NULL;
-  }
-  return data ? data + address : &nothing;
+/* --- host functions --------------------------------------------------------------------------------------------- */
+
+static void *on_host_call(void *data, void *caller, const wt_val *arguments, size_t count, wt_val *results, size_t result_count) {
+  static const char reason[] = "a function of the app threw an exception";
+  const HostFunction *function = data;
+  Instance *instance = wt.wasmtime_context_get_data(wt.wasmtime_caller_context(caller));
+  void *outer_caller = instance->caller, *outer_context = instance->context;
+  jlong bits[MOST_HOST_VALUES];
+  for (size_t at = 0; at < count; at++) bits[at] = get_bits(&arguments[at]);
+  instance->caller = caller;
+  instance->context = wt.wasmtime_caller_context(caller);
+  bool returned = call_java(&instance->entry, function, bits, count);
+  instance->caller = outer_caller;
+  instance->context = outer_context;
+  if (!returned) return wt.wasmtime_trap_new(reason, sizeof reason - 1);
+  for (size_t at = 0; at < result_count; at++) set_value(&results[at], function->letters[at], bits[at]);
+  return NULL;
 }
 
-NATIVE(jlong, instanceMemoryBytes)(JNIEnv *env, jclass type, jlong handle) {
+static void free_host_function(void *data) { free(data); }
+
+/* Returns a functype of letters such as "iI>F"; `arrow` is where the > stands. */
+static void *new_functype(const char *letters_of_type, size_t arrow, size_t size) {
+  wt_vec sides[2];
+  size_t counts[2] = {arrow, size - arrow - 1};
+  for (size_t side = 0; side < 2; side++) {
+    const char *from = side ? letters_of_type + arrow + 1 : letters_of_type;
+    wt.wasm_valtype_vec_new_uninitialized(&sides[side], counts[side]);
+    for (size_t at = 0; at < counts[side]; at++) {
+      wt_val value;
+      set_value(&value, from[at], 0);
+      sides[side].data[at] = wt.wasm_valtype_new(value.kind);
+    }
+  }
+  return wt.wasm_functype_new(&sides[0], &sides[1]);
+}
+
+NATIVE(jlong, linkerNew)(JNIEnv *env, jclass type, jlong engine, jobjectArray failure) {
+  (void)type;
+  void *linker = wt.wasmtime_linker_new(((Engine *)(intptr_t)engine)->engine);
+  if (!failed(env, failure, NULL, wt.wasmtime_linker_define_wasi(linker), NULL)) return (jlong)(intptr_t)linker;
+  wt.wasmtime_linker_delete(linker);
+  return 0;
+}
+
+static void define_function(JNIEnv *env, jobjectArray failure, jlong linker, Text module, Text name, Text signature,
+                            size_t arrow, HostFunction *function) {
+  void *functype = new_functype(signature.data, arrow, signature.size);
+  void *error = wt.wasmtime_linker_define_func(
+      (void *)(intptr_t)linker, module.data, module.size, name.data, name.size, functype, on_host_call, function,
+      free_host_function);
+  wt.wasm_functype_delete(functype);
+  failed(env, failure, NULL, error, NULL);
+}
+
+NATIVE(void, linkerFree)(JNIEnv *env, jclass type, jlong linker) {
   (void)env;
   (void)type;
-  uint8_t *data = NULL;
-  size_t size = 0;
-  return find_memory((Instance *)(intptr_t)handle, &data, &size) ? (jlong)size : 0;
-}
-
-NATIVE(jbyteArray, instanceRead)(JNIEnv *env, jclass type, jlong handle, jlong address, jint bytes, jobjectArray failure) {
-  (void)type;
-  uint8_t *from = guest_bytes(env, failure, (Instance *)(intptr_t)handle, address, (size_t)bytes);
-  jbyteArray array = from ? (*env)->NewByteArray(env, bytes) : NULL;
-  if (array) (*env)->SetByteArrayRegion(env, array, 0, bytes, (const jbyte *)from);
-  return array;
-}
-
-NATIVE(void, instanceWrite)(JNIEnv *env, jclass type, jlong handle, jlong address, jbyteArray data, jobjectArray failure) {
-  (void)type;
-  jsize size = (*env)->GetArrayLength(env, data);
-  uint8_t *to = guest_bytes(env, failure, (Instance *)(intptr_t)handle, address, (size_t)size);
-  if (to) (*env)->GetByteArrayRegion(env, data, 0, size, (jbyte *)to);
-}
-
-NATIVE(jbyteArray, instanceOutput)(JNIEnv *env, jclass type, jlong handle) {
-  (void)type;
-  Instance *instance = (Instance *)(intptr_t)handle;
-  jsize size = (jsize)instance->output_bytes;
-  if (!size) return NULL;
-  jbyteArray array = (*env)->NewByteArray(env, size);
-  if (array) (*env)->SetByteArrayRegion(env, array, 0, size, (const jbyte *)instance->output);
-  instance->output_bytes = 0;
-  return array;
+  wt.wasmtime_linker_delete((void *)(intptr_t)linker);
 }
 
 NATIVE(void, instanceFree)(JNIEnv *env, jclass type, jlong handle) {

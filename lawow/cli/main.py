@@ -30,9 +30,11 @@ VERBS = {
     "certificate": "lawow.cli.certificate",
     "certs": "lawow.cli.certs",
     "audit": "lawow.cli.audit",
+    "top": "lawow.cli.top",
     "upload": "lawow.cli.upload",
     "offload": "lawow.cli.offload",
     "leases": "lawow.cli.offload:leases",
+    "edges": "lawow.cli.edges",
     "build": "lawow.cli.build",
 }
 """Verb -> module that defines its click command, as ``command`` or under the name behind a colon.

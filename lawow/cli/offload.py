@@ -14,7 +14,7 @@ from lawow.device.edge_client import EdgeClient, printable
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.errors import Refused, UsageError
 
-__all__ = ["command", "leases"]
+__all__ = ["command", "leases", "with_trust"]
 
 KINDS = {
     "cpu_cores": int,
@@ -46,7 +46,8 @@ TRUST = (
 )
 
 
-def _with_trust(function: click.decorators.FC) -> click.decorators.FC:
+def with_trust(function: click.decorators.FC) -> click.decorators.FC:
+    """Add the options that name an edge, and say by what it is trusted."""
     for option in reversed(TRUST):
         function = option(function)
     return function
@@ -62,7 +63,7 @@ def _with_trust(function: click.decorators.FC) -> click.decorators.FC:
     show_default=True,
     help="Who selects; here the application takes the first offer.",
 )
-@_with_trust
+@with_trust
 def command(
     module: Path,
     require: str,
@@ -94,7 +95,7 @@ def command(
 
 
 @click.command("leases", short_help="List the leases of a tenant.")
-@_with_trust
+@with_trust
 def leases(
     url: str, token_file: Path | None, certificate_sha256: str | None, ca_file: Path | None, as_json: bool
 ) -> None:

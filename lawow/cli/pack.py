@@ -29,6 +29,7 @@ from lawow.pack import Changes, PackOptions, plan_pack, plan_removal
 from lawow.pack.config import NO_CONFIG, read_pack_config
 from lawow.pack.layout import is_set_folder
 from lawow.pack.options import LARGE_MODULE_BYTES, LOCALS, RUNTIMES
+from lawow.pack.wasmedge import read_user_libraries
 
 __all__ = ["command"]
 
@@ -50,8 +51,15 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--runtime",
     type=click.Choice(RUNTIMES),
-    help="java: an interpreter written in Java, hundreds of times slower. none: the classes call the edge."
-    " [default: wasmtime]",
+    help="wasmedge: your own build of it; java: an interpreter written in Java, hundreds of times slower;"
+    " none: the classes call the edge. [default: wasmtime]",
+)
+@click.option(
+    "--runtime-lib",
+    "libraries",
+    multiple=True,
+    metavar="[ABI=]FILE",
+    help="With --runtime wasmedge: libwasmedge.so for Android, one for each ABI, repeatable.",
 )
 @click.option(
     "--local",
@@ -98,6 +106,7 @@ def command(
     package: str | None,
     abi: tuple[str, ...],
     runtime: str | None,
+    libraries: tuple[str, ...],
     local: str | None,
     runtime_dir: Path | None,
     wheel: tuple[Path, ...],
@@ -134,9 +143,11 @@ def command(
         abis=abi,
         runtime_dir=runtime_dir,
         wheels=wheel,
+        libraries=read_user_libraries(libraries),
         builder=source_builder(_tell),
         interpreted=None if interpreter is False else _interpreter_file,
         interpreted_from_bytes=0 if interpreter else LARGE_MODULE_BYTES,
+        prepared=_prepared_file,
     )
     _require_consistent(asked, runtime, local, interpreter)
     say = _Output(as_json=as_json)
@@ -160,6 +171,7 @@ def command(
                 builder=asked.builder,
                 interpreted=asked.interpreted,
                 interpreted_from_bytes=asked.interpreted_from_bytes,
+                prepared=asked.prepared,
             )
             or config
             or runtime
@@ -202,6 +214,12 @@ def _interpreter_file(wasm: bytes, /, *, has_fuel: bool, has_deadlines: bool) ->
     return interpreter_file(wasm, has_fuel=has_fuel, has_deadlines=has_deadlines)
 
 
+def _prepared_file(wasm: bytes, /) -> bytes:
+    from lawow.execution.device_code import prepared_file
+
+    return prepared_file(wasm)
+
+
 def _refuse_options(kind: str, **given: object) -> None:
     """Raise `UsageError` for options that say nothing about this kind of app."""
     names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
@@ -220,6 +238,13 @@ def _require_consistent(
     if runtime == "java" and (asked.abis or asked.runtime_dir or asked.wheels or interpreter):
         raise UsageError(
             "--runtime java packs no native library and no compiled code; leave out --abi, --runtime-dir, --wheel"
+            " and --interpreter"
+        )
+    if asked.libraries and runtime not in (None, "wasmedge"):
+        raise UsageError("--runtime-lib goes with --runtime wasmedge")
+    if runtime == "wasmedge" and (asked.runtime_dir or asked.wheels or interpreter is not None):
+        raise UsageError(
+            "--runtime wasmedge takes --runtime-lib, and always interprets; leave out --runtime-dir, --wheel"
             " and --interpreter"
         )
     if local == "native" and (asked.runtime_dir or asked.wheels or interpreter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,14 @@ def require_edge_extra() -> None:
 
 def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     return replace(EDGE, deadline_seconds=deadline, memory_bytes=memory * MIB, workers=workers)
+
+
+def _ports(text: str) -> range:
+    """Return the ports of ``A-B``, both included. Raises `UsageError`."""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535):
+        raise UsageError(f"--data-ports is A-B, two ports of which the first is not larger; not {text!r}")
+    return range(int(first), int(last) + 1)
 
 
 @click.command("serve", short_help="Run the edge.")
@@ -94,6 +103,13 @@ def _limits(deadline: float, memory: int, workers: int) -> EdgeLimits:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Other hosts to offer, and figures about this one; TOML.",
 )
+@click.option(
+    "--data-ports",
+    metavar="A-B",
+    callback=lambda _, __, text: None if text is None else _ports(text),
+    help="Ports of the data plane, one for each worker that serves leases. Default: free ones.",
+)
+@click.option("--announce", is_flag=True, help="Let devices of this network find the edge: multicast DNS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin, metrics.")
 def command(
     host: str,
@@ -111,6 +127,8 @@ def command(
     log_format: str,
     drain: float,
     hosts_file: Path | None,
+    data_ports: range | None,
+    announce: bool,
     as_json: bool,
 ) -> None:
     """Keep WebAssembly modules of several tenants in --data and call their exports over HTTP.
@@ -121,7 +139,9 @@ def command(
     require_edge_extra()
     from lawow.edge.hosts import look_at_this_host
     from lawow.edge.hosts_file import read_hosts
+    from lawow.server.announcing import announced, require_zeroconf
     from lawow.server.app import Edge, serve
+    from lawow.server.data_listeners import DataPlaneListeners
     from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
     from lawow.server.log import EventLog
     from lawow.server.tls import read_leaf, server_context
@@ -130,6 +150,8 @@ def command(
         raise UsageError("--cert and --key belong together; `lawow certificate` makes both")
     if (client_ca is not None and cert is None) or (requires_client and client_ca is None):
         raise UsageError("--require-client-certificate needs --client-ca, and that --cert and --key")
+    if announce:
+        require_zeroconf()
     require_tls_beyond_loopback(host, has_tls=cert is not None)
     pin = read_leaf(cert).pin if cert is not None else None
     context = None
@@ -140,14 +162,16 @@ def command(
     hosts = () if hosts_file is None else read_hosts(hosts_file, look_at_this_host(limits))
     listener = open_listener(host, port)
     inner = open_listener("127.0.0.1", metrics_port) if metrics_port is not None else None
-    edge = Edge(data, EventLog(as_json=log_format == "json"), limits, hosts)
+    listeners = DataPlaneListeners(host, cert is not None, data_ports)
+    edge = Edge(data, EventLog(as_json=log_format == "json"), limits, hosts, listeners)
     edge.tracing = tracing
     edge.readiness.drain_seconds = drain
     url = url_of(host, listener, has_tls=context is not None)
     metrics = f"{url_of('127.0.0.1', inner, has_tls=False)}/metrics" if inner is not None else None
     facts = {"url": url, "pin": pin, "metrics": metrics}
     line = json.dumps(facts) if as_json else _greeting(url, pin, data)
-    serve(edge, listener, context, lambda: print(line, flush=True), inner)
+    with announced(host, listener.getsockname()[1], pin) if announce else nullcontext():
+        serve(edge, listener, context, lambda: print(line, flush=True), inner)
 
 
 def _tracing(url: str) -> Tracing:

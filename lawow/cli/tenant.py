@@ -91,7 +91,7 @@ def _list_all(data: Path, as_json: bool) -> None:
     """List all tenants, removed ones too."""
     with open_database(data) as database:
         documents = [_document(database, record) for record in Tenants(database).all()]
-    lines = [f"{item['tenant']}  {_state(item)}  {item['modules_kept']} modules" for item in documents]
+    lines = [f"{item['tenant']}  {_state(item)}  modules: {item['modules_kept']}" for item in documents]
     show(documents, "\n".join(lines) or "no tenants yet", as_json)
 
 
@@ -150,10 +150,11 @@ def _show(database: Database, record: TenantRecord, as_json: bool) -> None:
     lines = [f"{record.name}  {_state(document)}"]
     for name, quota in QUOTAS.items():
         value = record.quotas.get(name)
-        lines.append(f"  {name} {DEFAULT if value is None else value}  ({quota.meaning})")
+        shown = f"{value}" if value is not None else f"{DEFAULT} {int(getattr(EDGE, quota.limit))}"
+        lines.append(f"  {name} {shown}  ({quota.meaning})")
     lines.append(f"  grants {', '.join(record.grants) or NONE}")
     lines.append(
-        f"  kept {document['modules_kept']} modules, {document['module_bytes_kept']} bytes; "
+        f"  kept: modules {document['modules_kept']}, {document['module_bytes_kept']} bytes; "
         f"today {document['calls_today']} calls, {document['cpu_seconds_today']} s"
     )
     show(document, "\n".join(lines), as_json)

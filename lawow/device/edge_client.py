@@ -3,23 +3,22 @@
 Trust is explicit: a pinned certificate (SHA-256 of its DER form), a CA file, or the system's authorities. The
 pin is checked before the token or anything else is sent, and an expired certificate is refused even if its
 pin is right. Plain HTTP is spoken to loopback alone. A call is sent at most once: if the connection is lost
-after the request went out, `OutcomeUnknown` says so, and nothing is sent again. For one thread at a time.
+after the request went out, `OutcomeUnknown` says so, and nothing is sent again. Threads may share a client:
+their requests go one after the other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
-import hmac
 import http.client
-import ipaddress
 import json
 import re
 import select
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +27,7 @@ from urllib.parse import quote, urlsplit
 from lawow.channel.bodies import read_returned, write_arguments
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
 from lawow.channel.values import decode_slots, encode_slots, require_slots, split_signature
+from lawow.device.trust import is_loopback, normal_pin, pinned_context, require_pin
 from lawow.errors import (
     FormatError,
     GuestTrap,
@@ -58,11 +58,11 @@ __all__ = [
 
 VALUES_MEDIA_TYPE = "application/vnd.lawow.values"
 STATE_MEDIA_TYPE = "application/vnd.lawow.state"
-PIN = re.compile(r"[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 SESSION = re.compile(r"[0-9a-f]{32}")
 TOKEN = re.compile(r"[!-~]{1,200}")
 ANSWER_BYTES = 64 << 20
+LINE_BYTES = 4 << 20
 UPLOAD_SECONDS = 300.0
 """An upload is answered when the edge has compiled the module, which may take its time."""
 
@@ -193,15 +193,16 @@ class EdgeClient:
         if not TOKEN.fullmatch(token):
             raise UsageError("the token is empty or holds characters that no token has")
         self._is_tls = parts.scheme == "https"
-        if not self._is_tls and not _is_loopback(parts.hostname):
+        if not self._is_tls and not is_loopback(parts.hostname):
             raise Refused(f"{url}: plain HTTP would send the token in clear; use https://")
         self._host = parts.hostname
         self._port = parts.port or (443 if self._is_tls else 80)
         self._token = token
         self._timeout_seconds = timeout_seconds
-        self._pin = None if certificate_sha256 is None else _normal_pin(certificate_sha256)
+        self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
         self._context = _context(self._pin, ca_file, client_certificate) if self._is_tls else None
         self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> EdgeClient:
         return self
@@ -235,6 +236,10 @@ class EdgeClient:
         digest = hashlib.sha256(wasm).hexdigest()
         path = f"/v1/modules/sha256:{digest}"
         return _module(self.document("PUT", path, wasm, "application/wasm", UPLOAD_SECONDS))
+
+    def remove_module(self, digest: str) -> None:
+        """Take a module away. `EdgeProblem` "conflict" while a lease or a session is for it."""
+        self._repeatable("DELETE", f"/v1/modules/sha256:{digest}", None, {}, None)
 
     def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
         """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
@@ -375,6 +380,27 @@ class EdgeClient:
         """Make a request that may be repeated, and return the bytes of its answer."""
         return self._repeatable(method, path, None, {}, None).body
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """GET what has no end, and return its lines as they come, each at most `LINE_BYTES`.
+
+        Raises as `call_slots` before the first, and `HostLost` when the connection is lost or nothing comes
+        for the client's time. The connection is closed with the iterator.
+        """
+        connection = self._connected()
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise _error(_Answer(response.status, response.headers, response.read(LINE_BYTES)))
+            while line := response.readline(LINE_BYTES + 1):
+                if len(line) > LINE_BYTES:
+                    raise RemoteProtocolError(f"{self._name}: a line has more than {LINE_BYTES} bytes")
+                yield line
+        except (OSError, http.client.HTTPException) as error:
+            raise HostLost(f"{self._name}: the connection was lost ({_reason(error)})") from None
+        finally:
+            self.close()
+
     def _repeatable(
         self,
         method: str,
@@ -410,6 +436,19 @@ class EdgeClient:
         most_bytes: int = ANSWER_BYTES,
     ) -> _Answer:
         """Send one request, once, and read its answer."""
+        with self._lock:
+            return self._exchange_alone(method, path, body, headers, timeout_seconds, is_call, most_bytes)
+
+    def _exchange_alone(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+        is_call: bool,
+        most_bytes: int,
+    ) -> _Answer:
         connection = self._connected()
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)
@@ -418,7 +457,12 @@ class EdgeClient:
                 # An edge that refuses a body early may stop reading; its answer is there to be read.
                 connection.request(method, path, body, {**headers, "Authorization": f"Bearer {self._token}"})
             response = connection.getresponse()
+            if response.length is None and not response.chunked:
+                # The standard library takes a head that breaks off for one that is complete.
+                raise http.client.IncompleteRead(b"")
             data = response.read(most_bytes + 1)
+            if response.length and len(data) <= most_bytes:
+                raise http.client.IncompleteRead(data, response.length)  # as it does only without a limit
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"
@@ -451,7 +495,7 @@ class EdgeClient:
         try:
             connection.connect()
             if isinstance(connection.sock, ssl.SSLSocket) and self._pin is not None:
-                _require_pin(connection.sock, self._pin, self._name)
+                require_pin(connection.sock, self._pin, self._name)
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
@@ -478,9 +522,7 @@ def _context(
 ) -> ssl.SSLContext:
     """Return the trust of a connection: by pin (checked right after the handshake), or by authorities."""
     if pin is not None and ca_file is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = pinned_context()
     else:
         try:
             context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
@@ -495,42 +537,6 @@ def _context(
             reason = error.reason or str(error)
             raise KeystoreError(f"cannot be used with {certificate}: {reason}", file=str(key)) from None
     return context
-
-
-def _require_pin(connection: ssl.SSLSocket, pin: str, name: str) -> None:
-    """Raise `Refused` unless the leaf certificate is the pinned one and in force."""
-    der = connection.getpeercert(binary_form=True) or b""
-    found = hashlib.sha256(der).hexdigest()
-    if not hmac.compare_digest(found, pin):
-        raise Refused(
-            f"{name}: the certificate has the SHA-256 {found}, not the pinned {pin}; nothing was sent"
-        )
-    from cryptography import x509
-
-    certificate = x509.load_der_x509_certificate(der)
-    now = datetime.datetime.now(datetime.UTC)
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise Refused(
-            f"{name}: the pinned certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} "
-            f"to {certificate.not_valid_after_utc:%Y-%m-%d}, not now; nothing was sent"
-        )
-
-
-def _normal_pin(text: str) -> str:
-    """Accept hex in either case, with or without colons. Raises `UsageError`."""
-    pin = text.replace(":", "").lower()
-    if not PIN.fullmatch(pin):
-        raise UsageError("a certificate's SHA-256 has 64 hex digits")
-    return pin
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _was_closed(connection: socket.socket | None) -> bool:

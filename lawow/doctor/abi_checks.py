@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lawow.doctor.app import App
 from lawow.doctor.findings import Finding, Kind, Severity, listed
-from lawow.doctor.lawow_parts import GLUE, RUNTIME
+from lawow.doctor.lawow_parts import GLUE, RUNTIMES
 from lawow.formats.elf.constants import MACHINE_OF_ABI
 
 __all__ = ["check_abis"]
@@ -57,7 +57,9 @@ def check_abis(app: App) -> Iterator[Finding]:
             yield OBSOLETE.at(f"lib/{abi}", f"has {listed(sorted(files[abi]))}")
         elif abi not in MACHINE_OF_ABI:
             yield UNKNOWN.at(f"lib/{abi[:100]!a}", f"has {listed(sorted(files[abi]))}")
-    yield from _gaps({abi: names - {GLUE, RUNTIME} for abi, names in files.items() if abi in MACHINE_OF_ABI})
+    yield from _gaps(
+        {abi: names - {GLUE, *RUNTIMES} for abi, names in files.items() if abi in MACHINE_OF_ABI}
+    )
 
 
 def _gaps(files: dict[str, set[str]]) -> Iterator[Finding]:

@@ -7,11 +7,11 @@ any more: without the keep rules that `lawow pack` writes, R8 renames the librar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lawow.doctor.app import App, Library
 from lawow.doctor.findings import Finding, Kind, Severity, listed
-from lawow.doctor.lawow_parts import GLUE, NATIVE, RUNTIME, Caller, LawowParts, lawow_parts
+from lawow.doctor.lawow_parts import GLUE, NATIVE, RUNTIME, RUNTIMES, Caller, LawowParts, lawow_parts
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.apk import MANIFEST
 from lawow.formats.dex.names import java_name
@@ -80,6 +80,18 @@ RUNTIME_MISSING = Kind(
     "a phone of this ABI loads its libraries alone: every call of a module fails there",
     "run lawow pack for this ABI (there is a runtime for arm64-v8a and x86_64), or leave the ABI out"
     " (ndk.abiFilters)",
+)
+NATIVE_MISSING = Kind(
+    "native-module-missing",
+    Severity.ERROR,
+    "the app's modules are native code here: every call of this one fails on phones of this ABI",
+    _PACK,
+)
+NATIVE_MISMATCH = Kind(
+    "native-module-mismatch",
+    Severity.ERROR,
+    "the library names the module that it was built with by its SHA-256; every call of another one fails",
+    _PACK,
 )
 RUNTIME_VERSION = Kind(
     "runtime-version",
@@ -187,13 +199,33 @@ def _runtimes(app: App, parts: LawowParts) -> Iterator[Finding]:
         if not present:
             yield RUNTIME_MISSING.at(f"lib/{abi}", f"has neither {GLUE} nor {RUNTIME}")
         elif NATIVE in present:
-            continue
-        elif missing := sorted({GLUE, RUNTIME} - present.keys()):
-            yield RUNTIME_HALF.at(f"lib/{abi}", f"has {listed(sorted(present))}, but not {missing[0]}")
-        else:
+            yield from _native(app, parts, abi)
+        elif missing := _missing(present.keys()):
+            yield RUNTIME_HALF.at(f"lib/{abi}", f"has {listed(sorted(present))}, but not {missing}")
+        elif RUNTIME in present:
             yield from _version(present[GLUE], present[RUNTIME])
     if any(GLUE in found for found in by_abi.values()) and app.min_sdk < _FIRST_NATIVE_API:
         yield RUNTIME_INTERPRETED.at(app.base.place(MANIFEST.decode()), f"minSdkVersion is {app.min_sdk}")
+
+
+def _native(app: App, parts: LawowParts, abi: str) -> Iterator[Finding]:
+    """Yield modules whose native library is missing for the ABI, or was built with another module."""
+    libraries = {item.file: item for item in app.libraries if item.abi == abi}
+    called = {pair for caller in parts.callers if caller.calls_local for pair in caller.modules}
+    for file, digest in sorted(called):
+        name = f"liblawow-{file.removesuffix('.wasm')}.so"
+        library = libraries.get(name)
+        if library is None:
+            yield NATIVE_MISSING.at(f"lib/{abi}", f"has no {name}, which {file} runs in")
+        elif library.data and digest.encode() not in library.data:
+            yield NATIVE_MISMATCH.at(library.place, f"was not built with {file} of SHA-256 {digest}")
+
+
+def _missing(present: Collection[str]) -> str:
+    """Return what the glue or the runtime lacks, or nothing."""
+    if GLUE not in present:
+        return GLUE
+    return "" if RUNTIMES & set(present) else RUNTIME
 
 
 def _version(glue: Library, runtime: Library) -> Iterator[Finding]:

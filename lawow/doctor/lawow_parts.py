@@ -19,11 +19,13 @@ from lawow.formats.dex.spec import ItemType
 from lawow.formats.zip.entry import shown_name
 from lawow.limits import MODULE
 
-__all__ = ["GLUE", "NATIVE", "RUNTIME", "Caller", "LawowParts", "lawow_parts"]
+__all__ = ["GLUE", "NATIVE", "RUNTIME", "RUNTIMES", "Caller", "LawowParts", "lawow_parts"]
 
 _STUB_CLASS = re.compile(r"Ldev/lawow/[^/]+;")
 """A class of the library; dev.lawow.demo and the like are apps."""
 GLUE, RUNTIME = "liblawow.so", "libwasmtime.so"
+RUNTIMES = frozenset({RUNTIME, "libwasmedge.so"})
+"""The glue goes with one of these."""
 NATIVE = "liblawownative.so"
 """In an app whose modules are native code, in place of both."""
 _ENTRY = "Ldev/lawow/Lawow;"
@@ -85,7 +87,7 @@ def lawow_parts(app: App) -> LawowParts:
         stub=frozenset(stub),
         callers=tuple(callers),
         modules=dict(_modules(app)),
-        libraries=tuple(item for item in app.libraries if item.file in (GLUE, RUNTIME, NATIVE)),
+        libraries=tuple(item for item in app.libraries if item.file in {GLUE, NATIVE, *RUNTIMES}),
         edge=_edge(app),
     )
 

@@ -42,6 +42,7 @@ class ChildLimits:
     data_bytes: int | None = None
     cpu_seconds: int | None = None
     file_bytes: int = 0
+    open_files: int = OPEN_FILES
 
 
 def begin_child(parent: int) -> None:
@@ -63,7 +64,7 @@ def limit_child(limits: ChildLimits) -> None:
     os.nice(NICENESS)
     wanted = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_AS: limits.address_space_bytes,
         resource.RLIMIT_DATA: limits.data_bytes,

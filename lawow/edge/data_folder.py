@@ -35,10 +35,13 @@ class DataFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        above = [folder.parent for folder in (self.root, *self.root.parents) if not folder.exists()]
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in FOLDERS:
             (self.root / name).mkdir(mode=0o700, exist_ok=True)
-        sync_directory(self.root)
+        # Also where the folder itself is named: else a power cut takes it away with all that is in it.
+        for folder in (self.root, *above):
+            sync_directory(folder)
         self._lock: int | None = None
 
     @property

@@ -20,7 +20,7 @@ from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
-from lawow.edge.refusals import BadArguments, BadModule, Busy, SignatureMismatch, WorkerLost
+from lawow.edge.refusals import BadArguments, BadModule, Busy, Conflict, SignatureMismatch, WorkerLost
 from lawow.edge.supervisor import Finished, OpenCode, Supervisor
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.interface import signature_letters
@@ -72,6 +72,17 @@ class ExecutionHandler:
             await asyncio.to_thread(self.store.keep, tenant, findings.modules)
             return findings
 
+    async def remove_module(self, tenant: str, digest: str) -> None:
+        """Take a module from the tenant, with its compiled code. Calls that run go on.
+
+        Raises `NotFound`, `StorageFailed`, `Conflict` while a session is an instance of it.
+        """
+        self.store.get(tenant, digest)
+        if self.supervisor.has_session_of(tenant, digest):
+            raise Conflict(f"a session is an instance of sha256:{digest}; close it first, or let it expire")
+        await asyncio.to_thread(self.store.remove, tenant, digest)
+        self.compiled.forget(tenant, digest)
+
     def export(
         self, tenant: str, digest: str, name: str, expected_signature: str | None = None
     ) -> StoredExport:
@@ -100,7 +111,7 @@ class ExecutionHandler:
         """
         _require_arguments(export.signature, arguments)
         call = Call(digest, False, export.name, export.signature, deadline_seconds, arguments, session)
-        return await self.supervisor.run(tenant, call, self._code_of(tenant, digest))
+        return await self.supervisor.run(tenant, call, self.code_of(tenant, digest))
 
     async def open_session(
         self, tenant: str, digest: str, deadline_seconds: float, state: bytes = b""
@@ -110,12 +121,12 @@ class ExecutionHandler:
         Raises as `call`, `NotFound`, and `BadState` for a state that is not one of the module.
         """
         self.store.get(tenant, digest)
-        code = self._code_of(tenant, digest)
+        code = self.code_of(tenant, digest)
         return await self.supervisor.open_session(tenant, digest, deadline_seconds, code, state)
 
     async def state_of_session(self, tenant: str, session: str, deadline_seconds: float) -> bytes:
         """Return the state of a session, which goes on. Raises as `Supervisor.state_of_session`."""
-        code = self._code_of(tenant, self.supervisor.digest_of_session(tenant, session))
+        code = self.code_of(tenant, self.supervisor.digest_of_session(tenant, session))
         return await self.supervisor.state_of_session(tenant, session, deadline_seconds, code)
 
     @contextmanager
@@ -131,7 +142,9 @@ class ExecutionHandler:
             if not self._moving[tenant]:
                 del self._moving[tenant]
 
-    def _code_of(self, tenant: str, digest: str) -> OpenCode:
+    def code_of(self, tenant: str, digest: str) -> OpenCode:
+        """Return what opens the compiled code of a module, for a worker that lacks it."""
+
         async def open_code() -> int:
             return await self._open_code(tenant, digest)
 

@@ -109,6 +109,13 @@ class LeaseBook:
         """Return the lease that a token of the data plane opens. Raises `NotFound`."""
         return self._one("token_sha256 = ?", (_hash(token),))
 
+    def token_sha256(self, lease: Lease) -> bytes:
+        """Return the hash of a lease's token, for whoever opens its part of the data plane."""
+        rows = self._database.query("SELECT token_sha256 FROM leases WHERE id = ?", (lease.id,))
+        if not rows or not isinstance(rows[0][0], bytes):
+            raise NotFound("there is no such lease")
+        return rows[0][0]
+
     def of_tenant(self, tenant: str) -> list[Lease]:
         """Return the tenant's leases, oldest first, those that ended a short while ago among them."""
         return self._all("tenant = ? ORDER BY created_unix, id", (tenant,))

@@ -1,7 +1,8 @@
 """What the edge's supervisor and one of its workers say to each other over a socket pair.
 
 A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`, `Open`, `Save` and
-`Close`; the worker answers each with `Result`, `Trap` or `Failure`, and sends `Ready` once at its start.
+`Close`, and for the data plane `Listen`, `Admit`, `Dismiss` and `Report`; the worker answers each with
+`Result`, `Trap` or `Failure`. At its start it is sent `Identity` and sends `Ready`, once.
 Texts are UTF-8 behind a u32 length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile,
 since a guest may have escaped into it: whatever does not parse, is too long or comes unasked ends the worker.
 Only `FormatError` escapes from `read_message`.
@@ -10,12 +11,14 @@ Only `FormatError` escapes from `read_message`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lawow.errors import FormatError
 from lawow.formats.bytes import ByteReader, ByteWriter
 
 __all__ = [
+    "BAD_ARGUMENTS",
     "BAD_MODULE",
     "BAD_STATE",
     "DEADLINE",
@@ -26,19 +29,27 @@ __all__ = [
     "NO_ROOM",
     "NO_SESSION",
     "TOO_LARGE",
+    "Admit",
     "Call",
     "Close",
+    "Dismiss",
     "Failure",
+    "Identity",
+    "Listen",
     "Message",
     "Open",
     "Ready",
+    "Report",
     "Request",
     "Result",
     "Save",
     "Trap",
+    "Usage",
     "read_header",
     "read_message",
+    "read_usage",
     "write_message",
+    "write_usage",
 ]
 
 HEADER = struct.Struct("<IB")
@@ -48,7 +59,7 @@ MAX_TEXT_BYTES = 1 << 16
 MAX_FRAMES = 64
 MAX_FRAME_CHARACTERS = 1000
 
-NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION, BAD_STATE = FAILURES = (
+FAILURES = (
     "needs-code",  # the worker lacks the compiled module
     "bad-module",  # it cannot be instantiated, or lacks what the call needs
     "deadline",  # the guest was stopped
@@ -57,7 +68,9 @@ NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION, BAD_ST
     "no-room",  # sessions hold the memory that an instance needs
     "no-session",  # the worker does not have it, or its guest has ended itself
     "bad-state",  # it is not one of the module, or the module's cannot be captured
+    "bad-arguments",  # they do not fit the signature
 )
+NEEDS_CODE, BAD_MODULE, DEADLINE, DEFECT, TOO_LARGE, NO_ROOM, NO_SESSION, BAD_STATE, BAD_ARGUMENTS = FAILURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +199,144 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """The first word to a worker: certificate and key of its data plane as PEM; empty: no TLS, on loopback.
+
+    The certificate is this worker's alone. The edge's own key never gets here, where tenants' code runs.
+    """
+
+    pem: bytes
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        writer.write_bytes(self.pem)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Identity:
+        """Read the payload."""
+        return cls(reader.read_bytes(reader.remaining))
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Serve the data plane on the listening socket that comes along; answered by an empty `Result`.
+
+    No call of it may take longer than `call_seconds`.
+    """
+
+    call_seconds: float
+    digest: str = ""
+    deadline_seconds: float = 2.0
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_double(writer, self.call_seconds)
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Listen:
+        """Read the payload."""
+        return cls(_read_seconds(reader), deadline_seconds=_read_seconds(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let whoever has the token with this SHA-256 (hex) call `session`, and with `has_module` the module.
+
+    Another one for the same `lease` takes the place of the first. Answered by an empty `Result`.
+    """
+
+    digest: str
+    has_code: bool
+    lease: str
+    token_sha256: str
+    session: str
+    has_module: bool
+    deadline_seconds: float = 2.0
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        writer.write_u8(self.has_code)
+        writer.write_u8(self.has_module)
+        for text in (self.digest, self.lease, self.token_sha256, self.session):
+            _write_text(writer, text)
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Admit:
+        """Read the payload."""
+        has_code, has_module = bool(reader.read_u8()), bool(reader.read_u8())
+        digest, lease, token_sha256, session = (_read_text(reader) for _ in range(4))
+        return cls(digest, has_code, lease, token_sha256, session, has_module, _read_seconds(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """End what `Admit` allowed; clients are told `code`. Answered by an empty `Result`."""
+
+    lease: str
+    code: str
+    digest: str = ""
+    deadline_seconds: float = 2.0
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_text(writer, self.lease)
+        _write_text(writer, self.code)
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Dismiss:
+        """Read the payload."""
+        return cls(_read_text(reader), _read_text(reader), deadline_seconds=_read_seconds(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell how often each lease was used since the last `Report`: answered by `write_usage`."""
+
+    digest: str = ""
+    deadline_seconds: float = 2.0
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Report:
+        """Read the payload."""
+        return cls(deadline_seconds=_read_seconds(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the answer to `Report` says of one lease: calls since the last one, whether its instance lives."""
+
+    lease: str
+    calls: int
+    is_alive: bool
+
+
+def write_usage(usages: Sequence[Usage]) -> bytes:
+    """Return the results of an answer to `Report`."""
+    writer = ByteWriter()
+    for usage in usages:
+        _write_text(writer, usage.lease)
+        writer.write_u32(min(usage.calls, 0xFFFFFFFF))
+        writer.write_u8(usage.is_alive)
+    return bytes(writer.data)
+
+
+def read_usage(results: bytes) -> list[Usage]:
+    """Return what a worker says. Raises `FormatError`."""
+    reader = ByteReader(results, structure="usage")
+    found = []
+    while reader.remaining:
+        found.append(Usage(_read_text(reader), reader.read_u32(), bool(reader.read_u8())))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The call returned. `prepare_seconds`: load, instantiate, initialise; `run_seconds`: the call itself."""
 
@@ -254,10 +405,12 @@ class Failure:
         return cls(FAILURES[index], _read_text(reader))
 
 
-Request = Call | Open | Save | Close
-Message = Ready | Request | Result | Trap | Failure
+Request = Call | Open | Save | Close | Listen | Admit | Dismiss | Report
+Message = Ready | Identity | Request | Result | Trap | Failure
 
-KINDS: tuple[type[Message], ...] = (Ready, Call, Result, Trap, Failure, Open, Close, Save)
+KINDS: tuple[type[Message], ...] = (
+    Ready, Call, Result, Trap, Failure, Open, Close, Save, Identity, Listen, Admit, Dismiss, Report
+)  # fmt: skip
 """The first has the number 1."""
 CODES = {kind: code for code, kind in enumerate(KINDS, 1)}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lawow.edge.database import Database, Value
@@ -85,6 +85,10 @@ class Meter:
         if not self._connections[tenant]:
             del self._connections[tenant]
 
+    def connections(self) -> Mapping[str, int]:
+        """Return how many connections each tenant has that has any."""
+        return self._connections
+
     def admit_call(self, tenant: str) -> None:
         """Count a call. Raises `QuotaExceeded` if the day's calls or processor time are used up."""
         quotas, usage = self.policy(tenant).quotas, self._today(tenant)
@@ -94,6 +98,13 @@ class Meter:
         with self._lock:
             usage.calls += 1
             self._unwritten.add(tenant)
+
+    def count_calls(self, tenant: str, calls: int) -> None:
+        """Count calls that were made already. Raises `QuotaExceeded` as `admit_call` would for one more."""
+        usage = self._today(tenant)
+        with self._lock:
+            usage.calls += calls - 1
+        self.admit_call(tenant)
 
     def charge(self, tenant: str, cpu_seconds: float) -> None:
         """Add processor time that a tenant's worker has used."""

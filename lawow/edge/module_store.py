@@ -113,7 +113,7 @@ class Upload:
 
     def __exit__(self, *_: object) -> None:
         self._close()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # mostly because it was kept; else the next start removes it
             self.path.unlink()
         self._store.end_upload(self._tenant, self.size_bytes)
 
@@ -148,9 +148,10 @@ class Upload:
         return self._hash.hexdigest()
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):  # what is kept was flushed before, and has told its errors then
+                os.close(descriptor)
 
 
 class ModuleStore:
@@ -173,6 +174,7 @@ class ModuleStore:
         self._arriving: Counter[str] = Counter()
         self._uploads: Counter[str] = Counter()
         self._recent: dict[tuple[str, str], StoredModule] = {}
+        self._removals = 0
 
     def recover(self) -> Recovery:
         """Remove what a crash left behind; call once, before any upload."""
@@ -271,6 +273,7 @@ class ModuleStore:
         cached = self._recent.get((tenant, digest))
         if cached is not None:
             return cached
+        removals = self._removals
         rows = self._database.query(
             "SELECT digest, bytes, exports FROM modules WHERE tenant = ? AND digest = ?", (tenant, digest)
         )
@@ -279,8 +282,21 @@ class ModuleStore:
         module = _stored(rows[0])
         if len(self._recent) >= MODULES_REMEMBERED:
             self._recent.clear()
-        self._recent[tenant, digest] = module
+        if removals == self._removals:
+            self._recent[tenant, digest] = module
         return module
+
+    def remove(self, tenant: str, digest: str) -> None:
+        """Take a module from the tenant; its bytes go with their last owner.
+
+        Raises `NotFound`, `StorageFailed`.
+        """
+        with self._lock:
+            self.get(tenant, digest)
+            with self._database.transaction() as connection:
+                connection.execute("DELETE FROM modules WHERE tenant = ? AND digest = ?", (tenant, digest))
+            self._forget_recent()
+            self._remove_unowned([digest])
 
     def verified_blob(self, digest: str) -> Path:
         """Return the path of a module whose bytes were just found to be right.
@@ -327,7 +343,11 @@ class ModuleStore:
         target = self._folder.blob(item.module.digest)
         if not target.parent.is_dir():
             target.parent.mkdir(mode=0o700)
-            sync_directory(target.parent.parent)
+            try:
+                sync_directory(target.parent.parent)
+            except OSError:
+                target.parent.rmdir()  # the next upload must not take it for one that is on the disk
+                raise
         os.replace(item.path, target)
         sync_directory(target.parent)
 
@@ -347,9 +367,14 @@ class ModuleStore:
                     self._folder.blob(digest).unlink(missing_ok=True)
 
     def _forget(self, digest: str) -> None:
-        self._recent.clear()
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM modules WHERE digest = ?", (digest,))
+        self._forget_recent()
+
+    def _forget_recent(self) -> None:
+        """Forget what `get` remembers, and what it has just read and not remembered yet."""
+        self._removals += 1
+        self._recent.clear()
 
 
 def _stored_exports(text: str) -> tuple[StoredExport, ...]:

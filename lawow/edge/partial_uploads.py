@@ -8,9 +8,11 @@ the edge if no lease in force has begun it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +28,12 @@ __all__ = ["PartialUploads"]
 
 @dataclass(slots=True)
 class _Part:
-    """What is known of a file: whose it is, its size, the digest of its bytes so far."""
+    """What is known of a file: whose it is, its size, the digest of its bytes, how many are flushed."""
 
     tenant: str
     size_bytes: int
     digest: hashlib._Hash
+    kept_bytes: int
 
 
 class PartialUploads:
@@ -68,7 +71,7 @@ class PartialUploads:
     def offset(self, lease: Lease) -> int:
         """Return how many bytes of the module are on the disk."""
         part = self._parts.get(lease.id)
-        return 0 if part is None else part.size_bytes
+        return 0 if part is None else part.kept_bytes
 
     async def append(self, lease: Lease, offset: int, chunks: AsyncIterator[bytes]) -> int:
         """Add the bytes that follow those on the disk, and return how many there are then.
@@ -78,23 +81,27 @@ class PartialUploads:
         """
         if offset != self.offset(lease):
             raise Conflict(f"the upload continues at byte {self.offset(lease)}, not at {offset}")
-        part = self._parts.setdefault(lease.id, _Part(lease.tenant, 0, hashlib.sha256()))
+        part = self._parts.setdefault(lease.id, _Part(lease.tenant, 0, hashlib.sha256(), 0))
         try:
             with _opened(self.path(lease), part.size_bytes) as descriptor:
                 try:
                     async for chunk in chunks:
                         self._write(descriptor.number, part, chunk)
                 finally:
-                    # Not in a thread: what was received is kept even where this task is being cancelled.
-                    os.fsync(descriptor.number)
-            sync_directory(self._folder.partial)
+                    # What was received is kept even where this task is being cancelled. All waiting for the
+                    # disk is in threads: a disk that is slow, or a tenant of many parts, delays nobody else.
+                    await asyncio.to_thread(os.fsync, descriptor.number)
+            await asyncio.to_thread(sync_directory, self._folder.partial)
         except OSError as error:
             self.remove(lease)
             reason = (error.strerror or "unknown reason").lower()
             raise StorageFailed(f"the edge's disk refused a write: {reason}") from None
         finally:
             if lease.id in self._parts:
-                self._leases.record_received(lease, part.size_bytes)
+                try:
+                    await asyncio.to_thread(self._leases.record_received, lease, part.size_bytes)
+                finally:
+                    part.kept_bytes = part.size_bytes
         return part.size_bytes
 
     def digest(self, lease: Lease) -> str:
@@ -105,7 +112,8 @@ class PartialUploads:
     def remove(self, lease: Lease) -> None:
         """Forget an upload, complete or not; no effect if there is none."""
         part = self._parts.pop(lease.id, None)
-        self.path(lease).unlink(missing_ok=True)
+        with suppress(OSError):  # mostly because there is none; else the next start sweeps it
+            self.path(lease).unlink()
         if part is not None:
             self._store.count(part.tenant, -part.size_bytes)
             self._leases.record_received(lease, 0)
@@ -127,7 +135,7 @@ class PartialUploads:
         os.truncate(path, lease.received_bytes)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256")
-        self._parts[lease.id] = _Part(lease.tenant, lease.received_bytes, digest)
+        self._parts[lease.id] = _Part(lease.tenant, lease.received_bytes, digest, lease.received_bytes)
         self._store.count(lease.tenant, lease.received_bytes)
 
 

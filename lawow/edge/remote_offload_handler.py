@@ -15,7 +15,7 @@ from functools import partial
 
 from lawow.edge.data_plane import DataPlane, Endpoint, HttpOnly, StateKeeper
 from lawow.edge.execution_handler import ExecutionHandler
-from lawow.edge.lease_states import WITH_INSTANCE, Event, State, next_state
+from lawow.edge.lease_states import ENDED, WITH_INSTANCE, Event, State, next_state
 from lawow.edge.leases import Lease, LeaseBook
 from lawow.edge.partial_uploads import PartialUploads
 from lawow.edge.refusals import BadModule, Conflict, NotFound, SessionLost
@@ -74,8 +74,11 @@ class RemoteOffloadHandler:
         return self._uploads.offset(lease)
 
     def endpoint(self, lease: Lease) -> Endpoint | None:
-        """Return the lease's part of the data plane, if one is open."""
-        return self._endpoints.get(lease.id)
+        """Return the lease's part of the data plane, if one is open and the instance lives."""
+        opened = self._endpoints.get(lease.id)
+        if opened is None or self._loss(self._leases.owner_of(lease)) is not None:
+            return None
+        return opened
 
     async def receive(
         self, lease: Lease, offset: int, *, is_last: bool, chunks: AsyncIterator[bytes]
@@ -117,6 +120,16 @@ class RemoteOffloadHandler:
             moved = await asyncio.to_thread(self._leases.move, lease, Event.INITIALISE)
             await self._open_data_plane(moved, session)
             return moved
+
+    async def remove_module(self, tenant: str, digest: str) -> None:
+        """Take a module from the tenant.
+
+        Raises as `ExecutionHandler.remove_module`, and `Conflict` while a lease is for it.
+        """
+        for lease in await asyncio.to_thread(self._leases.of_tenant, tenant):
+            if lease.digest == digest and not lease.shared_lease and lease.state not in ENDED:
+                raise Conflict(f"lease {lease.id} is for sha256:{digest}; end it first")
+        await self._handler.remove_module(tenant, digest)
 
     async def rest(self, lease: Lease) -> Lease:
         """End the instance and keep the code. Raises `Conflict`."""
@@ -193,9 +206,9 @@ class RemoteOffloadHandler:
             path = self._uploads.path(lease)
             await self._handler.keep_file(lease.tenant, path, size_bytes, lease.digest)
         except BadModule:
-            self._uploads.remove(lease)
+            await asyncio.to_thread(self._uploads.remove, lease)
             raise
-        self._uploads.remove(lease)
+        await asyncio.to_thread(self._uploads.remove, lease)
 
     async def _rest(self, lease: Lease, reason: str) -> Lease:
         moved = await asyncio.to_thread(self._leases.move, lease, Event.REST, reason)

@@ -122,13 +122,17 @@ class SessionTable:
             self.lose(tenant, session, reason)
         return len(names)
 
+    def uses(self, tenant: str, digest: str) -> bool:
+        """Tell whether an open session of the tenant is an instance of the module."""
+        return any(session.digest == digest for session in self._holders.get(tenant, _Holder()).open.values())
+
     def has_any(self, tenant: str) -> bool:
         """Tell whether a tenant's worker holds state."""
-        return bool(self._holders.get(tenant, _Holder()).open)
+        return bool(self.count(tenant))
 
-    def count(self) -> int:
-        """Return how many sessions are open."""
-        return sum(len(holder.open) for holder in self._holders.values())
+    def count(self, tenant: str) -> int:
+        """Return how many sessions of a tenant are open."""
+        return len(self._holders.get(tenant, _Holder()).open)
 
     def close(self) -> None:
         """Stop all clocks."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from lawow.channel.bodies import read_arguments, read_returned
 from lawow.channel.values import SLOT_BYTES
 from lawow.edge.messages import (
+    BAD_ARGUMENTS,
     BAD_MODULE,
     BAD_STATE,
     DEADLINE,
@@ -28,19 +30,26 @@ from lawow.edge.messages import (
     NO_ROOM,
     NO_SESSION,
     TOO_LARGE,
+    Admit,
     Call,
     Close,
+    Dismiss,
     Failure,
+    Listen,
     Message,
     Open,
+    Report,
     Request,
     Result,
     Save,
     Trap,
+    Usage,
+    read_usage,
 )
 from lawow.edge.meter import Meter
 from lawow.edge.policies import TenantPolicy, default_quotas
 from lawow.edge.refusals import (
+    BadArguments,
     BadModule,
     BadState,
     Busy,
@@ -50,12 +59,12 @@ from lawow.edge.refusals import (
     WorkerLost,
 )
 from lawow.edge.sessions import SessionTable
-from lawow.edge.worker_process import WorkerProcess, WorkerProfile
+from lawow.edge.worker_process import PlaneIdentity, WorkerProcess, WorkerProfile
 from lawow.errors import FormatError, GuestTrap
 from lawow.formats.signature import parse_typed_signature
 from lawow.limits import EDGE, EdgeLimits
 
-__all__ = ["Finished", "Load", "OpenCode", "Supervisor"]
+__all__ = ["Finished", "Load", "OpenCode", "PlaneSettings", "Supervisor"]
 
 CHARGE_SECONDS = 0.1
 """Asking the kernel costs 20 us, so short calls are charged together; its sums lose nothing meanwhile."""
@@ -64,6 +73,7 @@ TRAP_CODE = re.compile(r"[a-z-]{1,64}")
 OpenCode = Callable[[], Awaitable[int]]
 """Returns a new descriptor of the verified compiled module; whoever asked closes it."""
 Log = Callable[..., None]
+_Exchanged = Call | Open | Save | Admit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,22 @@ class Load:
     instances: int
     waiting: int
     memory_bytes: int
+
+    def __add__(self, other: Load) -> Load:
+        return Load(
+            self.workers + other.workers,
+            self.instances + other.instances,
+            self.waiting + other.waiting,
+            self.memory_bytes + other.memory_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneSettings:
+    """How workers serve the data plane: each with a listener and an identity of its own."""
+
+    open_listener: Callable[[], socket.socket]
+    make_identity: Callable[[], PlaneIdentity]
 
 
 @dataclass(slots=True)
@@ -107,8 +133,18 @@ class _Lane:
 class Supervisor:
     """Runs calls on workers. For one event loop."""
 
-    def __init__(self, log: Log, limits: EdgeLimits = EDGE, meter: Meter | None = None) -> None:
-        """Without a `meter` nothing is counted and every tenant has the defaults of `limits`."""
+    def __init__(
+        self,
+        log: Log,
+        limits: EdgeLimits = EDGE,
+        meter: Meter | None = None,
+        plane: PlaneSettings | None = None,
+    ) -> None:
+        """Without a `meter` nothing is counted and every tenant has the defaults of `limits`.
+
+        Without a `plane`, workers serve no data plane.
+        """
+        self._plane = plane
         self._log = log
         self._limits = limits
         self._meter = meter
@@ -171,9 +207,78 @@ class Supervisor:
                 await self._worker(tenant, lane)
                 return (await self._exchange(tenant, lane, request, open_code)).results
 
+    async def admit(self, tenant: str, grant: Admit, open_code: OpenCode) -> tuple[int, str]:
+        """Let a lease use the data plane of the tenant's worker; return its port and its certificate's pin.
+
+        Raises as `run`; `SessionLost` if the instance is gone.
+        """
+        if self._plane is None:
+            raise Busy("this edge serves no data plane", retry_after_seconds=60)
+        async with self._turn(tenant) as lane:
+            worker = await self._worker(tenant, lane)
+            if worker.listener is None:
+                worker.listener = self._plane.open_listener()
+                listener = worker.listener.fileno()
+                await self._ask(tenant, lane, Listen(self._limits.deadline_seconds), listener)
+                self._keep(asyncio.create_task(self._watch(tenant, lane, worker)))
+            await self._exchange(tenant, lane, grant, open_code)
+            assert worker.identity is not None  # every worker has one where there is a plane
+            return worker.listener.getsockname()[1], worker.identity.certificate_sha256
+
+    async def dismiss(self, tenant: str, lease: str, code: str) -> None:
+        """End what `admit` began; no effect if the worker is gone."""
+        async with self._turn(tenant) as lane:
+            if lane.worker is not None and lane.worker.listener is not None:
+                await self._ask(tenant, lane, Dismiss(lease, code), None)
+
+    async def usage(self, tenant: str) -> list[Usage]:
+        """Return what the tenant's leases did on the data plane since this was last asked."""
+        asking = asyncio.create_task(self._usage(tenant))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            await asking  # it is answered at once; a worker that is left with its answer would be ended
+            raise
+
+    async def _usage(self, tenant: str) -> list[Usage]:
+        async with self._turn(tenant) as lane:
+            if lane.worker is None or lane.worker.listener is None:
+                return []
+            answer = await self._ask(tenant, lane, Report(), None)
+            try:
+                return read_usage(answer.results) if isinstance(answer, Result) else []
+            except FormatError:
+                await self._discard(tenant, lane, "lost")
+                return []
+
+    def note_use(self, tenant: str, session: str) -> None:
+        """Take note that a session was used, by whatever way. Raises as `digest_of_session`."""
+        with self._sessions.using(tenant, session):
+            pass
+
+    def note_loss(self, tenant: str, session: str, reason: str) -> None:
+        """Take note that an instance has ended."""
+        self._sessions.lose(tenant, session, reason)
+
+    async def _watch(self, tenant: str, lane: _Lane, worker: WorkerProcess) -> None:
+        """See at once that a worker with a data plane has died: no request may come for a long time."""
+        await worker.wait()
+        async with lane.turn:
+            is_missed = self._lanes.get(tenant) is lane and lane.worker is worker  # else it was ended
+            if is_missed:
+                await self._discard(tenant, lane, "found-dead")
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
     def digest_of_session(self, tenant: str, session: str) -> str:
         """Return the module of an open session. Raises `NotFound`, `SessionLost`."""
         return self._sessions.digest_of(tenant, session)
+
+    def has_session_of(self, tenant: str, digest: str) -> bool:
+        """Tell whether an open session of the tenant is an instance of the module."""
+        return self._sessions.uses(tenant, digest)
 
     def close_session(self, tenant: str, session: str) -> None:
         """End a session; its memory is free when the worker has come to it. Raises as `digest_of_session`."""
@@ -182,9 +287,7 @@ class Supervisor:
         if lane is None or lane.worker is None:
             return
         lane.closing.append(Close(digest, session))
-        task = asyncio.get_running_loop().create_task(self._sweep(tenant, lane))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._keep(asyncio.get_running_loop().create_task(self._sweep(tenant, lane)))
 
     def _expire(self, tenant: str, session: str) -> None:
         self._log("session-expired", tenant=tenant)
@@ -199,9 +302,7 @@ class Supervisor:
                 del lane.closing[:1]
         self._rest(tenant, lane)
 
-    async def _exchange(
-        self, tenant: str, lane: _Lane, request: Call | Open | Save, open_code: OpenCode
-    ) -> Result:
+    async def _exchange(self, tenant: str, lane: _Lane, request: _Exchanged, open_code: OpenCode) -> Result:
         """Have the worker do what is asked, with the module's code if it lacks it."""
         answer = await self._ask(tenant, lane, request, None)
         if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
@@ -217,7 +318,9 @@ class Supervisor:
         worker = lane.worker
         assert worker is not None  # `_worker` was called in this turn
         try:
-            async with asyncio.timeout(call.deadline_seconds + self._limits.grace_seconds):
+            # A call of the data plane that has begun goes first.
+            others = self._limits.deadline_seconds if worker.listener is not None else 0.0
+            async with asyncio.timeout(call.deadline_seconds + self._limits.grace_seconds + others):
                 return await worker.ask(call, code)
         except TimeoutError:
             await self._discard(tenant, lane, "deadline")
@@ -231,7 +334,11 @@ class Supervisor:
     def prepare_spare(self) -> None:
         """Start a worker in advance, for whoever needs one next: a start takes 80 ms, a spare none."""
         if self._spare is None:
-            self._spare = asyncio.get_running_loop().create_task(WorkerProcess.start(self._limits))
+            self._spare = asyncio.get_running_loop().create_task(self._start_worker())
+
+    async def _start_worker(self, profile: WorkerProfile | None = None) -> WorkerProcess:
+        identity = self._plane.make_identity() if self._plane is not None else None
+        return await WorkerProcess.start(self._limits, profile, identity)
 
     async def close(self) -> None:
         """End all workers, and all sessions with them."""
@@ -248,23 +355,31 @@ class Supervisor:
                 lane.idle_timer.cancel()
         workers = [lane.worker for lane in lanes if lane.worker is not None]
         self._lanes.clear()
-        await asyncio.gather(*(worker.stop() for worker in workers), *self._ending)
+        drain = self._limits.deadline_seconds
+        stopping = (worker.stop(drain if worker.listener is not None else 0.0) for worker in workers)
+        await asyncio.gather(*stopping, *self._ending)
 
     def workers(self) -> dict[str, int]:
         """Return the process id of each tenant's worker, for the operator and the tests."""
         return {name: lane.worker.process_id for name, lane in self._lanes.items() if lane.worker is not None}
 
     def load(self) -> Load:
-        """Return what runs now; reads the memory of each worker from the kernel."""
-        lanes = [lane for lane in self._lanes.values() if lane.worker is not None]
-        return Load(
-            workers=len(lanes),
-            instances=self._sessions.count() + sum(lane.turn.locked() for lane in lanes),
-            waiting=sum(lane.waiting for lane in self._lanes.values()),
-            memory_bytes=sum(lane.worker.memory_bytes() for lane in lanes if lane.worker is not None),
-        )
+        """Return what runs now of all tenants."""
+        return sum(self.loads().values(), Load(0, 0, 0, 0))
 
-    async def _judge(self, tenant: str, lane: _Lane, call: Call | Open | Save, answer: Message) -> Result:
+    def loads(self) -> dict[str, Load]:
+        """Return what runs now of each tenant; reads the memory of each worker from the kernel."""
+        return {
+            tenant: Load(
+                workers=int(lane.worker is not None),
+                instances=self._sessions.count(tenant) + int(lane.worker is not None and lane.turn.locked()),
+                waiting=lane.waiting,
+                memory_bytes=lane.worker.memory_bytes() if lane.worker is not None else 0,
+            )
+            for tenant, lane in self._lanes.items()
+        }
+
+    async def _judge(self, tenant: str, lane: _Lane, call: _Exchanged, answer: Message) -> Result:
         """Return the result in a worker's answer, or raise what it says instead."""
         if isinstance(answer, Result) and _is_answer(call, answer.results):
             return answer
@@ -343,7 +458,7 @@ class Supervisor:
     async def _new_worker(self, profile: WorkerProfile) -> WorkerProcess:
         """Return the spare if it lives and fits, else a new worker; and see to the next spare."""
         if profile != WorkerProfile(self._limits.memory_bytes):
-            return await WorkerProcess.start(self._limits, profile)
+            return await self._start_worker(profile)
         self.prepare_spare()
         spare, self._spare = self._spare, None
         assert spare is not None  # just prepared
@@ -353,7 +468,7 @@ class Supervisor:
                 self.prepare_spare()
                 return worker
             await worker.kill()
-        worker = await WorkerProcess.start(self._limits)
+        worker = await self._start_worker()
         self.prepare_spare()
         return worker
 
@@ -389,9 +504,7 @@ class Supervisor:
         self._lanes.pop(tenant, None)
         self._charge(tenant, worker)
         self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason="idle")
-        task = asyncio.get_running_loop().create_task(worker.stop())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._keep(asyncio.get_running_loop().create_task(worker.stop()))
 
     async def _discard(self, tenant: str, lane: _Lane, reason: str) -> None:
         """Kill the worker; the next call gets a new one."""
@@ -415,7 +528,7 @@ class Supervisor:
             del self._losses[key]
             self._resting[key] = now + self._limits.quarantine_seconds
             self._log("module-quarantined", tenant=tenant, module=call.digest)
-        if isinstance(call, Call | Save) and call.session:
+        if isinstance(call, Call | Save | Admit) and call.session:
             return SessionLost("the session is lost with all its state: its worker process ended in the call")
         return WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
 
@@ -434,15 +547,21 @@ class Supervisor:
         )
 
 
-REFUSALS = {BAD_MODULE: BadModule, TOO_LARGE: TooLarge, NO_ROOM: Busy, BAD_STATE: BadState}
+REFUSALS = {
+    BAD_ARGUMENTS: BadArguments,
+    BAD_MODULE: BadModule,
+    TOO_LARGE: TooLarge,
+    NO_ROOM: Busy,
+    BAD_STATE: BadState,
+}
 """Kinds of failure after which everything goes on."""
 
 
-def _is_answer(request: Call | Open | Save, results: bytes) -> bool:
+def _is_answer(request: _Exchanged, results: bytes) -> bool:
     """Tell whether a worker's result is one for this request. Of a state its owner is the judge."""
     if isinstance(request, Save):
         return bool(results)
-    if isinstance(request, Open):
+    if isinstance(request, Open | Admit):
         return not results
     signature = parse_typed_signature(request.signature)
     if signature.is_core:

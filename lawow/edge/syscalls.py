@@ -1,9 +1,10 @@
 """The system calls that a worker may make, and the kernel filter (seccomp, BPF) that refuses all others.
 
-A worker computes and answers on one socket that it already has, so it needs no file, no new socket, no new
-process and no look at other processes. What is not in the tables fails with EPERM; a call for another machine
-architecture ends the process. Some calls are allowed for certain arguments alone (`SPECIAL`). Numbers: Linux
-``asm/unistd_64.h`` (x86_64) and ``asm-generic/unistd.h`` (aarch64).
+A worker computes and answers on sockets that it has been given, the connections of its own listening socket
+among them, so it needs no file, no other socket, no new process and no look at other processes. What is not
+in the tables fails with EPERM; a call for another machine architecture ends the process. Some calls are
+allowed for certain arguments alone (`SPECIAL`). Numbers: Linux ``asm/unistd_64.h`` (x86_64) and
+``asm-generic/unistd.h`` (aarch64).
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "recvfrom": (45, 207),
     "recvmsg": (47, 212),
     "sendto": (44, 206),
+    "accept4": (288, 242),
+    "getsockname": (51, 204),
+    "getpeername": (52, 205),
+    "getsockopt": (55, 209),
+    "epoll_wait": (232, None),
+    "epoll_pwait": (281, 22),
+    "epoll_ctl": (233, 21),
     "poll": (7, None),
     "ppoll": (271, 73),
     "close": (3, 57),
@@ -69,9 +77,12 @@ CLONE3 = 435
 TGKILL = {"x86_64": 234, "aarch64": 131}
 PRLIMIT64 = {"x86_64": 302, "aarch64": 261}
 FCNTL = {"x86_64": 72, "aarch64": 25}
+IOCTL = {"x86_64": 16, "aarch64": 29}
 
 CLONE_THREAD = 0x10000
 FCNTL_COMMANDS = (1, 2, 3)  # F_GETFD, F_SETFD, F_GETFL: nothing that makes or signals anything
+
+FIONBIO = 0x5421  # whether a socket blocks
 
 # Classic BPF. Offsets into struct seccomp_data: nr, arch, then arguments of 8 bytes, low half first.
 LOAD, EQUAL, BITS, RETURN = 0x20, 0x15, 0x45, 0x06
@@ -147,11 +158,18 @@ def _harmless_fcntl(machine: str, _: int) -> list[Instruction]:
     return _when(FCNTL[machine], [*body, (RETURN, 0, 0, REFUSE)])
 
 
+def _block_or_not(machine: str, _: int) -> list[Instruction]:
+    """`ioctl` to let a connection that was accepted not block."""
+    check = [_argument(1), (EQUAL, 0, 1, FIONBIO), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
+    return _when(IOCTL[machine], check)
+
+
 SPECIAL: tuple[Callable[[str, int], list[Instruction]], ...] = (
     _threads_only,
     _no_clone3,
     _signal_itself_only,
     _own_limits_only,
     _harmless_fcntl,
+    _block_or_not,
 )
 """Rules that look at arguments."""

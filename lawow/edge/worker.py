@@ -1,14 +1,16 @@
-"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT`` and four limits, then grants.
+"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT``, five limits, then grants.
 
 The supervisor starts it with one end of a socket pair as standard input. It warms its engine up, puts the
 fences of `lawow.edge.confinement` around itself, says `Ready`, and then answers one request after the other.
 A call runs on a fresh instance, so nothing of it is left for the next one, or on that of a session. From then
 on it can open no file, so compiled code comes to it as an open descriptor. It ends when the socket does, and
-when it meets anything that it does not expect.
+when it meets anything that it does not expect. After a `Listen` it serves the tenant's data plane as well
+(`lawow.edge.plane`).
 
-The limits are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result,
-`session_unseen_memory_bytes`, and `state_bytes`. The grants are names of host functions; they are imported
-before the fences stand, and run behind them.
+Four limits are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result,
+`session_unseen_memory_bytes`, and `state_bytes`. The fifth is how many connections its data plane has at
+most, 0 for no data plane. The grants are names of host functions; they are imported before the fences stand,
+and run behind them.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from lawow.channel.bodies import read_arguments, write_returned
 from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.edge.messages import (
+    BAD_ARGUMENTS,
     BAD_MODULE,
     BAD_STATE,
     DEADLINE,
@@ -36,6 +39,8 @@ from lawow.edge.messages import (
     Call,
     Close,
     Failure,
+    Identity,
+    Listen,
     Message,
     Open,
     Ready,
@@ -47,8 +52,18 @@ from lawow.edge.messages import (
     read_message,
     write_message,
 )
-from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, LocalProtocolError, Refused
-from lawow.formats.signature import parse_typed_signature
+from lawow.edge.plane.identity import server_context
+from lawow.edge.plane.loop import PlaneLoop, PlaneParts
+from lawow.errors import (
+    FormatError,
+    GuestTrap,
+    LawowError,
+    LimitExceeded,
+    LocalProtocolError,
+    Refused,
+    UsageError,
+)
+from lawow.formats.signature import Signature, parse_typed_signature
 from lawow.formats.state import decode_state
 from lawow.runtime import wasi, wasmtime_cells, watchdog
 from lawow.runtime.base import CompiledModule, Instance
@@ -64,6 +79,7 @@ __all__ = ["Limits", "Worker", "main"]
 LOADED_BEFORE_THE_FENCES = (wasi, watchdog, wasmtime_cells)  # what a first call would otherwise import
 MODULES_LOADED = 16
 TABLES_BYTES = 1 << 20  # of a state, beside its memory
+OPEN_FILES = 32  # beside the connections of the data plane
 OWN_DATA_BYTES = 512 << 20  # Python, the engine, compiled code; beside what a guest may have
 WARM_UP = bytes.fromhex(
     "0061736d 01000000"  # header
@@ -83,6 +99,10 @@ class Limits:
     call_bytes: int
     unseen_memory_bytes: int
     state_bytes: int
+
+
+class _BadArguments(LawowError):
+    """Arguments do not fit the signature; no guest has run."""
 
 
 class _Session:
@@ -114,16 +134,47 @@ class Worker:
         self._grants = grants
         self._modules: OrderedDict[str, CompiledModule] = OrderedDict()
         self._sessions: dict[str, _Session] = {}
+        self._kept: set[str] = set()
+        self._running: Instance | None = None
+        self._result_bytes = limits.call_bytes
 
     def load(self, digest: str, code: bytes) -> None:
         """Keep a compiled module; the one unused for longest goes when there are too many."""
         self._modules[digest] = self._engine.load_bytes(code)
         if len(self._modules) > MODULES_LOADED:
-            _, oldest = self._modules.popitem(last=False)
-            oldest.close()
+            oldest = next((name for name in self._modules if name not in self._kept), digest)
+            self._modules.pop(oldest).close()
 
-    def answer(self, request: Request) -> Message:
-        """Do what is asked and return what to say about it."""
+    def keep(self, digest: str) -> bool:
+        """Never let go of a module that is loaded; tell whether it is."""
+        if digest in self._modules:
+            self._kept.add(digest)
+        return digest in self._modules
+
+    def has_session(self, session: str) -> bool:
+        """Tell whether the instance of a session lives."""
+        return session in self._sessions
+
+    def require_function(self, digest: str, export: str, signature: str) -> None:
+        """Raise `LawowError` unless a loaded module has the export with that signature."""
+        module = self._modules.get(digest)
+        if module is None or export in module.state_names or export not in module.exports:
+            raise UsageError(f"the module has no export {export[:100]}")
+        if parse_typed_signature(signature).flat != module.exports[export]:
+            raise UsageError(f"{export[:100]} has the type {module.exports[export]}, not {signature[:100]}")
+
+    def interrupt(self) -> None:
+        """Stop the call that runs on another thread; without one no effect."""
+        running = self._running
+        if running is not None:
+            running.interrupt()
+
+    def answer(self, request: Request, result_bytes: int | None = None) -> Message:
+        """Do what is asked and return what to say about it.
+
+        `result_bytes` is the most that a string or list as the result may have, other than `call_bytes`.
+        """
+        self._result_bytes = self._limits.call_bytes if result_bytes is None else result_bytes
         started = time.perf_counter()
         if isinstance(request, Close):
             self._drop(request.session)
@@ -138,7 +189,9 @@ class Worker:
             return self._answered(request, lambda: self._open(module, request, started))
         if isinstance(request, Save):
             return self._answered(request, lambda: self._save(module, request, started))
-        return self._answered(request, lambda: self._call_afresh(module, request, started))
+        if isinstance(request, Call):
+            return self._answered(request, lambda: self._call_afresh(module, request, started))
+        return Failure(DEFECT, f"{type(request).__name__} without a data plane")
 
     def _answered(self, request: Call | Open | Save, work: Callable[[], Message]) -> Message:
         """Turn what a guest or its module did wrong into an answer; a guest that was stopped is dropped."""
@@ -186,13 +239,25 @@ class Worker:
         prepared = time.perf_counter()
         left = max(call.deadline_seconds - (prepared - started), 0.001)
         signature = parse_typed_signature(call.signature)
-        if signature.is_core:
-            results = instance.call_raw(call.export, call.arguments, deadline_seconds=left)
-        else:
-            caller = caller or self._caller(instance)
-            arguments = read_arguments(signature, call.arguments)
-            results = write_returned(caller.call(call.export, signature, arguments, deadline_seconds=left))
+        self._running = instance
+        try:
+            if signature.is_core:
+                results = instance.call_raw(call.export, call.arguments, deadline_seconds=left)
+            else:
+                results = self._run_typed(caller or self._caller(instance), signature, call, left)
+        except _BadArguments as error:
+            return Failure(BAD_ARGUMENTS, str(error))
+        finally:
+            self._running = None
         return Result(prepared - started, time.perf_counter() - prepared, results)
+
+    def _run_typed(self, caller: TypedCaller, signature: Signature, call: Call, left: float) -> bytes:
+        try:
+            arguments = read_arguments(signature, call.arguments)
+        except FormatError as error:
+            raise _BadArguments(str(error)) from None
+        caller.result_bytes = self._result_bytes
+        return write_returned(caller.call(call.export, signature, arguments, deadline_seconds=left))
 
     def _open(self, module: CompiledModule, request: Open, started: float) -> Message:
         unseen_bytes = 0 if module.exports_memory else self._limits.unseen_memory_bytes
@@ -239,7 +304,7 @@ class Worker:
         return Result(0.0, time.perf_counter() - started, state)
 
     def _caller(self, instance: Instance) -> TypedCaller:
-        return TypedCaller(instance, result_bytes=self._limits.call_bytes)
+        return TypedCaller(instance, result_bytes=self._result_bytes)
 
     def _room_bytes(self) -> int:
         """Return what sessions leave of the memory that all instances share."""
@@ -255,28 +320,57 @@ class Worker:
 
 def main(arguments: list[str]) -> None:
     """Set everything up and serve until the supervisor closes the socket."""
-    parent, *numbers = (int(item) for item in arguments[:5])
+    parent, *numbers, connections = (int(item) for item in arguments[:6])
     limits = Limits(*numbers)
     begin_child(parent)
     channel = socket.socket(fileno=0)
     engine = WasmtimeEngine(EDGE_PROFILE)
-    grants = Grants(functions=find_host_functions(arguments[5:])) if arguments[5:] else None
+    grants = Grants(functions=find_host_functions(arguments[6:])) if arguments[6:] else None
+    parts = _plane_parts(channel, connections) if connections else None
     _warm_up(engine, grants)
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
-    limit_child(ChildLimits(data_bytes=limits.memory_bytes + OWN_DATA_BYTES))
+    data_bytes = limits.memory_bytes + OWN_DATA_BYTES
+    limit_child(ChildLimits(data_bytes=data_bytes, open_files=OPEN_FILES + connections))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
     fences = "limits,filter" if close_filter() else "limits"
     channel.sendall(write_message(Ready(fences)))
-    _serve(channel, Worker(engine, limits, grants), limits.state_bytes)
+    worker = Worker(engine, limits, grants)
+    listen = _serve(channel, worker, limits.state_bytes)
+    if listen is not None and parts is not None:
+        request, listener = listen
+        loop = PlaneLoop(
+            worker,
+            parts,
+            channel,
+            lambda: _receive_request(channel, limits.state_bytes),
+            listener,
+            request.call_seconds,
+            runs_inline=grants is None,
+        )
+        channel.sendall(write_message(Result(0.0, 0.0, b"")))
+        loop.run()
 
 
-def _serve(channel: socket.socket, worker: Worker, state_bytes: int) -> None:
+def _plane_parts(channel: socket.socket, connections: int) -> PlaneParts:
+    """Make what the data plane needs and the fences forbid; waits for the worker's identity."""
+    received = _receive_message(channel, 0)
+    if received is None or not isinstance(received[0], Identity):
+        raise FormatError("a worker with a data plane is told its identity first")
+    pem = received[0].pem
+    return PlaneParts.make(server_context(pem) if pem else None, connections)
+
+
+def _serve(channel: socket.socket, worker: Worker, state_bytes: int) -> tuple[Listen, socket.socket] | None:
+    """Answer until the end, or until the data plane is to be served, too."""
     while (received := _receive(channel, state_bytes)) is not None:
-        request, code = received
+        request, descriptor = received
+        if isinstance(request, Listen) and descriptor is not None:
+            return request, socket.socket(fileno=descriptor)
         try:
+            code = None if descriptor is None else _read_code(descriptor)
             if code is not None:
                 worker.load(request.digest, code)
             reply = worker.answer(request)
@@ -284,24 +378,46 @@ def _serve(channel: socket.socket, worker: Worker, state_bytes: int) -> None:
             reply = Failure(DEFECT, f"{type(error).__name__}: {error}")
         channel.sendall(write_message(reply))
         if isinstance(reply, Failure) and reply.kind == DEFECT:
-            return
+            return None
+    return None
 
 
-def _receive(channel: socket.socket, state_bytes: int) -> tuple[Request, bytes | None] | None:
+def _receive_request(channel: socket.socket, state_bytes: int) -> tuple[Request, bytes | None] | None:
     """Return the next request and the compiled code that came with it, or None at the end."""
+    received = _receive(channel, state_bytes)
+    if received is None:
+        return None
+    request, descriptor = received
+    return request, None if descriptor is None else _read_code(descriptor)
+
+
+def _receive(channel: socket.socket, state_bytes: int) -> tuple[Request, int | None] | None:
+    """Return the next request and the descriptor that came with it, or None at the end."""
+    received = _receive_message(channel, state_bytes)
+    if received is None:
+        return None
+    message, descriptor = received
+    if not isinstance(message, Request):
+        raise FormatError("a worker takes requests alone", found=type(message).__name__)
+    return message, descriptor
+
+
+def _receive_message(channel: socket.socket, state_bytes: int) -> tuple[Message, int | None] | None:
     header, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
     if not header:
         return None
     header += _receive_exactly(channel, HEADER.size - len(header))
     length, kind = read_header(header, state_bytes)
     message = read_message(kind, _receive_exactly(channel, length))
-    if not isinstance(message, Request):
-        raise FormatError("a worker takes requests alone", found=type(message).__name__)
-    code = None
-    for descriptor in descriptors:
-        code = read_everything(descriptor)
+    return message, next(iter(descriptors), None)
+
+
+def _read_code(descriptor: int) -> bytes:
+    """Return what the file holds, and close it."""
+    try:
+        return read_everything(descriptor)
+    finally:
         os.close(descriptor)
-    return message, code
 
 
 def _receive_exactly(channel: socket.socket, count: int) -> bytes:

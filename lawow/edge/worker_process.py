@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from lawow.edge.children import CHILD_ENVIRONMENT, python_command
 from lawow.edge.messages import (
     HEADER,
+    Identity,
     Message,
     Ready,
     Request,
@@ -28,7 +29,7 @@ from lawow.edge.refusals import WorkerLost
 from lawow.errors import FormatError
 from lawow.limits import EdgeLimits
 
-__all__ = ["WorkerProcess", "WorkerProfile"]
+__all__ = ["PlaneIdentity", "WorkerProcess", "WorkerProfile"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 2.0
@@ -46,8 +47,16 @@ class WorkerProfile:
     grants: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneIdentity:
+    """Certificate and key (PEM) of one worker's data plane, and the certificate's SHA-256; empty: no TLS."""
+
+    pem: bytes = b""
+    certificate_sha256: str = ""
+
+
 class WorkerProcess:
-    """One child process and our end of its socket."""
+    """One child process, our end of its socket, and the listening socket of its data plane, if it has one."""
 
     def __init__(
         self,
@@ -62,16 +71,27 @@ class WorkerProcess:
         self._charged_seconds = 0.0
         self.profile = profile
         self.fences = ""
+        self.identity: PlaneIdentity | None = None
+        self.listener: socket.socket | None = None
 
     @classmethod
-    async def start(cls, limits: EdgeLimits, profile: WorkerProfile | None = None) -> WorkerProcess:
-        """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up."""
+    async def start(
+        cls,
+        limits: EdgeLimits,
+        profile: WorkerProfile | None = None,
+        identity: PlaneIdentity | None = None,
+    ) -> WorkerProcess:
+        """Start a worker and wait until it is ready. Raises `WorkerLost` if it does not come up.
+
+        With an `identity` it can serve a data plane.
+        """
         profile = profile or WorkerProfile(limits.memory_bytes)
         numbers = (
             profile.memory_bytes,
             limits.call_bytes,
             limits.session_unseen_memory_bytes,
             limits.state_bytes,
+            0 if identity is None else limits.data_connections,
         )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -90,8 +110,12 @@ class WorkerProcess:
         finally:
             theirs.close()
         worker = cls(process, ours, profile, limits.state_bytes)
+        worker.identity = identity
         try:
             async with asyncio.timeout(START_SECONDS):
+                if identity is not None:
+                    first = write_message(Identity(identity.pem))
+                    await asyncio.get_running_loop().sock_sendall(ours, first)
                 ready = await worker._receive()
             if not isinstance(ready, Ready):
                 raise FormatError("a worker begins with Ready", found=type(ready).__name__)
@@ -161,22 +185,34 @@ class WorkerProcess:
         except (OSError, IndexError):
             return 0
 
-    async def stop(self) -> None:
-        """End an idle worker: it leaves when its socket closes, or is killed."""
-        self._channel.close()
+    async def wait(self) -> None:
+        """Return when the process has ended, for whatever reason."""
+        await self._process.wait()
+
+    async def stop(self, drain_seconds: float = 0.0) -> None:
+        """End a worker: it leaves when its socket closes, or is killed.
+
+        One that serves a data plane answers what has begun there first, for `drain_seconds` at most.
+        """
+        self._close()
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(STOP_SECONDS + drain_seconds):
                 await self._process.wait()
         except TimeoutError:
             await self.kill()
 
     async def kill(self) -> str:
         """End the worker now and return how it ended."""
-        self._channel.close()
+        self._close()
         with suppress(ProcessLookupError):
             self._process.kill()
         status = await asyncio.shield(self._process.wait())
         return f"exit-{status}" if status >= 0 else signal.Signals(-status).name
+
+    def _close(self) -> None:
+        self._channel.close()
+        if self.listener is not None:
+            self.listener.close()
 
     async def _receive(self, state_bytes: int = 0) -> Message:
         length, kind = read_header(await self._receive_exactly(HEADER.size), state_bytes)

@@ -87,7 +87,7 @@ class KeptState:
                 grants=grants,
             )
         except FormatError as error:
-            raise error.within(str(self._path)) from None
+            raise error if state is None else error.within(str(self._path)) from None
 
     def keep(self, module: CompiledModule, instance: Instance) -> None:
         """Write the state that the instance has now. Raises `OSError` with the file as it was."""

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MANIFEST = b"AndroidManifest.xml"
-RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|lawow|lawownative|lawow-[^/]+)\.so")
+RUNTIME_LIBRARY = re.compile(r"lib/[^/]+/lib(?:wasmtime|wasmedge|lawow|lawownative|lawow-[^/]+)\.so")
 """What runs modules on the device, which `lawow pack` puts into an app."""
 INTERNET = "android.permission.INTERNET"
 FIRST_NATIVE_MULTIDEX = 21

@@ -32,12 +32,18 @@ from lawow.formats.zip import ZipEntry, make_entry, read_zip
 from lawow.pack.bindings import Binding
 from lawow.pack.dex_class import class_descriptor, dex_class
 from lawow.pack.java_engine import ENDIVE
-from lawow.pack.libraries import AbiLibraries, abi_libraries, native_libraries, sdk_notes, tier_of
+from lawow.pack.libraries import (
+    AbiLibraries,
+    abi_libraries,
+    chosen_abis,
+    native_libraries,
+    sdk_notes,
+    tier_of,
+)
 from lawow.pack.modules import read_bindings
 from lawow.pack.naming import require_package
 from lawow.pack.options import PackOptions
 from lawow.pack.packer import NATIVE_NOTES, common_assets, method_notes, module_assets
-from lawow.pack.runtimes import require_abis
 from lawow.resources import android_stub
 
 __all__ = ["Addition", "ApkPlan", "PackedApk", "pack_apk", "plan_apk", "signer_note"]
@@ -216,7 +222,7 @@ def _own_abis(app: AppPackage) -> set[str]:
 
 def _abis(app: AppPackage, own: set[str], options: PackOptions) -> list[str]:
     """Return the ABIs to pack: a runtime alone in an ABI would hide the app's own libraries there."""
-    wanted = require_abis(options.abis)
+    wanted = chosen_abis(options)
     usable = [abi for abi in wanted if abi in own or not own]
     if options.abis and usable != wanted:
         missing = next(abi for abi in wanted if abi not in usable)

@@ -6,7 +6,8 @@
     package = "com.example.app"                      # of the classes; default: the app's own
     modules = ["native/fft.wasm", "native/blur.c"]   # modules and sources; default: the app's wasm folder
     abis = ["arm64-v8a"]                             # default: all that there is a runtime for
-    runtime = "wasmtime"                             # or "java", or "none": the classes call the edge
+    runtime = "wasmtime"                             # or "wasmedge", "java"; or "none": the classes call the edge
+    runtime-libs = ["libs/libwasmedge.so"]           # of the runtime "wasmedge", one for each ABI
     local = "wasm"                                   # or "native": C sources run as native code
 
     [pack.classes]
@@ -25,7 +26,7 @@ other key, with the nearest one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,10 +36,11 @@ from lawow.pack.naming import is_class_name, require_package
 from lawow.pack.options import LOCALS, RUNTIMES, PackOptions
 from lawow.pack.profile import NO_PROFILE, Profile, read_profile
 from lawow.pack.runtimes import ABIS
+from lawow.pack.wasmedge import UserLibrary, read_user_libraries
 
 __all__ = ["NO_CONFIG", "PackConfig", "read_pack_config"]
 
-_KEYS = ("abis", "classes", "local", "modules", "package", "profile", "runtime")
+_KEYS = ("abis", "classes", "local", "modules", "package", "profile", "runtime", "runtime-libs")
 _PREFIX = "pack."
 
 
@@ -50,6 +52,7 @@ class PackConfig:
     modules: tuple[str, ...] = ()
     abis: tuple[str, ...] = ()
     runtime: str | None = None
+    libraries: tuple[str, ...] = ()
     local: str | None = None
     classes: tuple[tuple[str, str], ...] = ()
     profile: Profile = NO_PROFILE
@@ -66,14 +69,19 @@ class PackConfig:
         chosen = local or self.local or LOCALS[0]
         if chosen == "native":
             _require_native(self.profile, runtime or self.runtime)
-        if (runtime or self.runtime) == "java":
+        engine = runtime or self.runtime or RUNTIMES[0]
+        libraries = options.libraries or read_user_libraries([str(folder / item) for item in self.libraries])
+        if engine == "wasmedge":
+            _require_wasmedge(self.profile, libraries)
+        if engine == "java":
             _require_one_engine(self.profile)
         return replace(
             options,
             wasm=options.wasm or tuple(folder / item for item in self.modules),
             package=options.package or self.package,
             abis=options.abis or self.abis,
-            runtime=runtime or self.runtime or RUNTIMES[0],
+            runtime=engine,
+            libraries=libraries if engine == "wasmedge" else (),
             local=chosen,
             class_names=dict(self.classes),
             profile=self.profile,
@@ -93,6 +101,9 @@ def read_pack_config(data: bytes, *, name: str) -> PackConfig:
         modules=tuple(texts_of(table, "modules", name, _PREFIX, of="files", example="native/fft.wasm")),
         abis=_abis(table, name),
         runtime=_choice(table, "runtime", RUNTIMES, name),
+        libraries=tuple(
+            texts_of(table, "runtime-libs", name, _PREFIX, of="files", example="libs/libwasmedge.so")
+        ),
         local=_choice(table, "local", LOCALS, name),
         classes=tuple(_classes(table_of(table, "classes", name, _PREFIX), name)),
         profile=read_profile(table_of(table, "profile", name, _PREFIX), name),
@@ -132,6 +143,19 @@ def _require_native(profile: Profile, runtime: str | None) -> None:
 def _require_one_engine(profile: Profile) -> None:
     if "engine" in dict(profile.settings):
         raise Refused("pack.profile.engine: the runtime in Java has one engine; leave it out")
+
+
+def _require_wasmedge(profile: Profile, libraries: Sequence[UserLibrary]) -> None:
+    if not libraries:
+        raise UsageError(
+            "--runtime wasmedge packs your own build: give --runtime-lib FILE for each ABI, or"
+            " [pack] runtime-libs in lawow.toml"
+        )
+    if dict(profile.settings).get("engine") == "native":
+        raise Refused(
+            "pack.profile.engine: WasmEdge's compiled code takes the signal handlers of the whole app, so its"
+            " glue interprets; leave it out, or pack --runtime wasmtime"
+        )
 
 
 def _classes(table: Mapping[str, object], name: str) -> list[tuple[str, str]]:

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lawow.errors import FormatError
+from lawow.errors import FormatError, UsageError
 from lawow.formats.elf import ElfIssue, read_elf, repack_elf, verify_android_library
 from lawow.formats.elf.android import PAGE_SIZE_KINDS
 from lawow.formats.elf.constants import PAGE_16K_BYTES
+from lawow.pack import wasmedge
 from lawow.pack.bindings import Binding
 from lawow.pack.java_engine import ENDIVE
 from lawow.pack.options import PackOptions
-from lawow.pack.runtimes import ABIS, LIBRARY, VERSION, fetched_library, library_from, library_of_wheel
+from lawow.pack.runtimes import (
+    ABIS,
+    LIBRARY,
+    VERSION,
+    fetched_library,
+    library_from,
+    library_of_wheel,
+    require_abis,
+)
 from lawow.resources import android_stub
 
-__all__ = ["AbiLibraries", "abi_libraries", "native_libraries", "sdk_notes", "tier_of"]
+__all__ = ["AbiLibraries", "abi_libraries", "chosen_abis", "native_libraries", "sdk_notes", "tier_of"]
 
 GLUE = "liblawow.so"
 NATIVE_GLUE = "liblawownative.so"
@@ -56,19 +65,34 @@ def abi_libraries(options: PackOptions, abi: str, tell: Callable[[str], None] = 
     Raises `FormatError` for a runtime that cannot go into an app.
     """
     raw, name = _raw_library(options, abi, tell)
+    library, glue = LIBRARY, android_stub("prebuilt", abi, GLUE)
+    if options.is_wasmedge:
+        library, glue = wasmedge.LIBRARY, android_stub("prebuilt", abi, "wasmedge", GLUE)
     try:
         runtime = _repack(raw)
-        _require_version(runtime)
+        (wasmedge.require_wasmedge if options.is_wasmedge else _require_wasmtime)(runtime)
     except FormatError as error:
         raise error.within(name) from None
-    glue = android_stub("prebuilt", abi, GLUE).read_bytes()
-    files = {GLUE: glue, LIBRARY: runtime}
+    files = {GLUE: glue.read_bytes(), library: runtime}
     reason = ""
     for file, data in files.items():
         issues = verify_android_library(data, abi, file_name=file, packed=files, min_api=MIN_API)
-        reason = reason or _require_loadable(issues, name if file == LIBRARY else file)
-    download_bytes = None if options.runtime_dir else ABIS[abi].download_bytes
+        reason = reason or _require_loadable(issues, name if file == library else file)
+    download_bytes = None if options.runtime_dir or options.is_wasmedge else ABIS[abi].download_bytes
     return AbiLibraries(abi, files, reason, download_bytes)
+
+
+def chosen_abis(options: PackOptions) -> list[str]:
+    """Return the ABIs to pack. Raises `UsageError` for one that there is no library for."""
+    if not options.is_wasmedge:
+        return require_abis(options.abis)
+    there = [item.abi for item in options.libraries]
+    for abi in options.abis:
+        if abi not in there:
+            raise UsageError(
+                f"there is no WasmEdge for {abi}: give {abi}=FILE by --runtime-lib, or leave it out"
+            )
+    return [abi for abi in there if not options.abis or abi in options.abis]
 
 
 def native_libraries(bindings: Sequence[Binding], abi: str) -> AbiLibraries:
@@ -87,6 +111,9 @@ def native_libraries(bindings: Sequence[Binding], abi: str) -> AbiLibraries:
 
 def _raw_library(options: PackOptions, abi: str, tell: Callable[[str], None]) -> tuple[bytes, str]:
     """Return the runtime as it comes, and what messages call it."""
+    if options.is_wasmedge:
+        path = next(item.path for item in options.libraries if item.abi == abi)
+        return path.read_bytes(), str(path)
     if options.runtime_dir:
         return library_from(options.runtime_dir, abi), str(options.runtime_dir / abi / LIBRARY)
     wheel = ABIS[abi].wheel
@@ -102,7 +129,7 @@ def _repack(raw: bytes) -> bytes:
         return repack_elf(raw)
 
 
-def _require_version(runtime: bytes) -> None:
+def _require_wasmtime(runtime: bytes) -> None:
     if not any(symbol.name == _VERSION_MARK and symbol.defined for symbol in read_elf(runtime).symbols()):
         raise FormatError(f"is not wasmtime {VERSION}, the only version that the glue fits")
 
@@ -123,6 +150,8 @@ def tier_of(min_sdk: int | None, options: PackOptions) -> str:
         return f"any ABI: no native library; an interpreter written in Java ({ENDIVE})"
     if options.is_native:
         return "native code without a sandbox"
+    if options.is_wasmedge:
+        return "interpreter (WasmEdge)"
     if options.profile.is_interpreted:
         return "interpreter"
     if min_sdk is not None and min_sdk >= _FIRST_NATIVE_API:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from lawow.pack.profile import NO_PROFILE, Profile
+from lawow.pack.wasmedge import UserLibrary
 
-__all__ = ["LARGE_MODULE_BYTES", "LOCALS", "RUNTIMES", "Builder", "Interpreted", "PackOptions"]
+__all__ = ["LARGE_MODULE_BYTES", "LOCALS", "RUNTIMES", "Builder", "Interpreted", "PackOptions", "Preparer"]
 
-RUNTIMES = ("wasmtime", "java", "none")
+RUNTIMES = ("wasmtime", "wasmedge", "java", "none")
 LOCALS = ("wasm", "native")
 LARGE_MODULE_BYTES = 64 << 10
 """From here on a phone compiles for a tenth of a second and more. A smaller module is compiled before a call
@@ -45,6 +46,13 @@ class Interpreted(Protocol):
         """Return it for an app that limits fuel or time so. Raises `LawowError`."""
 
 
+class Preparer(Protocol):
+    """Writes the limits that WasmEdge lacks into a module, and returns the file that the device runs."""
+
+    def __call__(self, wasm: bytes, /) -> bytes:
+        """Raises `LawowError` for a module that cannot have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackOptions:
     """What to put into an app, and under which names.
@@ -54,7 +62,8 @@ class PackOptions:
     is one of `LOCALS`: with ``native`` the sources' functions run as native code on the device. A runtime
     comes from `runtime_dir`, from the `wheels` on disk, or else through pip. `class_names` maps file names of
     modules to simple class names. With `interpreted` the app starts modules of `interpreted_from_bytes` and
-    more without waiting for a compiler.
+    more without waiting for a compiler. `libraries` are the user's own of the runtime ``wasmedge``, for which
+    `prepared` makes a file of each module.
     """
 
     wasm: tuple[Path, ...] = ()
@@ -64,16 +73,23 @@ class PackOptions:
     local: str = LOCALS[0]
     runtime_dir: Path | None = None
     wheels: tuple[Path, ...] = ()
+    libraries: tuple[UserLibrary, ...] = ()
     class_names: Mapping[str, str] = field(default_factory=dict)
     profile: Profile = NO_PROFILE
     builder: Builder | None = None
     interpreted: Interpreted | None = None
     interpreted_from_bytes: int = LARGE_MODULE_BYTES
+    prepared: Preparer | None = None
 
     @property
     def is_remote(self) -> bool:
         """Whether there is no runtime on the device, so that calls go to the edge."""
         return self.runtime == "none"
+
+    @property
+    def is_wasmedge(self) -> bool:
+        """Whether the runtime on the device is the user's WasmEdge."""
+        return self.runtime == "wasmedge"
 
     @property
     def is_java(self) -> bool:

@@ -17,14 +17,16 @@ from lawow.pack.libraries import (
     NATIVE_GLUE,
     AbiLibraries,
     abi_libraries,
+    chosen_abis,
     native_libraries,
     sdk_notes,
     tier_of,
 )
 from lawow.pack.modules import find_modules, read_bindings
 from lawow.pack.options import PackOptions
-from lawow.pack.runtimes import LIBRARY, require_abis, runtime_licence
+from lawow.pack.runtimes import LIBRARY, runtime_licence
 from lawow.pack.tree import Changes, compare_tree, plan_changes
+from lawow.pack.wasmedge import LIBRARY as WASMEDGE
 from lawow.resources import android_stub
 
 __all__ = ["PackPlan", "common_assets", "method_notes", "module_assets", "plan_pack"]
@@ -33,6 +35,11 @@ SETTINGS = "edge.properties"
 NATIVE_NOTES = (
     "native code has no sandbox: a division by zero or an access out of bounds ends the app or damages its"
     " memory, and nothing limits time or memory of a call; on the edge the same call is limited and traps",
+)
+
+WASMEDGE_NOTES = (
+    "WasmEdge is your own build: add its licence to the app, and follow its advisories; modules are"
+    " interpreted",
 )
 
 _KEEP_RULES_TEXT = """\
@@ -78,7 +85,7 @@ def plan_pack(
     if options.is_java:
         require_gradle(tree)
     bindings = read_bindings(find_modules(app / tree.layout.wasm, options), options)
-    abis = [] if options.is_remote or options.is_java else require_abis(options.abis)
+    abis = [] if options.is_remote or options.is_java else chosen_abis(options)
     libraries = [
         native_libraries(bindings, abi) if options.is_native else abi_libraries(options, abi, tell)
         for abi in abis
@@ -129,6 +136,11 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
     module = binding.module
     files = {module.file: module.data}
     settings = dict(options.profile.settings)
+    if options.is_wasmedge and options.prepared is not None:
+        try:
+            return files | {f"{module.file}.pulley": options.prepared(module.data)}
+        except FormatError as error:
+            raise error.within(module.file) from None
     is_compiled = not (options.is_remote or options.is_native or options.is_java)
     is_wanted = is_compiled and settings.get("engine") != "native"
     if options.interpreted is None or not is_wanted or len(module.data) < options.interpreted_from_bytes:
@@ -149,6 +161,8 @@ def common_assets(options: PackOptions) -> dict[str, bytes]:
         files["local.properties"] = b"# Made by lawow pack.\nlocal=native\n"
     elif options.is_java:
         files["local.properties"] = JAVA_SETTINGS
+    elif options.is_wasmedge:
+        files["local.properties"] = b"# Made by lawow pack.\nengine=pulley\n"  # nothing is there to compile
     elif not options.is_remote:
         files["licenses/wasmtime-LICENSE"] = runtime_licence()
     if options.profile.settings:
@@ -167,7 +181,9 @@ def _notes(
     """Return what the user has to do or should know, each as one sentence."""
     notes = method_notes(bindings)
     notes += [f"{item.abi} goes into debug builds only: {item.reason}" for item in libraries if item.reason]
-    notes += sdk_notes(tree.min_sdk) if libraries and not options.is_native else []
+    has_wasmtime = libraries and not options.is_native and not options.is_wasmedge
+    notes += sdk_notes(tree.min_sdk) if has_wasmtime else []
+    notes += WASMEDGE_NOTES if options.is_wasmedge else []
     notes += NATIVE_NOTES if options.is_native else []
     notes += java_notes(tree) if options.is_java else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
@@ -206,7 +222,7 @@ def method_notes(bindings: Sequence[Binding]) -> list[str]:
 
 def _own_libraries(tree: AppTree) -> dict[str, set[str]]:
     """Return the names of the app's own libraries by ABI."""
-    ours = {GLUE, LIBRARY, NATIVE_GLUE}
+    ours = {GLUE, LIBRARY, WASMEDGE, NATIVE_GLUE}
     by_abi: dict[str, set[str]] = {}
     for path in tree.folder.glob(tree.layout.own_libraries):
         if path.name not in ours and not path.name.startswith("liblawow-"):

@@ -39,7 +39,7 @@ __all__ = ["ID_LIMIT", "DexIds", "Forecast", "ForecastEntry", "forecast_app", "m
 
 ID_LIMIT = 65_536
 """Types, protos, fields and methods of one dex file are counted in 16 bits."""
-LIBRARY_STRINGS = ("lawow", "wasmtime", "liblawow.so", "libwasmtime.so")
+LIBRARY_STRINGS = ("lawow", "wasmtime", "wasmedge", "liblawow.so", "libwasmtime.so", "libwasmedge.so")
 LAWOW = "Ldev/lawow/Lawow;"
 LOCAL_CLASSES = tuple(
     f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "LocalModule", "WasmModule")

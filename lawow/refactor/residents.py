@@ -19,9 +19,9 @@ from lawow.refactor.proxy import LOAD_LIBRARY
 
 __all__ = ["RUNTIME_LIBRARY", "module_user", "runtime_user"]
 
-LIBRARY_FILES = (b"libwasmtime.so", b"liblawow.so")
-RUNTIME_NAMES = frozenset(("lawow", "wasmtime"))
-LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so"}
+LIBRARY_FILES = (b"libwasmtime.so", b"libwasmedge.so", b"liblawow.so")
+RUNTIME_NAMES = frozenset(("lawow", "wasmtime", "wasmedge"))
+LIBRARY_NAMES = RUNTIME_NAMES | {"liblawow.so", "libwasmtime.so", "libwasmedge.so"}
 LOCAL_CLASSES = {
     f"Ldev/lawow/{name};" for name in ("LocalRuntime", "Native", "NativeRuntime", "LocalModule", "WasmModule")
 }
@@ -56,6 +56,7 @@ def runtime_user(split: DexSplit, app: AppPackage, removed: set[str]) -> str | N
         or _caller_of_local(split)
         or _string_user(split, b"lawow", _names_library)
         or _string_user(split, b"wasmtime", _names_library)
+        or _string_user(split, b"wasmedge", _names_library)
         or _first(_library_that_loads(archive) for archive, _ in archives)
     )
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from lawow.errors import LocalProtocolError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -172,6 +174,13 @@ class Instance(ABC):
     @abstractmethod
     def limit_memory(self, memory_bytes: int) -> None:
         """Let each memory grow to so much from now on; one that is larger already stays as it is."""
+
+    def interrupt(self) -> None:
+        """Stop the call that runs, from another thread, as if its deadline had passed; else no effect.
+
+        Raises `LocalProtocolError` where the engine cannot do that.
+        """
+        raise LocalProtocolError("this engine cannot stop a call before its deadline")
 
     @abstractmethod
     def cells(self, names: StateNames) -> AbstractContextManager[Cells]:

@@ -44,7 +44,7 @@ class TypedCaller:
     def __init__(self, instance: Instance, *, result_bytes: int) -> None:
         """`result_bytes` is the most that a string or list as the result may have."""
         self._instance = instance
-        self._result_bytes = result_bytes
+        self.result_bytes = result_bytes
         self._lent: dict[tuple[int, int], tuple[int, int]] = {}
         self._ends: float | None = None
 
@@ -162,9 +162,9 @@ class TypedCaller:
         address, count = PAIR.unpack(self._instance.read_memory(area, PAIR.size))
         _require_aligned(export, address, kind.size_bytes)
         size = count * kind.size_bytes
-        if size > self._result_bytes:
+        if size > self.result_bytes:
             self._require_inside(address, size)
-            raise LimitExceeded("result_bytes", size, self._result_bytes, subject=export)
+            raise LimitExceeded("result_bytes", size, self.result_bytes, subject=export)
         value = Packed(count, self._read(kind, address, count))
         if isinstance(kind, StringType):
             try:

@@ -515,6 +515,11 @@ class WasmtimeInstance(Instance):
             self._lock.release()
         return left.value
 
+    def interrupt(self) -> None:
+        if not self._store.token:
+            return super().interrupt()
+        return self._store.engine.watchdog.expire(self._store.token)
+
     def close(self) -> None:
         if not self._lock.acquire(False):
             raise LocalProtocolError("an instance cannot be closed while a call runs in it")

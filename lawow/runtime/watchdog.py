@@ -47,6 +47,13 @@ class Watchdog:
         """The call `token` has ended."""
         self._deadlines.pop(token, None)
 
+    def expire(self, token: int) -> None:
+        """Let the deadline of the call `token` be now; no effect on one that has ended."""
+        with self._changed:
+            if token in self._deadlines:
+                self._deadlines[token] = 0.0
+                self._bump()
+
     def expired(self, token: int) -> bool:
         """Return whether the deadline of the call `token` has passed."""
         return monotonic() >= self._deadlines.get(token, float("inf"))

@@ -37,18 +37,23 @@ from lawow.edge.resource_manager import ResourceManager
 from lawow.edge.session_states import SessionStates
 from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
+from lawow.edge.tenant_plane import TenantDataPlane
 from lawow.edge.tenants import Tenants
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator, authorize
 from lawow.server.control_descriptions import BODIES, CONTROL_ROUTES
+from lawow.server.data_listeners import DataPlaneListeners
 from lawow.server.descriptions import METRICS_MEDIA_TYPE, ROUTES
 from lawow.server.guard import Guard
 from lawow.server.log import EventLog, adopt_libraries
 from lawow.server.metrics import Metrics
 from lawow.server.observing import Observe
+from lawow.server.overview import Overview
+from lawow.server.overview_schemas import OVERVIEW_ROUTES
 from lawow.server.readiness import Readiness
-from lawow.server.rest import Routes, make_router
+from lawow.server.rest import Routes, bound_router, make_router
 from lawow.server.rest_leases import make_control_router
+from lawow.server.rest_overview import OverviewRoutes
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import Bounds, EdgeServer
 
@@ -64,9 +69,19 @@ class Edge:
     """Everything that runs on one data folder; takes the folder for this process."""
 
     def __init__(
-        self, data: Path, log: EventLog, limits: EdgeLimits = EDGE, hosts: Sequence[Host] = ()
+        self,
+        data: Path,
+        log: EventLog,
+        limits: EdgeLimits = EDGE,
+        hosts: Sequence[Host] = (),
+        data_plane: DataPlaneListeners | None = None,
     ) -> None:
-        """`hosts` as `read_hosts` returns them; none: this machine, as it looks."""
+        """`hosts` as `read_hosts` returns them; none: this machine, as it looks.
+
+        Without `data_plane` all calls go by HTTP.
+        """
+        self._data_host = "" if data_plane is None else data_plane.host
+        self.data_plane: TenantDataPlane | None = None
         self.log = log
         self.folder = DataFolder(data)
         self.folder.hold()
@@ -80,9 +95,11 @@ class Edge:
         recovery = store.recover()
         compiled = CompiledCache(self.folder, self.database, limits)
         stale = compiled.recover(store.owned())
-        supervisor = Supervisor(log, limits, self.meter)
+        plane = None if data_plane is None else data_plane.settings()
+        supervisor = Supervisor(log, limits, self.meter, plane)
         self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
         self.manager = self._manager(hosts or (look_at_this_host(limits),))
+        self.overview = Overview(supervisor, self.manager.leases, self.meter, self.readiness)
         swept = self.manager.remote.recover()
         log(
             "recovered",
@@ -113,14 +130,18 @@ class Edge:
         leases = LeaseBook(database, clock, limits)
         uploads = PartialUploads(self.folder, self.handler.store, leases, limits)
         shared = SharedModules(database, leases, clock, limits)
-        remote = RemoteOffloadHandler(self.handler, leases, uploads, states=SessionStates(self.handler))
+        if self._data_host:
+            self.data_plane = TenantDataPlane(self.handler, leases, self.meter, self._data_host)
+        states = SessionStates(self.handler)
+        remote = RemoteOffloadHandler(self.handler, leases, uploads, self.data_plane, states)
         resources = ResourceManager(hosts, limits)
         return OffloadManager(database, resources, leases, shared, remote, clock, limits)
 
     async def sweep(self) -> None:
-        """End offers and leases when their time has come, until cancelled."""
+        """End offers and leases when their time has come, and sample memory, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self.overview.sample()
             try:
                 ended = await self.manager.sweep()
             except EdgeRefusal as error:
@@ -128,6 +149,12 @@ class Edge:
                 continue
             if ended:
                 self.log("leases-expired", count=ended)
+
+    async def look(self) -> None:
+        """Account for what the data plane does, until cancelled."""
+        while self.data_plane is not None:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.data_plane.look()
 
     async def close(self) -> None:
         """End the workers, write what is only in memory, close the files."""
@@ -154,8 +181,12 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         stop = asyncio.Event()
         usage = asyncio.get_running_loop().create_task(edge.keep_usage(stop))
         sweeping = asyncio.create_task(edge.sweep())
+        looking = asyncio.create_task(edge.look())
         yield
         sweeping.cancel()
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking  # a worker that is asked at this moment answers first
         stop.set()
         await usage
         await edge.close()
@@ -167,14 +198,17 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the request names
         dependencies=[Depends(authorize)],
     )
-    observers: list[Observe] = [metrics.observe_call]
+    observers: list[Observe] = [metrics.observe_call, edge.overview.observe_call]
     if edge.tracing is not None:
         observers.append(edge.tracing.observe_call)
     routes = Routes(edge.handler, edge.readiness, metrics.render, observers)
     app.include_router(make_router(routes))
     app.include_router(make_control_router(edge.manager, edge.handler, observers))
+    overview = OverviewRoutes(edge.overview, edge.readiness, edge.handler.limits)
+    app.include_router(bound_router(OVERVIEW_ROUTES, overview))
     for kind, handle in {
         HTTPException: _raise,
         RequestValidationError: _raise,
@@ -246,7 +280,7 @@ def _describe(app: FastAPI) -> dict[str, object]:
     # The framework promises its own validation errors; the guard answers those as what they are, not found.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in (*ROUTES, *CONTROL_ROUTES):
+    for route in (*ROUTES, *CONTROL_ROUTES, *OVERVIEW_ROUTES):
         operation = document["paths"][route.path.replace(":path", "")][route.method.lower()]
         if 422 not in route.responses():
             operation["responses"].pop("422", None)

@@ -105,11 +105,24 @@ CONTROL_ROUTES = (
         problems=("not-found", "conflict", "lease-ended", "busy", *DOCUMENT_PROBLEMS),
         request=_json(LeaseSelection),
         headers=IDEMPOTENCY,
+        is_audited=True,
+    ),
+    RouteDescription(
+        "DELETE",
+        "/v1/modules/{digest}",
+        "remove_module",
+        "Take away a module that no lease and no session needs",
+        None,
+        status=204,
+        problems=("not-found", "conflict", "storage-failed"),
+        scope="upload",
     ),
     RouteDescription("GET", "/v1/leases", "list_leases", "List the tenant's leases", LeaseList),
     RouteDescription("GET", LEASE, "show_lease", "Show a lease", LeaseDocument, problems=("not-found",)),
     RouteDescription("PUT", LEASE, "renew_lease", "Renew a lease", LeaseDocument, problems=LEASE_PROBLEMS),
-    RouteDescription("DELETE", LEASE, "end_lease", "End a lease", LeaseDocument, problems=LEASE_PROBLEMS),
+    RouteDescription(
+        "DELETE", LEASE, "end_lease", "End a lease", LeaseDocument, problems=LEASE_PROBLEMS, is_audited=True
+    ),
     RouteDescription(
         "HEAD",
         f"{LEASE}/module",
@@ -176,6 +189,7 @@ CONTROL_ROUTES = (
             "deadline",
         ),
         request=_bytes(STATE_MEDIA_TYPE),
+        is_audited=True,
     ),
     RouteDescription(
         "POST",
@@ -199,6 +213,7 @@ CONTROL_ROUTES = (
         SharedModuleDocument,
         problems=("not-found", "conflict", *DOCUMENT_PROBLEMS),
         request=_json(SharedModuleBody),
+        is_audited=True,
     ),
     RouteDescription(
         "DELETE",
@@ -208,6 +223,7 @@ CONTROL_ROUTES = (
         None,
         status=204,
         problems=("not-found", "storage-failed"),
+        is_audited=True,
     ),
 )
 """All routes of the control plane."""

@@ -24,6 +24,7 @@ from lawow.server.schemas import (
 )
 
 __all__ = [
+    "AUDIT_KEY",
     "JSON_MEDIA_TYPE",
     "METRICS_MEDIA_TYPE",
     "ROUTES",
@@ -40,6 +41,9 @@ TEXT = {"schema": {"type": "string"}}
 BINARY = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 
+AUDIT_KEY = "x-lawow-audited"
+"""Where a route says in its OpenAPI operation whether it goes to the audit log."""
+AUDITED_SCOPES = ("upload", "admin")
 COMMON_PROBLEMS = ("unauthorized", "too-many-failures", "forbidden", "quota-exceeded")
 UPLOAD_PROBLEMS = ("too-slow", "too-large", "unsupported-media-type", "bad-module", "busy", "storage-failed")
 CALL_PROBLEMS = (
@@ -118,7 +122,8 @@ CALL_HEADERS: list[dict[str, Any]] = [
 class RouteDescription:
     """One route: `handler` names the method of `lawow.server.rest.Routes`, `problems` its possible codes.
 
-    `scope` is what a token must have for it (`lawow.edge.policies.SCOPES`).
+    `scope` is what a token must have for it (`lawow.edge.policies.SCOPES`). `is_audited`: requests go to
+    the audit log; with one of `AUDITED_SCOPES` they do in any case.
     """
 
     method: str
@@ -132,6 +137,7 @@ class RouteDescription:
     request: dict[str, Any] | None = None
     headers: list[dict[str, Any]] = field(default_factory=list)
     scope: str = "call"
+    is_audited: bool = False
 
     @property
     def needs_token(self) -> bool:
@@ -157,6 +163,7 @@ class RouteDescription:
         """Return the parts of the operation that the framework cannot find out."""
         extra: dict[str, Any] = {"security": [{"token": []}] if self.needs_token else []}
         extra[SCOPE_KEY] = self.scope
+        extra[AUDIT_KEY] = self.is_audited or self.scope in AUDITED_SCOPES
         if self.request is not None:
             extra["requestBody"] = self.request
         if self.headers:

@@ -27,17 +27,17 @@ from lawow.edge.meter import Meter
 from lawow.edge.refusals import StorageFailed
 from lawow.edge.tenants import Identity
 from lawow.errors import LawowError
-from lawow.server.auth import Authenticator, scope_of
+from lawow.server.auth import Authenticator
 from lawow.server.client_certificates import Connection
+from lawow.server.descriptions import AUDIT_KEY
 from lawow.server.log import EventLog
 from lawow.server.metrics import Metrics
-from lawow.server.problems import Problem, problem_of, problem_of_status
+from lawow.server.problems import Problem, problem_of, problem_of_os, problem_of_status
 
 __all__ = ["PUBLIC", "Guard"]
 
-PUBLIC = frozenset({"/v1/health", "/v1/ready", "/openapi.json"})
+PUBLIC = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json"})
 """Paths that need no token."""
-AUDITED_SCOPES = ("upload", "admin")
 """Requests for these change the edge, or tell about all tenants; calls stand in the log."""
 
 SECURITY_HEADERS = [
@@ -109,7 +109,9 @@ class _Exchange:
                 record, self.before_answer = self.before_answer, None
                 await record(message["status"])
             self.status = message["status"]
-            headers = [*message.get("headers", []), *SECURITY_HEADERS]
+            headers = list(message.get("headers", []))
+            own = {name for name, _ in headers}  # the dashboard's page has a policy of its own
+            headers += [item for item in SECURITY_HEADERS if item[0] not in own]
             headers.append((b"lawow-request-id", self.request_id.encode()))
             if self.closes:
                 headers.append((b"connection", b"close"))
@@ -168,6 +170,8 @@ class Guard:
             await self._answer(exchange, problem_of_status(404))
         except LawowError as error:
             await self._answer(exchange, problem_of(error) or self._defect(exchange, error))
+        except OSError as error:
+            await self._answer(exchange, problem_of_os(error) or self._defect(exchange, error))
         except Exception as error:  # noqa: BLE001  # the one place that keeps defects from peers
             await self._answer(exchange, self._defect(exchange, error))
 
@@ -192,11 +196,12 @@ class Guard:
         Raises `StorageFailed` if that cannot be written. A refusal is answered all the same.
         """
         route, identity = exchange.scope.get("route"), exchange.identity
-        if route is None or identity is None or scope_of(route) not in AUDITED_SCOPES:
+        if route is None or identity is None or not (route.openapi_extra or {}).get(AUDIT_KEY):
             return
         who = f"tenant:{identity.tenant}:{identity.credential}"
         action = str(getattr(route, "operation_id", None) or route.path)
-        subject = " ".join(str(value) for value in exchange.scope.get("path_params", {}).values())
+        named = [*exchange.scope.get("path_params", {}).values(), exchange.scope["state"].get("made", "")]
+        subject = " ".join(str(value) for value in named if value)
         outcome = exchange.problem.code if exchange.problem is not None else f"done-{status}"
         try:
             await asyncio.to_thread(self._audit.write, who, action, subject, outcome)

@@ -6,6 +6,7 @@ about anybody else. What has no row in the table is a defect: the peer learns th
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from lawow.edge.refusals import EdgeRefusal, QuotaExceeded
 from lawow.errors import FormatError, GuestTrap, LawowError, LimitExceeded, Refused
 
-__all__ = ["PROBLEMS", "Problem", "ProblemKind", "problem_of", "problem_of_status"]
+__all__ = ["PROBLEMS", "Problem", "ProblemKind", "problem_of", "problem_of_os", "problem_of_status"]
 
 MAX_DETAIL_CHARACTERS = 2_000
 MEDIA_TYPE = b"application/problem+json"
@@ -62,6 +63,10 @@ STATUS_CODES = {
     405: "method-not-allowed",
     415: "unsupported-media-type",
 }
+
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,19 @@ def problem_of(error: LawowError) -> Problem | None:
         return Problem("too-large", str(error))
     if isinstance(error, FormatError | Refused):
         return Problem("bad-request", str(error))
+    return None
+
+
+def problem_of_os(error: OSError) -> Problem | None:
+    """Return the problem that an error of the operating system stands for, or None: then it is a defect.
+
+    Wherever it was met: a request needs descriptors and processes in many places, and files in as many.
+    """
+    reason = (error.strerror or "unknown reason").lower()
+    if error.errno in SHORTAGES:
+        return Problem("busy", f"the edge's machine gives no more at the moment: {reason}", 1)
+    if error.errno in DISK_ERRORS:
+        return Problem("storage-failed", f"the edge's disk refused: {reason}")
     return None
 
 

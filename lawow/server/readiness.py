@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -16,6 +17,16 @@ class Readiness:
         self._free_bytes = free_bytes
         self.is_draining = False
         self.drain_seconds = 0.0
+        self.stopping = asyncio.Event()
+        """Set when connections are refused and answers under way should end."""
+
+    def state(self) -> str:
+        """Return ``ready``, ``not-ready``, ``draining`` or ``stopping``."""
+        if self.stopping.is_set():
+            return "stopping"
+        if self.is_draining:
+            return "draining"
+        return "ready" if self.reason_against() is None else "not-ready"
 
     def reason_against(self) -> str | None:
         """Return why no new work is wanted, or None. Asks the file system each time."""

@@ -18,11 +18,17 @@ from lawow.edge.module_store import StoredModule, Upload
 from lawow.edge.refusals import Forbidden, NotFound, NotReady
 from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
 from lawow.server.calls import DIGEST, deadline_of, hex_of, identity_of, serve_call, tenant_of
-from lawow.server.descriptions import METRICS_MEDIA_TYPE, ROUTES, STATE_MEDIA_TYPE, RouteDescription
+from lawow.server.descriptions import (
+    JSON_MEDIA_TYPE,
+    METRICS_MEDIA_TYPE,
+    ROUTES,
+    STATE_MEDIA_TYPE,
+    RouteDescription,
+)
 from lawow.server.observing import Observe
 from lawow.server.readiness import Readiness
 
-__all__ = ["Routes", "bound_router", "make_router"]
+__all__ = ["DigestPath", "Routes", "bound_router", "make_router"]
 
 WASM_MEDIA_TYPES = ("application/wasm", "application/octet-stream", "")
 BUNDLE_MEDIA_TYPES = ("application/java-archive", "application/zip", "application/octet-stream", "")
@@ -107,7 +113,8 @@ class Routes:
         """Make an instance that stays, fresh or in a state."""
         handler, tenant = self._handler, tenant_of(request)
         deadline = deadline_of(request, None, handler.limits)
-        if require_media_type(request, (STATE_MEDIA_TYPE, "")) != STATE_MEDIA_TYPE:
+        # The stub library of apps names JSON as the type of its empty body.
+        if require_media_type(request, (STATE_MEDIA_TYPE, JSON_MEDIA_TYPE, "")) != STATE_MEDIA_TYPE:
             await read_body(request, 0, "of this route's body", handler.limits)
             session = await handler.open_session(tenant, hex_of(digest), deadline)
         else:

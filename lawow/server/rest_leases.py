@@ -24,12 +24,12 @@ from lawow.edge.refusals import BadRequest, Forbidden, NotFound
 from lawow.edge.resource_manager import Requirements
 from lawow.edge.shared_modules import SharedModule
 from lawow.server.bodies import body_chunks, read_body, require_media_type
-from lawow.server.calls import deadline_of, identity_of, serve_call, tenant_of
+from lawow.server.calls import deadline_of, hex_of, identity_of, serve_call, tenant_of
 from lawow.server.control_descriptions import CONTROL_ROUTES, PARTIAL_MEDIA_TYPE
 from lawow.server.control_schemas import LeaseSelection, OffloadRequestBody, SharedModuleBody
 from lawow.server.descriptions import JSON_MEDIA_TYPE, STATE_MEDIA_TYPE
 from lawow.server.observing import Observe
-from lawow.server.rest import bound_router
+from lawow.server.rest import DigestPath, bound_router
 
 __all__ = ["LeaseRoutes", "make_control_router"]
 
@@ -83,7 +83,13 @@ class LeaseRoutes:
         body = await self._read(request, LeaseSelection)
         key = request.headers.get("idempotency-key")
         document = await asyncio.to_thread(self._manager.select, tenant_of(request), body.offer, key)
+        request.state.made = document["lease"]  # for the audit log
         return JSONResponse(document, status_code=201)
+
+    async def remove_module(self, request: Request, digest: str = DigestPath) -> Response:
+        """Take a module away that no lease and no session needs."""
+        await self._remote.remove_module(tenant_of(request), hex_of(digest))
+        return Response(status_code=204)
 
     async def list_leases(self, request: Request) -> Response:
         """List the tenant's leases."""

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.client_certificates import Connection
@@ -73,10 +73,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._body = 0
         self._in_head = True
+        self._cycles: list[RequestResponseCycle] = []
         self._counted = self.bounds.enter(self._address)
         tls = transport.get_extra_info("ssl_object")
         self._connection = Connection(tls.getpeercert(binary_form=True) if tls is not None else None)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._reading_timer: asyncio.TimerHandle | None = None
         if self._counted:
             self._await_head()
         else:
@@ -85,10 +87,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place free."""
         self._stop_timer()
+        self._stop_reading_timer()
         if self._counted:
             self._counted = False
             self.bounds.leave(self._address)
         self._connection.close()
+        for cycle in self._cycles:
+            cycle.disconnected = True  # uvicorn tells that to the request that came last, and to no other
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -122,6 +127,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(Problem("bad-request", "too many requests were sent ahead of their answers"))
             return
         super().on_headers_complete()
+        self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete] + [self.cycle]
 
     def on_body(self, body: bytes) -> None:
         """Count a part of the body as that, not as overhead."""
@@ -142,6 +148,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no HTTP."""
         self._refuse(Problem("bad-request", "the bytes sent are no valid HTTP/1.1 request"))
+
+    def pause_writing(self) -> None:
+        """Wait for a peer that reads more slowly than the edge writes, as long as it keeps a pace."""
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        """Go on: the peer has read."""
+        self._stop_reading_timer()
+        super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, and give up on a peer that does not even read."""
@@ -170,6 +186,26 @@ class GuardedProtocol(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.abort()
+
+    def _await_reading(self) -> None:
+        self._stop_reading_timer()
+        unread = self.transport.get_write_buffer_size()
+        seconds = self.bounds.limits.body_seconds
+        self._reading_timer = self.loop.call_later(seconds, self._require_reading, unread)
+
+    def _require_reading(self, unread_before: int) -> None:
+        """Cut a peer off that read less than `body_bytes_per_second`: it would hold its answer for ever."""
+        limits = self.bounds.limits
+        read = unread_before - self.transport.get_write_buffer_size()
+        if read < limits.body_seconds * limits.body_bytes_per_second:
+            self.transport.abort()
+        else:
+            self._await_reading()
+
+    def _stop_reading_timer(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -231,15 +267,16 @@ class EdgeServer(Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Say that no new work is wanted, for as long as the operator chose; then stop accepting."""
-        if self._readiness.is_draining or self._readiness.drain_seconds <= 0:
-            self.should_exit = True
+        is_told_again, self._readiness.is_draining = self._readiness.is_draining, True
+        if is_told_again or self._readiness.drain_seconds <= 0:
+            self._stop()
             return
-        self._readiness.is_draining = True
         # A signal handler of Python's runs between two steps of the loop, in its thread.
         asyncio.get_running_loop().call_later(self._readiness.drain_seconds, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
+        self._readiness.stopping.set()
 
     async def _serve_inside(self, app: ASGIApp, listener: socket.socket) -> asyncio.Server:
         config = _config(app, self._limits)

@@ -16,6 +16,7 @@ from lawow.resources import android_stub
 from tests.tools import run, tool
 
 ABIS = ("arm64-v8a", "x86_64")
+GLUES = ("liblawow.so", "wasmedge/liblawow.so")
 NATIVE_METHODS = {
     "engineNew",
     "engineTick",
@@ -64,15 +65,17 @@ def test_the_manifest_lists_every_file_with_its_digest() -> None:
     assert listed == found
 
 
+@pytest.mark.parametrize("glue", GLUES)
 @pytest.mark.parametrize("abi", ABIS)
-def test_android_has_nothing_against_the_glue(abi: str) -> None:
-    data = android_stub("prebuilt", abi, "liblawow.so").read_bytes()
+def test_android_has_nothing_against_the_glue(abi: str, glue: str) -> None:
+    data = android_stub("prebuilt", abi, glue).read_bytes()
     assert verify_android_library(data, abi, file_name="liblawow.so", min_api=21) == ()
 
 
+@pytest.mark.parametrize("glue", GLUES)
 @pytest.mark.parametrize("abi", ABIS)
-def test_the_glue_offers_the_native_methods_and_names_no_path(abi: str) -> None:
-    data = android_stub("prebuilt", abi, "liblawow.so").read_bytes()
+def test_the_glue_offers_the_native_methods_and_names_no_path(abi: str, glue: str) -> None:
+    data = android_stub("prebuilt", abi, glue).read_bytes()
     exported = {symbol.name for symbol in read_elf(data).symbols() if symbol.defined}
     assert exported == {"JNI_OnLoad", *(f"Java_dev_lawow_Native_{name}" for name in NATIVE_METHODS)}
     assert not re.search(rb"/(home|root|tmp|work|usr)/", data)

@@ -177,7 +177,9 @@ def test_a_missing_or_foreign_runtime_is_named(jvm: Jvm, host_glue: Path, calls_
     line = ("local", calls_module.name, "fib", "I>I", 1)
     assert "liblawow cannot be loaded" in jvm.calls(line)[0]
     missing = jvm.with_properties(library=host_glue, wasmtime="/nowhere/libwasmtime.so").calls(line)[0]
-    assert missing.startswith("error IllegalStateException libwasmtime: /nowhere/libwasmtime.so: cannot open")
+    assert missing.startswith(
+        "error IllegalStateException the WebAssembly runtime: /nowhere/libwasmtime.so: cannot open"
+    )
     foreign = jvm.with_properties(library=host_glue, wasmtime=host_glue).calls(line)[0]
     assert foreign.endswith("is not version 50.0, for which this app was packed")
 

@@ -182,6 +182,7 @@ NO_ANSWERS_OF_AN_EDGE = {
 }
 
 
+@pytest.mark.promise("N12")
 def test_what_no_edge_says_is_a_protocol_error(client: Jvm, edge: EdgeDouble, calls_module: Sample) -> None:
     edge.queue += NO_ANSWERS_OF_AN_EDGE.values()
     answers = client.calls(*[("remote", calls_module.name, *FIB)] * len(NO_ANSWERS_OF_AN_EDGE))
@@ -190,6 +191,7 @@ def test_what_no_edge_says_is_a_protocol_error(client: Jvm, edge: EdgeDouble, ca
     assert len(edge.requests) == len(NO_ANSWERS_OF_AN_EDGE)
 
 
+@pytest.mark.promise("N12")
 def test_an_error_text_without_end_is_cut(client: Jvm, edge: EdgeDouble, calls_module: Sample) -> None:
     edge.queue += [problem(404, "not-found", "x" * size) for size in (1 << 20, 10_000)]
     endless, long = client.calls(*[("remote", calls_module.name, *FIB)] * 2)
@@ -197,6 +199,7 @@ def test_an_error_text_without_end_is_cut(client: Jvm, edge: EdgeDouble, calls_m
     assert long.endswith(": " + "x" * 500)
 
 
+@pytest.mark.promise("F6")
 def test_a_lost_connection_is_not_tried_again(client: Jvm, edge: EdgeDouble, calls_module: Sample) -> None:
     edge.answer = Answer(cut=True)
     answers = client.calls(*[("remote", calls_module.name, *FIB)] * 3)

@@ -225,6 +225,7 @@ def test_wrong_use_raises_and_sends_nothing() -> None:
     assert not server.has_to_send
 
 
+@pytest.mark.promise("F12")
 def test_versions_that_have_nothing_in_common_part() -> None:
     server = ServerConnection()
     hello = Hello(MAGIC, 2, 9, 1 << 20, 1 << 20, b"", b"", (), ())
@@ -238,6 +239,7 @@ def test_versions_that_have_nothing_in_common_part() -> None:
     assert client.state is ConnectionState.CLOSED
 
 
+@pytest.mark.promise("F12")
 def test_a_later_version_that_speaks_this_one_is_welcome_whatever_it_adds() -> None:
     server = ServerConnection()
     hello = write_payload(Hello(MAGIC, 1, 9, 1 << 20, 1 << 20, b"t", b"", (), ()))
@@ -245,6 +247,7 @@ def test_a_later_version_that_speaks_this_one_is_welcome_whatever_it_adds() -> N
     assert told == [events.Greeted(1, b"t", b"")]
 
 
+@pytest.mark.promise("F12")
 def test_unknown_operations_are_skipped_if_they_say_so() -> None:
     pair, function = opened()
     assert pair.server.receive_data(frame(7, 0x8123, b"what?", 0x00FF)) == []

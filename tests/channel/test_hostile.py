@@ -25,6 +25,7 @@ CLAIMS = {
 }
 
 
+@pytest.mark.promise("N2")
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_n2_a_false_length_is_refused_by_its_head(claim: str) -> None:
     server = opened()[0].server
@@ -36,6 +37,7 @@ def test_n2_a_false_length_is_refused_by_its_head(claim: str) -> None:
     assert most < 64 << 10
 
 
+@pytest.mark.promise("N2")
 @pytest.mark.parametrize("flags", [0, PART])
 def test_n2_memory_comes_with_the_bytes_and_not_before(flags: int) -> None:
     server = opened()[0].server
@@ -47,6 +49,7 @@ def test_n2_memory_comes_with_the_bytes_and_not_before(flags: int) -> None:
     assert most < 64 << 10
 
 
+@pytest.mark.promise("N3")
 def test_n3_nothing_but_hello_is_taken_before_the_welcome() -> None:
     for operation in Op:
         if operation is Op.HELLO:

@@ -25,6 +25,7 @@ def again(pair: Pair, limits: ChannelLimits = CHANNEL) -> tuple[Pair, list[event
     return second, second.greet()
 
 
+@pytest.mark.promise("F6")
 def test_the_server_tells_of_every_call_what_became_of_it() -> None:
     pair, function = opened()
     running, kept, forgotten, unseen = (pair.client.send_call(function, b"") for _ in range(4))
@@ -131,6 +132,7 @@ def test_a_session_in_use_is_welcome_only_to_its_client() -> None:
         other.server.send_welcome(pair.server.session)
 
 
+@pytest.mark.promise("F6")
 def test_a_call_is_never_run_twice() -> None:
     pair, function = opened()
     pair.client.send_call(function, b"")

@@ -39,6 +39,7 @@ def test_every_receiver_gets_every_message_in_order() -> None:
     assert [values(pair.run()[0]) for pair, _ in receivers] == [[b"0", b"1", b"2"]] * 3
 
 
+@pytest.mark.promise("N11")
 def test_a_topic_waits_for_a_receiver_that_asked_for_it() -> None:
     topic = Topic()
     pair, channel = subscribed(topic, Policy.BLOCK)
@@ -52,6 +53,7 @@ def test_a_topic_waits_for_a_receiver_that_asked_for_it() -> None:
     assert topic.can_publish(84)
 
 
+@pytest.mark.promise("N11")
 def test_dropping_keeps_the_newest_and_tells_what_is_missing() -> None:
     topic = Topic()
     pair, channel = subscribed(topic, Policy.DROP_OLDEST)
@@ -69,6 +71,7 @@ def test_dropping_keeps_the_newest_and_tells_what_is_missing() -> None:
     assert messages[-1].sequence == 100
 
 
+@pytest.mark.promise("N11")
 def test_a_slow_receiver_is_disconnected_if_it_asked_for_that_and_others_do_not_notice() -> None:
     topic = Topic()
     slow, channel = subscribed(topic, Policy.DISCONNECT)

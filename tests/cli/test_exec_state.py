@@ -109,3 +109,12 @@ def test_options_that_contradict_it_are_usage_errors(run: Run) -> None:
     done = run("count.wasm", "add", "1", "--state", "s", "--engine", "wasmedge", command=wasmedge())
     assert done.returncode == 4
     assert "keeps no instance between calls" in done.stderr
+
+
+def test_a_fault_of_the_module_is_not_told_of_the_file(run: Run, tmp_path: Path) -> None:
+    text = '(module (func (export "_initialize") (param i32)) (func (export "f")))'
+    (tmp_path / "odd.wasm").write_bytes(wat(text))
+    done = run("odd.wasm", "f", "--state", "s")
+    assert done.returncode == 3
+    assert "_initialize must take and return nothing" in done.stderr
+    assert not done.stderr.startswith("lawow: s: ")

@@ -159,6 +159,7 @@ def test_the_pinned_certificate_is_trusted_in_any_spelling(secure: tuple[Running
             assert client.modules() == []
 
 
+@pytest.mark.promise("N6")
 def test_a_wrong_pin_is_refused_before_the_token_is_sent(secure: tuple[RunningEdge, str, Path]) -> None:
     edge, pin, _ = secure
     wrong = ("0" if pin[0] != "0" else "1") + pin[1:]
@@ -172,6 +173,7 @@ def test_a_wrong_pin_is_refused_before_the_token_is_sent(secure: tuple[RunningEd
     assert "tenant=careful" not in edge.log.read_text()
 
 
+@pytest.mark.promise("N6")
 def test_a_ca_file_vouches_for_the_host_and_others_do_not(
     secure: tuple[RunningEdge, str, Path], tmp_path: Path
 ) -> None:
@@ -233,6 +235,7 @@ def read_request(connection: socket.socket) -> bytes:
     return data
 
 
+@pytest.mark.promise("F6")
 def test_a_connection_lost_after_the_request_leaves_the_outcome_unknown_and_is_not_repeated() -> None:
     requests: list[bytes] = []
 
@@ -274,6 +277,7 @@ def test_an_idle_connection_that_the_edge_closed_is_replaced_before_a_call() -> 
             threading.Event().wait(0.05)
 
 
+@pytest.mark.promise("N12")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -305,6 +309,7 @@ def test_any_answer_to_a_call_is_an_error_of_ours(answer: bytes) -> None:
         client.call(DIGEST, "f", ">i", [])
 
 
+@pytest.mark.promise("N12")
 @pytest.mark.parametrize(
     "document",
     [
@@ -371,6 +376,7 @@ def expired_certificate(folder: Path) -> tuple[Path, str]:
     return path, certificate.fingerprint(hashes.SHA256()).hex()
 
 
+@pytest.mark.promise("N6")
 def test_an_expired_certificate_is_refused_even_when_it_is_pinned(tmp_path: Path) -> None:
     pem, pin = expired_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

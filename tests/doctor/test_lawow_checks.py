@@ -121,13 +121,13 @@ def test_each_abi_needs_both_halves_of_the_runtime() -> None:
     assert kinds(none) == {"runtime-missing"}
 
 
-def test_native_code_needs_no_runtime() -> None:
+def test_native_code_needs_no_runtime_but_its_library() -> None:
     runtimes = (f"lib/{abi}/lib{name}.so" for abi in TARGETS for name in ("lawow", "wasmtime"))
     glue = {
         f"lib/{abi}/liblawownative.so": android_stub("prebuilt", abi, "liblawownative.so").read_bytes()
         for abi in TARGETS
     }
-    assert kinds(without(packed(min_sdk=24), *runtimes).plus(glue)) == set()
+    assert kinds(without(packed(min_sdk=24), *runtimes).plus(glue)) == {"native-module-missing"}
 
 
 def test_an_abi_of_the_apps_own_libraries_needs_the_runtime_too() -> None:
@@ -210,3 +210,23 @@ def test_the_packed_demo_is_healthy_but_for_its_age_and_an_edge(demo_apk: Path) 
     found = {item.kind: item.severity for item in findings(demo_apk.read_bytes())}
     assert found.pop("target-sdk-for-play") is Severity.ERROR
     assert set(found) == {"edge-address"}
+
+
+def test_native_code_needs_the_library_of_each_module_that_is_called() -> None:
+    whole = without(packed(), *runtime(*TARGETS))
+    digest = hashlib.sha256(FIB).hexdigest()
+    source = f'const char *const module = "{digest}"; int table[3000];'
+    files = {
+        f"lib/{abi}/{name}": data
+        for abi in TARGETS
+        for name, data in (
+            ("liblawownative.so", android_stub("prebuilt", abi, "liblawownative.so").read_bytes()),
+            ("liblawow-fibonacci.so", shared_library(abi, source=source)),
+        )
+    }
+    sample = whole.plus(files)
+    assert findings(sample) == ()
+    gone = without(sample, "lib/x86_64/liblawow-fibonacci.so")
+    assert "native-module-missing" in kinds(gone)
+    stale = sample.plus({"lib/x86_64/liblawow-fibonacci.so": shared_library("x86_64")})
+    assert only(stale, "native-module-mismatch").place == "lib/x86_64/liblawow-fibonacci.so"

@@ -117,6 +117,7 @@ while True:
 """
 
 
+@pytest.mark.promise("F2")
 def test_kills_at_any_moment_lose_no_lease_that_was_acknowledged(tmp_path: Path) -> None:
     """SIGKILL between any two instructions; LAWOW_KILLS=100 for the long form."""
     random, acknowledged = Random(7), set()

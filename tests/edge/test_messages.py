@@ -10,18 +10,26 @@ from lawow.edge.messages import (
     HEADER,
     MAX_PAYLOAD_BYTES,
     NEEDS_CODE,
+    Admit,
     Call,
     Close,
+    Dismiss,
     Failure,
+    Identity,
+    Listen,
     Message,
     Open,
     Ready,
+    Report,
     Result,
     Save,
     Trap,
+    Usage,
     read_header,
     read_message,
+    read_usage,
     write_message,
+    write_usage,
 )
 from lawow.errors import FormatError
 
@@ -36,6 +44,11 @@ EXAMPLES: list[Message] = [
     Open("ab" * 32, True, "5e55", 2.0, b"LWST and so on"),
     Close("ab" * 32, "5e55"),
     Save("ab" * 32, False, "5e55", 2.0),
+    Identity(b"PEM"),
+    Listen(10.0, deadline_seconds=2.0),
+    Admit("ab" * 32, True, "1ea5e", "cd" * 32, "5e55", False, 2.0),
+    Dismiss("1ea5e", "lease-ended"),
+    Report(),
 ]
 
 
@@ -70,13 +83,13 @@ def outcome(kind: int, payload: bytes) -> None:
         return
 
 
-@given(st.integers(1, 8), st.binary(max_size=200))
+@given(st.integers(1, 13), st.binary(max_size=200))
 def test_any_payload_is_a_value_or_a_format_error(kind: int, payload: bytes) -> None:
     outcome(kind, payload)
 
 
 @pytest.mark.parametrize(
-    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 9)]
+    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 14)]
 )
 def test_headers_beyond_the_limit_or_of_unknown_kinds_are_refused(header: bytes) -> None:
     with pytest.raises(FormatError):
@@ -96,3 +109,14 @@ def test_names_that_a_guest_chose_are_cut() -> None:
     assert len(message.message) == 1 << 16
     assert len(message.frames) == 64
     assert all(len(frame) == 1000 for frame in message.frames)
+
+
+def test_usage_comes_back_as_it_was_and_never_surprises() -> None:
+    usages = [Usage("1ea5e", 7, True), Usage("2ea5e", 0, False)]
+    written = write_usage(usages)
+    assert read_usage(written) == usages
+    for end in range(1, len(written)):
+        try:
+            assert read_usage(written[:end]) != usages
+        except FormatError:
+            continue

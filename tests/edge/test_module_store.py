@@ -81,6 +81,7 @@ def test_the_first_byte_beyond_the_limit_is_refused(store: ModuleStore) -> None:
             upload.write(b"x")
 
 
+@pytest.mark.promise("N10")
 def test_uploads_under_way_count_for_the_quota_and_stop_counting(store: ModuleStore) -> None:
     with store.begin("a") as first, store.begin("a") as second:
         first.write(bytes(200))
@@ -125,6 +126,7 @@ def test_a_start_forgets_modules_whose_blob_is_gone(store: ModuleStore, folder: 
     assert store.list("a") == []
 
 
+@pytest.mark.promise("F5")
 @pytest.mark.parametrize("position", [0, 20, -1])
 def test_one_flipped_bit_is_noticed_and_set_aside(
     store: ModuleStore, folder: DataFolder, position: int

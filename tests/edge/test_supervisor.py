@@ -152,6 +152,7 @@ def test_an_instance_beyond_its_limits_is_refused(tmp_path: Path, text: str) -> 
     on_bench(tmp_path, work)
 
 
+@pytest.mark.promise("W13")
 def test_a_module_that_keeps_ending_its_worker_rests(tmp_path: Path) -> None:
     async def lose(bench: Bench) -> None:
         task = asyncio.ensure_future(bench.call("a", all_sorts(), "loop"))
@@ -242,6 +243,7 @@ def test_a_cancelled_call_takes_its_worker_along(tmp_path: Path) -> None:
     on_bench(tmp_path, work)
 
 
+@pytest.mark.promise("W13")
 @pytest.mark.parametrize(
     "answer",
     [

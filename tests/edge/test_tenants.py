@@ -84,6 +84,7 @@ def test_a_key_that_others_can_read_is_refused(folder: DataFolder) -> None:
         folder.key()
 
 
+@pytest.mark.promise("F12")
 def test_a_database_of_another_version_is_refused(folder: DataFolder) -> None:
     connection = sqlite3.connect(folder.database)
     connection.execute("PRAGMA user_version = 99")

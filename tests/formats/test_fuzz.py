@@ -57,6 +57,7 @@ def test_the_seeds_of_webassembly_are_sound(
         step(seed)
 
 
+@pytest.mark.promise("N3")
 @pytest.mark.parametrize("name", TARGETS)
 def test_damaged_files_raise_nothing_but_refusals(name: str) -> None:
     chance = random.Random(name)

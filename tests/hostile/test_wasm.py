@@ -130,6 +130,7 @@ def engine() -> WasmtimeEngine:
     return WasmtimeEngine(EDGE_PROFILE)
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("spinners", [1, 2, 8, 32])
 def test_w1_every_spinner_is_stopped_and_the_engine_goes_on(engine: WasmtimeEngine, spinners: int) -> None:
     spin = engine.compile(wat(SPIN))

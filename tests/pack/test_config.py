@@ -87,7 +87,7 @@ def test_a_file_of_another_tool_says_nothing() -> None:
         ("[pack]\nmodules = 'a.wasm'\n", r"pack\.modules must be a list of files"),
         ("[pack]\nmodules = ['']\n", r"pack\.modules must be a list of files"),
         ("[pack]\nabis = ['armeabi-v7a']\n", "no WebAssembly runtime for it"),
-        ("[pack]\nruntime = 'wasmedge'\n", r"pack\.runtime is unknown \(found wasmedge"),
+        ("[pack]\nruntime = 'wasm3'\n", r"pack\.runtime is unknown \(found wasm3"),
         ("[pack]\npackage = 'a..b'\n", "is not the name of a Java package"),
         ("[pack]\npackage = 7\n", r"pack\.package must be text"),
         ("[pack.classes]\n'a.wasm' = 'a.b'\n", "must be the name of a Java class"),

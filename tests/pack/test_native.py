@@ -14,6 +14,8 @@ from lawow.build.sources import find_sources
 from lawow.cli.pack_sources import source_builder
 from lawow.formats.bundle import bundled_module
 from lawow.formats.elf import verify_android_library
+from lawow.formats.signing import SigningKey
+from lawow.pack.apk import pack_apk
 from lawow.pack.bindings import binding_of
 from lawow.pack.runtimes import ABIS
 from lawow.resources import android_stub
@@ -111,7 +113,8 @@ def host_libraries(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     digest = binding_of(bundled_module("demo.wasm", module.wasm)).module.sha256
     built = build_module_libraries(sources, "demo", module.prototypes, digest, (HOST,))
     (folder / "liblawow-demo.so").write_bytes(built[HOST])
-    run(sys.executable, android_stub("build.py"), "--host", folder / "liblawownative.so")
+    library = folder / "liblawownative.so"
+    run(sys.executable, android_stub("build.py"), "--host", library, "--runtime", "native")
     return folder
 
 
@@ -149,3 +152,25 @@ def test_a_finished_apk_gets_native_code_too(small: dict[str, bytes], tmp_path: 
     assert {path for path in files if path.startswith("lib/")} == libraries
     assert b"local=native" in files["assets/lawow/local.properties"]
     assert "assets/lawow/demo.wasm" in files
+
+
+def test_the_choice_may_stand_in_the_configuration(tmp_path: Path) -> None:
+    app = app_tree(tmp_path / "app", {"demo.c": SOURCE.encode()})
+    (app / "lawow.toml").write_text('[pack]\nlocal = "native"\nabis = ["x86_64"]\n')
+    lawow("pack", app)
+    names = {path.name for path in app.glob("src/main/jniLibs/*/*")}
+    assert names == {"liblawownative.so", "liblawow-demo.so"}
+    lawow("pack", app, "--check")
+
+
+def test_a_finished_apk_with_native_code_is_accepted_by_the_judges(
+    small: dict[str, bytes], tmp_path: Path, key: SigningKey
+) -> None:
+    (tmp_path / "demo.c").write_text(SOURCE)
+    builder = source_builder(lambda _: None)
+    plan = plan_small(small, tmp_path / "demo.c", None, local="native", builder=builder)
+    path = tmp_path / "packed.apk"
+    path.write_bytes(pack_apk(plan, key).apk)
+    run("apksigner", "verify", path)
+    run("zipalign", "-c", "4", path)
+    assert lawow("verify", path).returncode == 0

@@ -57,10 +57,7 @@ def test_the_tree_has_all_that_an_app_needs(app: Path, runtime_dir: Path) -> Non
         ASSET,
         "src/main/assets/lawow/licenses/lawow-LICENSE",
         "src/main/assets/lawow/licenses/wasmtime-LICENSE",
-        *(
-            f"src/main/lawow/cpp/{name}"
-            for name in ("CMakeLists.txt", "lawow_filter.h", "lawow_host.h", "lawow_jni.c", "lawow_sys.h")
-        ),
+        *(f"src/main/lawow/cpp/{name}" for name in (path.name for path in android_stub("jni").iterdir())),
         *(f"src/main/jniLibs/{abi}/lib{name}.so" for abi in runtimes.ABIS for name in ("lawow", "wasmtime")),
     }
 

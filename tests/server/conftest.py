@@ -14,8 +14,9 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
-    """A running edge."""
-    with running_edge(tmp_path_factory.mktemp("edge") / "data") as running:
+    """A running edge; its streams end soon, since tests ask every route for the whole of its answer."""
+    data = tmp_path_factory.mktemp("edge") / "data"
+    with running_edge(data, overview_stream_seconds=0.3) as running:
         yield running
 
 

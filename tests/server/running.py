@@ -34,6 +34,7 @@ class Reply:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+    is_head: bool = False
 
     @property
     def json(self) -> dict[str, object]:
@@ -49,14 +50,16 @@ class Reply:
 
     def refused_with(self, status: int, code: str) -> bool:
         """Tell whether this is a well-formed problem with that status and code."""
-        document = self.json
         assert self.headers["Content-Type"] == "application/problem+json", self.headers
+        assert (self.status, self.code) == (status, code), (self.status, self.code, self.body)
+        if self.is_head:
+            return not self.body
+        document = self.json
         assert document["status"] == self.status
         assert document["type"] == f"urn:lawow:problem:{self.code}"
         assert document["title"]
         assert document["detail"]
         assert "Traceback" not in str(document)
-        assert (self.status, self.code) == (status, code), (self.status, self.code, document)
         return True
 
 
@@ -105,7 +108,7 @@ class RunningEdge:
         try:
             connection.request(method, path, body, sent)
             response = connection.getresponse()
-            return Reply(response.status, response.headers, response.read())
+            return Reply(response.status, response.headers, response.read(), method == "HEAD")
         finally:
             connection.close()
 

@@ -213,6 +213,7 @@ def test_nothing_of_a_call_is_left_for_the_next_one(edge: RunningEdge, tenant: s
         assert edge.call(tenant, SORTS.digest, "count").json["results"] == [1001]
 
 
+@pytest.mark.promise("W2")
 def test_a_memory_bomb_gets_its_limit_and_no_more(edge: RunningEdge, tenant: str) -> None:
     reply = edge.call(tenant, SORTS.digest, "grow")
     assert reply.json["results"] == [4081]  # pages: the last step of 16 that fits into 256 MiB

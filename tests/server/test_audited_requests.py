@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from lawow.device.offload_handler import OffloadHandler
 from lawow.edge.audit import AuditLog, AuditRecord
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
@@ -39,6 +40,20 @@ def test_uploads_are_recorded_done_or_refused_and_calls_are_not(
     assert all(item.who.startswith(f"tenant:{tenant}:t") for item in found)
     assert {item.subject for item in found} == {f"sha256:{NUMBER.digest}"}
     assert len({item.who for item in found}) == 2  # which token, too
+
+
+def test_a_lease_is_recorded_from_its_beginning_to_its_end(
+    edge: RunningEdge, new_tenant: Callable[[], str]
+) -> None:
+    tenant = new_tenant()
+    edge.put(tenant, NUMBER.wasm, NUMBER.digest)
+    with edge.client(tenant) as client:
+        handler = OffloadHandler(client)
+        offers = handler.request(NUMBER.wasm)
+        handler.recall(handler.select(offers, offers.offers[0]))
+    found = [item for item in records(edge.data) if item.who.startswith(f"tenant:{tenant}:")]
+    assert [item.action for item in found] == ["put_module", "select_offer", "end_lease"]
+    assert found[1].subject == found[2].subject != ""
 
 
 def test_what_cannot_be_recorded_is_not_answered_as_done(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_the_memory_of_addresses_is_bounded() -> None:
     assert len(limiter._rates) == 10_000
 
 
+@pytest.mark.promise("N4")
 def test_guessing_is_answered_429_while_the_right_token_still_works(tmp_path: Path) -> None:
     """All phones behind one carrier's gateway share an address: one broken phone must not lock them out."""
     with running_edge(tmp_path / "data") as edge:

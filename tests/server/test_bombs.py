@@ -6,6 +6,8 @@ import hashlib
 import threading
 import time
 
+import pytest
+
 from lawow.limits import MODULE
 from tests.edge.builders import compile_bomb, locals_bomb, many_exports, module_of
 from tests.server.running import RunningEdge
@@ -27,6 +29,7 @@ def test_too_many_functions_are_refused_by_the_scan(edge: RunningEdge, tenant: s
     assert edge.put(tenant, module.wasm, module.digest).refused_with(422, "bad-module")
 
 
+@pytest.mark.promise("W5")
 def test_while_something_costly_compiles_others_are_served(edge: RunningEdge, tenant: str) -> None:
     """A module within all static limits that takes the compiler long; the health is asked meanwhile."""
     bomb = compile_bomb()

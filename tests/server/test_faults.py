@@ -54,6 +54,7 @@ def in_background(edge: RunningEdge, tenant: str, export: str, count: int = 1, *
     return replies
 
 
+@pytest.mark.promise("W1")
 def test_an_endless_call_ends_at_its_deadline_and_no_other_tenant_waits(quick: RunningEdge) -> None:
     quick.call("modest", SORTS.digest, "fib", 1)
     started = time.monotonic()
@@ -69,6 +70,7 @@ def test_an_endless_call_ends_at_its_deadline_and_no_other_tenant_waits(quick: R
     assert sorted(times)[len(times) // 2] < 0.2
 
 
+@pytest.mark.promise("F1")
 def test_a_killed_worker_is_reported_at_once_and_replaced(quick: RunningEdge) -> None:
     quick.call("greedy", SORTS.digest, "nothing")
     worker = quick.workers()["greedy"]
@@ -174,6 +176,7 @@ def uploads_until_killed(data: Path, numbers: range) -> list[Module]:
     return kept
 
 
+@pytest.mark.promise("F2")
 def test_every_acknowledged_module_survives_a_killed_server(tmp_path: Path) -> None:
     """Uploads run while the server is killed, again and again; what was answered 201 is there afterwards."""
     data, kept = tmp_path / "data", list[Module]()
@@ -195,6 +198,7 @@ def test_every_acknowledged_module_survives_a_killed_server(tmp_path: Path) -> N
         assert not orphan.exists()
 
 
+@pytest.mark.promise("F5")
 def test_damaged_modules_and_damaged_or_foreign_code_are_never_run(tmp_path: Path) -> None:
     """One flipped bit in compiled code, and another module's code: made anew. A rotten blob: set aside."""
     data, one, two, rotten = tmp_path / "data", numbered(5000), numbered(5001), numbered(5002)
@@ -237,6 +241,7 @@ def fill(path: Path) -> None:
             stream.write(bytes(4096))
 
 
+@pytest.mark.promise("F3")
 def test_a_full_disk_is_a_507_with_nothing_half_visible(small_disk: Path, tmp_path: Path) -> None:
     data = small_disk / "data"
     with running_edge(data) as edge:
@@ -259,6 +264,7 @@ def test_a_full_disk_is_a_507_with_nothing_half_visible(small_disk: Path, tmp_pa
             assert edge.put("acme", module.wasm, module.digest).status == 201
 
 
+@pytest.mark.promise("F3")
 def test_a_limit_on_file_size_is_met_like_a_full_disk(tmp_path: Path) -> None:
     with running_edge(tmp_path / "data", before=["prlimit", "--fsize=300000"]) as edge:
         module = Module(numbered(7000).wasm + custom_section(400_000), "")
@@ -281,6 +287,7 @@ def is_healthy(edge: RunningEdge) -> bool:
         return False
 
 
+@pytest.mark.promise("F11")
 def test_a_server_out_of_descriptors_recovers_by_itself(tmp_path: Path) -> None:
     with running_edge(tmp_path / "data", before=["prlimit", "--nofile=40"]) as edge:
         edge.put("acme", SORTS.wasm, SORTS.digest)

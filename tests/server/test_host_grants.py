@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from lawow.edge.database import Database
 from lawow.edge.tenants import Tenants
 from tests.conftest import ROOT
 from tests.edge.builders import module_of
+from tests.server.offering import interpreter_offering
 from tests.server.running import RunningEdge, running_edge
 
 OFFER = """
@@ -52,17 +52,7 @@ READER = module_of(
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter with a distribution that offers host functions, and else all that this one has."""
-    root = tmp_path_factory.mktemp("offer")
-    venv.create(root / "venv", symlinks=True)
-    packages = next((root / "venv" / "lib").glob("python*")) / "site-packages"
-    info = packages / "thermometer-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: thermometer\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lawow.host_functions]\nthermometer = thermometer:FUNCTIONS\n")
-    (packages / "thermometer.py").write_text(OFFER)
-    mine = [path for path in sys.path if path.endswith("-packages")]
-    (packages / "rest.pth").write_text("\n".join([str(ROOT), *mine]))
-    return root / "venv" / "bin" / "python"
+    return interpreter_offering(tmp_path_factory.mktemp("offer"), "thermometer", OFFER)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +93,7 @@ def test_what_it_may_not_do_ends_the_guest_and_not_the_worker(offering: RunningE
     assert offering.workers()["granted"] == worker
 
 
+@pytest.mark.promise("N8")
 def test_another_tenant_is_not_offered_it(offering: RunningEdge) -> None:
     reply = offering.put("plain", READER.wasm, READER.digest)
     assert reply.refused_with(422, "bad-module")

@@ -215,6 +215,7 @@ def test_an_edge_is_ready_until_it_is_told_to_stop_and_serves_on_while_it_drains
         assert edge.process.wait(timeout=20) == 0
 
 
+@pytest.mark.promise("F8")
 def test_no_call_that_was_begun_is_lost_when_the_edge_stops_under_load(tmp_path: Path) -> None:
     """Each request ends with its answer, or with a connection that gave not one byte of one."""
     sorts = all_sorts()

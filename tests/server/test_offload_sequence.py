@@ -200,6 +200,7 @@ def short(tmp_path: Path) -> Iterator[RunningEdge]:
         yield running
 
 
+@pytest.mark.promise("N10")
 def test_offers_and_leases_end_by_themselves_and_free_what_they_held(short: RunningEdge) -> None:
     asked = request(short, "acme").json
     leases = [granted(short, "acme")["lease"] for _ in range(2)]
@@ -253,6 +254,7 @@ def test_a_device_is_redirected_to_a_shared_module_and_may_call_it_alone(
     assert edge.ask("GET", "/v1/shared-modules", tenant).json == {"shared_modules": []}
 
 
+@pytest.mark.promise("N7")
 @pytest.mark.parametrize(
     "route",
     [route for route in CONTROL_ROUTES if "{" in route.path],
@@ -268,6 +270,7 @@ def test_what_is_another_tenants_is_not_found(
     asked = request(edge, "lessor").json["request"]
     path = route.path.replace("{lease}", str(lease)).replace("{request_id}", str(asked))
     path = path.replace("{name:path}", "add").replace("{name}", "atlas")
+    path = path.replace("{digest}", f"sha256:{COUNTER.digest}")
     kinds = {"append_module": "application/partial-upload", "write_state": "application/vnd.lawow.state"}
     headers = {"Content-Type": kinds.get(route.handler, "application/json"), "Upload-Offset": "0"}
     sent = body if route.handler == "share" else b'{"arguments": [1]}' if route.request else None
@@ -299,6 +302,7 @@ def test_a_document_that_is_none_is_refused_with_its_place(
     assert reply.refused_with(400, "bad-request")
 
 
+@pytest.mark.promise("F2")
 def test_leases_and_partial_uploads_outlive_the_server(tmp_path: Path) -> None:
     """After a kill the lease is there, the upload goes on where it was acknowledged, an instance rests."""
     with running_edge(tmp_path / "data") as edge:

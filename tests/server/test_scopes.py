@@ -6,6 +6,7 @@ The routes are those that the application really has, so a new one is tested as 
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.server.running import Reply, RunningEdge, issue_token
 
 OWNED = numbered(4711)
 NOWHERE = "0" * 64
+BODIES = {"share": json.dumps({"lease": "0" * 32}).encode()}
+"""What routes take that read their body before they look anything up."""
 
 
 def application_routes() -> list[Route]:
@@ -65,12 +68,17 @@ def ask(edge: RunningEdge, route: Route, tenant: str | None, digest: str, sessio
     for name in route.param_convertors:
         value = {"digest": f"sha256:{digest}", "name": "number", "session": session}.get(name, session)
         path = path.replace(f"{{{name}:path}}", value).replace(f"{{{name}}}", value)
-    method = sorted((route.methods or set()) - {"HEAD"})[0]
-    takes_body = "requestBody" in (getattr(route, "openapi_extra", None) or {})
-    body = b'{"arguments": []}' if takes_body else None
-    return edge.ask(method, path, tenant, body, {"Content-Type": "application/json"} if body else {})
+    methods = sorted(route.methods or set())
+    method = next((method for method in methods if method != "HEAD"), "HEAD")
+    described = (getattr(route, "openapi_extra", None) or {}).get("requestBody", {"content": {}})
+    media_type = next(iter(described["content"]), "")
+    body = BODIES.get(route.name, b'{"arguments": []}') if media_type == "application/json" else b"x"
+    if not media_type:
+        return edge.ask(method, path, tenant)
+    return edge.ask(method, path, tenant, body, {"Content-Type": media_type})
 
 
+@pytest.mark.promise("N7")
 @pytest.mark.parametrize("route", GUARDED, ids=name_of)
 def test_nobody_gets_in_without_a_token(edge: RunningEdge, owner: str, route: Route) -> None:
     reply = ask(edge, route, None, OWNED.digest, owner)
@@ -91,14 +99,18 @@ def test_a_token_without_the_scope_is_told_so_before_anything_is_looked_up(
     absent = ask(edge, route, "without", NOWHERE, "0" * 32)
     assert there.refused_with(403, "forbidden")
     assert there.body == absent.body
-    assert needed in str(there.json["detail"])
+    if "HEAD" not in (route.methods or set()):
+        assert needed in str(there.json["detail"])
 
 
+@pytest.mark.promise("N7")
 @pytest.mark.parametrize("route", GUARDED, ids=name_of)
 def test_another_tenant_with_every_scope_finds_nothing(
     edge: RunningEdge, owner: str, route: Route, tenant: str
 ) -> None:
-    edge.tokens[tenant] = issue_token(edge.data, tenant, TokenTerms(tuple(SCOPES)))
+    """Of the operator's scope it has what the route needs: with it, routes may tell about all tenants."""
+    scopes = {"call", "read", "upload", scope_of(route) or ""}
+    edge.tokens[tenant] = issue_token(edge.data, tenant, TokenTerms(tuple(sorted(scopes))))
     reply = ask(edge, route, tenant, OWNED.digest, owner)
     absent = ask(edge, route, tenant, NOWHERE, "0" * 32)
     assert reply.status == absent.status

@@ -12,7 +12,7 @@ import pytest
 from lawow.device.edge_client import EdgeClient, EdgeProblem
 from lawow.errors import GuestTrap, LimitExceeded
 from tests.conftest import ROOT
-from tests.edge.builders import Module, module_of, named
+from tests.edge.builders import Module, module_of, named, numbered
 from tests.server.running import Reply, RunningEdge, running_edge, until
 
 ARRAYS = named((ROOT / "fixtures" / "wasm" / "arrays.wasm").read_bytes())
@@ -266,3 +266,16 @@ def test_after_a_restart_sessions_are_not_found(tmp_path: Path) -> None:
         edge.kill()
     with running_edge(tmp_path / "data") as edge:
         assert edge.call_in_session("acme", session, "add", 1).refused_with(404, "not-found")
+
+
+@pytest.mark.parametrize("media_type", ["application/json", ""])
+def test_an_empty_body_opens_a_session_also_where_it_is_called_json(
+    edge: RunningEdge, tenant: str, media_type: str
+) -> None:
+    """Apps that carry an older stub library call it so."""
+    counter = numbered(3)
+    edge.put(tenant, counter.wasm, counter.digest)
+    path = f"/v1/modules/sha256:{counter.digest}/sessions"
+    headers = {"Content-Type": media_type} if media_type else {}
+    assert edge.ask("POST", path, tenant, b"", headers).status == 201
+    assert edge.ask("POST", path, tenant, b"{}", headers).status == 413

@@ -67,6 +67,7 @@ def test_the_certificate_is_accepted_by_openssl_for_its_hosts(
     assert subprocess.run(wrong, check=False, capture_output=True).returncode != 0
 
 
+@pytest.mark.promise("N6")
 @pytest.mark.parametrize("option", ["-tls1", "-tls1_1"])
 def test_older_tls_is_refused(secure: tuple[RunningEdge, Path], option: str) -> None:
     edge, _ = secure
@@ -82,6 +83,7 @@ def test_older_tls_is_refused(secure: tuple[RunningEdge, Path], option: str) -> 
     assert "Cipher is (NONE)" in done.stdout
 
 
+@pytest.mark.promise("N6")
 def test_plain_http_on_the_tls_port_gets_nothing(secure: tuple[RunningEdge, Path]) -> None:
     edge, _ = secure
     with socket.create_connection(edge.address, timeout=10) as connection:
@@ -96,6 +98,7 @@ def test_a_handshake_that_is_not_made_ends_the_connection(secure: tuple[RunningE
     assert "Traceback" not in edge.log.read_text()
 
 
+@pytest.mark.promise("N6")
 def test_an_expired_certificate_is_not_served(tmp_path: Path) -> None:
     certificate, _, _ = write(tmp_path, ["127.0.0.1"], days=0)
     with pytest.raises(Refused, match="expired"):
@@ -138,6 +141,7 @@ def test_what_is_no_host_is_not_certified(host: str) -> None:
         make_certificate([host], 10)
 
 
+@pytest.mark.promise("N6")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_plain_http_beyond_loopback_is_refused(host: str) -> None:
     with pytest.raises(Refused, match="in clear"):

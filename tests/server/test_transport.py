@@ -71,6 +71,7 @@ def put_head(edge: RunningEdge, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+@pytest.mark.promise("N1")
 def test_a_header_that_never_ends_is_cut_off_by_the_clock(small: RunningEdge) -> None:
     with connected(small) as connection:
         connection.sendall(b"GET /v1/health HTTP/1.1\r\n")
@@ -84,6 +85,7 @@ def test_a_connection_that_says_nothing_is_closed(small: RunningEdge) -> None:
         assert everything(connection) == b""
 
 
+@pytest.mark.promise("N2")
 def test_a_header_of_endless_bytes_is_cut_off_by_size(small: RunningEdge) -> None:
     with connected(small) as connection:
         connection.sendall(b"GET /v1/health HTTP/1.1\r\nX: " + b"a" * 20_000)
@@ -109,6 +111,7 @@ def test_chunk_extensions_without_end_are_cut_off(small: RunningEdge) -> None:
         assert is_cut_off(connection, b"1;" + b"e" * 1000 + b"\r\na\r\n")
 
 
+@pytest.mark.promise("N1")
 def test_a_body_that_trickles_is_answered_408(small: RunningEdge) -> None:
     with connected(small) as connection:
         connection.sendall(put_head(small, "Content-Length: 1000"))
@@ -129,6 +132,7 @@ def test_a_body_that_keeps_its_pace_is_taken_however_long_it_lasts(small: Runnin
         assert b" 422 " in everything(connection).split(b"\r\n")[0]  # no module, but all of it was read
 
 
+@pytest.mark.promise("N2")
 def test_an_announced_length_beyond_the_limit_is_refused_before_the_body(small: RunningEdge) -> None:
     with connected(small) as connection:
         connection.sendall(put_head(small, "Content-Length: 100001", "Expect: 100-continue"))
@@ -155,6 +159,7 @@ def test_a_call_beyond_its_limit_is_refused(small: RunningEdge) -> None:
     assert reply.refused_with(413, "too-large")
 
 
+@pytest.mark.promise("N2")
 @pytest.mark.parametrize(
     "head",
     [
@@ -173,6 +178,7 @@ def test_contradictory_or_malformed_heads_are_refused(small: RunningEdge, head: 
         assert everything(connection).split(b" ")[1] in (b"400", b"411", b"413")
 
 
+@pytest.mark.promise("N2")
 @pytest.mark.parametrize("size", [b"-1", b"zz", b"ffffffffffffffffff", b""])
 def test_chunk_sizes_that_lie_are_refused(small: RunningEdge, size: bytes) -> None:
     with connected(small) as connection:
@@ -215,6 +221,7 @@ def test_a_flood_of_pipelined_requests_is_cut_off(small: RunningEdge) -> None:
         assert b"too many requests" in answers
 
 
+@pytest.mark.promise("L6")
 def test_too_many_connections_of_one_address_are_cut_and_places_come_back(small: RunningEdge) -> None:
     held = [socket.create_connection(small.address, timeout=10) for _ in range(20)]
     try:

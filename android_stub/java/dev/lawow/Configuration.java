@@ -33,7 +33,8 @@ import java.util.Properties;
  *     interpreter in Java), or {@code native}, the modules' functions compiled for this processor; {@code lawow pack} sets it
  *     in {@code local.properties}</td></tr>
  *   <tr><td>native</td><td>folder of liblawownative and the modules' libraries, for a JVM that is not Android's</td></tr>
- *   <tr><td>library, wasmtime</td><td>paths of liblawow and libwasmtime, for a JVM that is not Android's</td></tr>
+ *   <tr><td>library, wasmtime</td><td>paths of liblawow and of the engine's library that it opens, for a JVM that is not
+ *     Android's</td></tr>
  * </table>
  */
 public final class Configuration {
@@ -221,7 +222,7 @@ public final class Configuration {
         return text("library", null);
     }
 
-    /** Returns the path of libwasmtime, or null for the one in the app. */
+    /** Returns the path of the engine's library, or null for the one in the app. */
     String wasmtime() {
         return text("wasmtime", null);
     }

@@ -22,7 +22,7 @@ final class LocalEngine {
         String wasmtime = configuration.wasmtime();
         byte[][] failure = new byte[1][];
         this.handle = Native.engineNew(wasmtime == null ? null : Native.utf8(wasmtime), flags, STACK_BYTES, failure);
-        Native.require(failure, "libwasmtime");
+        Native.require(failure, "the WebAssembly runtime");
         this.flags = flags;
     }
 

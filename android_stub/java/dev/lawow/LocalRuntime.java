@@ -11,7 +11,7 @@ import java.util.Map;
  * its memory. A calling thread needs 256 KiB of stack for the guest.
  *
  * <p>On Android the two libraries come with the app. On another JVM the system properties {@code lawow.library} and
- * {@code lawow.wasmtime} say where they are.
+ * {@code lawow.wasmtime} (for WasmEdge, too) say where they are.
  */
 public final class LocalRuntime implements Target {
     private final Configuration configuration;

@@ -15,7 +15,7 @@ final class Native {
     static final int DEADLINES = 2;
     static final int PULLEY = 4;
 
-    /** The version of libwasmtime that compiled code is bound to; the library refuses any other. */
+    /** The version of libwasmtime that compiled code is bound to; the glue to it refuses any other. */
     static final String RUNTIME = "50.0";
 
     private static final int ERROR = -1;
@@ -26,7 +26,7 @@ final class Native {
 
     private Native() {}
 
-    /** Opens libwasmtime (null: by name) if that has not happened yet, and makes an engine. */
+    /** Opens the engine's library (null: by name) if that has not happened yet, and makes an engine. */
     static native long engineNew(byte[] library, int flags, long stackBytes, byte[][] failure);
 
     /** Makes running instances look whether they have expired. Any thread. */
@@ -34,7 +34,10 @@ final class Native {
 
     static native long moduleNew(long engine, byte[] wasm, byte[][] failure);
 
-    /** Takes code that {@link #moduleSave} gave: machine code that is run as it is, so it must come from a safe place. */
+    /**
+     * Takes code that {@link #moduleSave} gave, or that the app brings: machine code that is run as it is, so it must come
+     * from a safe place. WasmEdge takes modules that {@code lawow pack} has prepared, and saves nothing.
+     */
     static native long moduleLoad(long engine, byte[] compiled, byte[][] failure);
 
     static native byte[] moduleSave(long module, byte[][] failure);

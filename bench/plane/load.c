@@ -1,0 +1,106 @@
+// The client of the benchmark: one thread, one connection, DEPTH requests under way for SECONDS.
+//
+//     load PORT DEPTH SECONDS REQUEST ANSWER_BYTES [PRELUDE ANSWER_BYTES]...
+//
+// REQUEST and PRELUDEs are files whose bytes are sent; an answer is so many bytes, which are not looked at but for
+// the operation at offset 8. The number at offset 4 of REQUEST counts from 2 on. Prints calls and the median of
+// their times in microseconds.
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_DEPTH = 1024, MOST_BYTES = 4 << 20, RESULT = 0x13 };
+
+static double now(void) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  return at.tv_sec + at.tv_nsec / 1e9;
+}
+
+static void fail(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static size_t load_file(const char *path, uint8_t **data) {
+  FILE *file = fopen(path, "rb");
+  if (!file) fail(path);
+  *data = malloc(MOST_BYTES);
+  size_t size = fread(*data, 1, MOST_BYTES, file);
+  fclose(file);
+  return size;
+}
+
+static void send_all(int peer, const uint8_t *data, size_t size) {
+  while (size) {
+    ssize_t sent = send(peer, data, size, 0);
+    if (sent <= 0) fail("send");
+    data += sent;
+    size -= sent;
+  }
+}
+
+static void receive_all(int peer, uint8_t *data, size_t size) {
+  while (size) {
+    ssize_t got = recv(peer, data, size, 0);
+    if (got <= 0) fail("recv");
+    data += got;
+    size -= got;
+  }
+}
+
+static int compare(const void *left, const void *right) {
+  double difference = *(const double *)left - *(const double *)right;
+  return difference < 0 ? -1 : difference > 0;
+}
+
+static int connected(int port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int peer = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+  if (connect(peer, (struct sockaddr *)&address, sizeof address)) fail("connect");
+  setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return peer;
+}
+
+int main(int count, char **words) {
+  if (count < 6) return 2;
+  int peer = connected(atoi(words[1])), depth = atoi(words[2]);
+  double seconds = atof(words[3]);
+  size_t answer = strtoul(words[5], 0, 10);
+  uint8_t *request, *received = malloc(MOST_BYTES);
+  size_t size = load_file(words[4], &request);
+  if (depth < 1 || depth > MOST_DEPTH || answer > MOST_BYTES) return 2;
+  for (int at = 6; at + 1 < count; at += 2) {
+    uint8_t *prelude;
+    size_t prelude_size = load_file(words[at], &prelude);
+    send_all(peer, prelude, prelude_size);
+    receive_all(peer, received, strtoul(words[at + 1], 0, 10));
+  }
+  uint8_t *batch = malloc(size * depth);
+  size_t calls = 0, room = 1 << 16;
+  double *times = malloc(room * sizeof *times), end = now() + seconds;
+  for (uint32_t id = 2; now() < end;) {
+    for (int at = 0; at < depth; at++, id++) {
+      memcpy(batch + at * size, request, size);
+      memcpy(batch + at * size + 4, &id, 4);
+    }
+    double started = now();
+    send_all(peer, batch, size * depth);
+    for (int at = 0; at < depth; at++) {
+      receive_all(peer, received, answer);
+      if (received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
+      if (calls == room) times = realloc(times, (room *= 2) * sizeof *times);
+      times[calls++] = now() - started;
+    }
+  }
+  qsort(times, calls, sizeof *times, compare);
+  printf("%zu %.3f\n", calls, times[calls / 2] * 1e6);
+  return 0;
+}

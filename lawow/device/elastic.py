@@ -1,0 +1,188 @@
+"""Elastic functions: a call looks the same whether it runs in this process or on an edge.
+
+An `ElasticFunction` is an export of an `ElasticModule`, made by `@elastic` from a Python function, which is
+the version that runs here, or from a module or a bundle, whose WebAssembly then runs here as well. A policy
+says where each call runs. If an edge does not answer with a result, the call runs here if it was not started
+there; if nobody knows, it runs here only if it is idempotent, and `OutcomeUnknown` says so otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from pathlib import Path
+
+from lawow.channel.documents import Value
+from lawow.device.elastic_module import Answer, ElasticModule
+from lawow.device.outcomes import Failure, failure_of
+from lawow.device.policy import Automatic, ElasticCall, Place, Policy
+from lawow.errors import HostLost, LawowError, OutcomeUnknown, UsageError
+from lawow.formats.bundle import read_bundle
+from lawow.formats.signature import parse_typed_signature
+
+__all__ = ["ElasticFunction", "elastic", "functions_of_bundle"]
+
+Native = Callable[..., object]
+Result = Value | tuple[Value, ...] | None
+
+
+class ElasticFunction:
+    """A function that runs here or there. Call it, or `await` its `call_async`.
+
+    `idempotent`: running it twice does no harm; by default true of modules that import nothing and keep no
+    state. `native`, if given, runs here in place of the module; it must do the same. Lists of in-out
+    parameters (docs/edge.md, "Values") are changed in place, wherever the call runs. `last_place` tells where
+    the last call ran.
+    """
+
+    def __init__(
+        self,
+        module: ElasticModule,
+        export: str,
+        *,
+        signature: str | None = None,
+        native: Native | None = None,
+        policy: Policy | None = None,
+        idempotent: bool | None = None,
+        deadline_seconds: float | None = None,
+    ) -> None:
+        """Raises `UsageError` for an export that is not there, `FormatError` for a signature that is none."""
+        if export not in module.signatures:
+            raise UsageError(
+                f"no exported function is named {export!r}; functions exported: "
+                f"{', '.join(module.signatures) or 'none'}"
+            )
+        if native is not None and module.keeps_state:
+            raise UsageError(f"{export}: a native version does not share the state that its module keeps")
+        self.module = module
+        self.export = export
+        self.signature = parse_typed_signature(signature or module.signatures[export]).text
+        self.policy: Policy = Automatic() if policy is None else policy
+        self.is_idempotent = module.is_pure if idempotent is None else idempotent
+        self.deadline_seconds = deadline_seconds
+        self.last_place: Place | None = None
+        self._native = native
+
+    def __call__(self, *values: Value, deadline_seconds: float | None = None) -> Result:
+        """Call it and return its result: one value, a tuple of several, or None.
+
+        `deadline_seconds` holds for all that is tried. Raises `GuestTrap`, `LimitExceeded`, `FormatError`,
+        `OutcomeUnknown`, and `HostLost` where the edge that has the state cannot be reached.
+        """
+        seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
+        call = ElasticCall(self.module.digest, self.export, len(values), seconds)
+        if self._place_of(call) is Place.LOCAL:
+            return self._here(call, values, seconds)
+        ends = None if seconds is None else time.monotonic() + seconds
+        before = self.module.newest
+        try:
+            return self._timed(call, Place.REMOTE, lambda: self._there(values, seconds))
+        except LawowError as error:
+            self._require_fallback(error, before)
+        left = None if ends is None else max(ends - time.monotonic(), 0.001)
+        return self._here(call, values, left)
+
+    async def call_async(self, *values: Value, deadline_seconds: float | None = None) -> Result:
+        """Call it without blocking the event loop. A task that is cancelled does not stop the call."""
+        import asyncio
+
+        return await asyncio.to_thread(self, *values, deadline_seconds=deadline_seconds)
+
+    def _place_of(self, call: ElasticCall) -> Place:
+        """Ask the policy, where there is a choice."""
+        allowed = [place for place in Place if self.module.allows(place)]
+        return self.policy.decide(call) if len(allowed) == len(Place) else allowed[0]
+
+    def _here(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
+        return self._timed(call, Place.LOCAL, lambda: self._run_here(values, seconds))
+
+    def _run_here(self, values: Sequence[Value], seconds: float | None) -> Result:
+        if self._native is not None:
+            return self._native(*values)  # type: ignore[return-value]  # as its owner has declared
+        return _taken(values, self.module.call_here(self.export, self.signature, values, seconds))
+
+    def _there(self, values: Sequence[Value], seconds: float | None) -> Result:
+        return _taken(values, self.module.call_there(self.export, self.signature, values, seconds))
+
+    def _timed(self, call: ElasticCall, place: Place, run: Callable[[], Result]) -> Result:
+        self.last_place = place
+        started = time.perf_counter()
+        result = run()
+        self.policy.learn(call, place, time.perf_counter() - started)
+        return result
+
+    def _require_fallback(self, error: LawowError, before: Place | None) -> None:
+        """Return if the call may run here now; else raise what the caller has to know."""
+        failure = failure_of(error)
+        if failure is None:
+            raise error
+        if failure is Failure.UNKNOWN and not self.is_idempotent:
+            raise OutcomeUnknown(
+                f"{self.export}: {error}; it is not declared idempotent, so it was not run again"
+            ) from error
+        if before is Place.REMOTE:
+            raise HostLost(
+                f"{self.export}: {error}; the newest state of the module is there, so it was not run here: "
+                "try again, or give_up() to go on from the state that was synchronised last"
+            ) from error
+        self.module.undo_note(before)
+
+
+def _taken(values: Sequence[Value], answer: Answer) -> Result:
+    """Put changed lists into the caller's own, and return the results as one value."""
+    results, changed = answer
+    for index, items in changed.items():
+        target = values[index]
+        if isinstance(target, MutableSequence):
+            target[:] = items
+    if len(results) == 1:
+        return results[0]
+    return results or None
+
+
+def elastic(
+    module: ElasticModule | Path | bytes,
+    *,
+    export: str | None = None,
+    signature: str | None = None,
+    policy: Policy | None = None,
+    idempotent: bool | None = None,
+    deadline_seconds: float | None = None,
+) -> Callable[[Native], ElasticFunction]:
+    """Make a Python function elastic: it runs here, the export of its name on an edge.
+
+    `module` is the function's WebAssembly build, as an `ElasticModule`, a file or bytes.
+    """
+    if isinstance(module, Path):
+        module = module.read_bytes()
+    home = ElasticModule(module) if isinstance(module, bytes) else module
+
+    def decorate(native: Native) -> ElasticFunction:
+        return ElasticFunction(
+            home,
+            export or native.__name__,
+            signature=signature,
+            native=native,
+            policy=policy,
+            idempotent=idempotent,
+            deadline_seconds=deadline_seconds,
+        )
+
+    return decorate
+
+
+def functions_of_bundle(
+    jar: bytes, *, policy: Policy | None = None, keeps_state: bool = False
+) -> Mapping[str, ElasticFunction]:
+    """Return the methods of an offload bundle as elastic functions, by ``Class.method``.
+
+    Methods of one module share an `ElasticModule`. Raises as `lawow.formats.bundle.read_bundle`.
+    """
+    bundle = read_bundle(jar)
+    homes = {item.file: ElasticModule(item.data, keeps_state=keeps_state) for item in bundle.modules}
+    return {
+        f"{bound.class_name}.{bound.method}": ElasticFunction(
+            homes[bound.module], bound.export, signature=bound.signature, policy=policy
+        )
+        for bound in bundle.methods
+    }

@@ -1,0 +1,275 @@
+"""A module that is at home or on an edge, and moves between them with its state.
+
+`offload` walks the offload sequence, `synchronise` makes both places hold the same state, `recall` brings it
+home, `migrate` moves it to another edge. At most one place has a state that the other lacks (`newest`), and a
+module that keeps state runs only where the newest is. So no call ever works on a state that others have left
+behind, whatever fails: either it continues where it was, or `HostLost` says what to do. For several threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lawow.channel.documents import Value, arguments_of_values, values_of_returned
+from lawow.device.data_session import DataSession
+from lawow.device.edge_client import EdgeProblem
+from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
+from lawow.device.policy import Place
+from lawow.errors import HostLost, LawowError, LocalProtocolError, Refused, UsageError
+from lawow.execution.local import LocalModule
+from lawow.formats.bundle import bundled_module
+from lawow.formats.signature import parse_typed_signature
+from lawow.limits import CALL
+
+__all__ = ["Answer", "ElasticModule", "first_offer"]
+
+INSTANCE_GONE = ("conflict", "session-lost")
+"""What an edge says of a lease that has no instance at the moment."""
+Answer = tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]
+"""Results, and the lists that the call changed, by the parameter's index."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """The module on an edge: who offloaded it, its lease, and its data plane if there is one."""
+
+    handler: OffloadHandler
+    item: Offloaded
+    data: DataSession | None
+
+
+def first_offer(offers: Offers) -> Offer:
+    """Return the first offer. Raises `Refused` with what is not met if there is none."""
+    if not offers.offers:
+        raise Refused(f"the edge offers nothing: {'; '.join(offers.unmet) or 'no reason given'}")
+    return offers.offers[0]
+
+
+class ElasticModule:
+    """One module. `keeps_state`: all calls are of one instance; else each call may have a fresh one.
+
+    `signatures` holds the core signature of each export. Raises `FormatError` for what is no module,
+    `Refused` for state that cannot be captured.
+    """
+
+    def __init__(self, wasm: bytes, *, keeps_state: bool = False) -> None:
+        module = bundled_module("module.wasm", wasm)
+        self.wasm = wasm
+        self.digest = hashlib.sha256(wasm).hexdigest()
+        self.keeps_state = keeps_state
+        self.is_pure = module.pure and not keeps_state
+        self.signatures = {export.name: export.signature for export in module.exports}
+        self.newest: Place | None = None
+        self._local = LocalModule(wasm, keeps_state=keeps_state)
+        self._away: _Away | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def offloaded(self) -> Offloaded | None:
+        """The lease of the module, if it is offloaded."""
+        away = self._away
+        return None if away is None else away.item
+
+    # the offload sequence
+
+    def offload(
+        self,
+        handler: OffloadHandler,
+        *,
+        requirements: Mapping[str, object] | None = None,
+        choose: Callable[[Offers], Offer] = first_offer,
+    ) -> Offloaded:
+        """Request, select one of the offers with `choose`, transfer, initialise, and bring the state there.
+
+        Raises as `OffloadHandler`; the module is at home then, and no lease is left behind that can be ended.
+        """
+        with self._lock:
+            if self._away is not None:
+                raise LocalProtocolError(f"the module is on {self._away.item.host}; migrate or recall it")
+            self._away = self._begin(handler, requirements, choose)
+            self.newest = None
+            return self._away.item
+
+    def synchronise(self) -> None:
+        """Let both places hold the newest state: bring it to the edge if it is here, else fetch it.
+
+        It is fetched also if this device changed nothing: others may share the instance.
+        """
+        with self._lock:
+            away = self._require_away()
+            if self.newest is Place.LOCAL:
+                away.handler.synchronise(away.item, self._local.state())
+            else:
+                self._fetch_state(away)
+            self.newest = None
+
+    def recall(self) -> None:
+        """Bring the state home and end the lease; the lease ends only once the state is here."""
+        with self._lock:
+            away = self._require_away()
+            if self.newest is not Place.LOCAL:
+                self._fetch_state(away)
+            self.newest = None
+            self._away = None
+            self._end(away)
+
+    def migrate(
+        self,
+        handler: OffloadHandler,
+        *,
+        requirements: Mapping[str, object] | None = None,
+        choose: Callable[[Offers], Offer] = first_offer,
+    ) -> Offloaded:
+        """Move to another edge, or another host of the same; all stays as it was if that fails."""
+        with self._lock:
+            former = self._require_away()
+            self.synchronise()
+            self._away = self._begin(handler, requirements, choose)
+            with contextlib.suppress(HostLost):  # nothing of the module is there any more; the lease runs out
+                self._end(former)
+            return self._away.item
+
+    def give_up(self) -> None:
+        """Go on at home from the state that was synchronised last, whatever the edge has done since."""
+        with self._lock:
+            away, self._away, self.newest = self._away, None, None
+        if away is not None and away.data is not None:
+            away.data.close()
+
+    # calls
+
+    def allows(self, place: Place) -> bool:
+        """Tell whether a call may run there: for a module that keeps state, where the newest one is."""
+        if place is Place.REMOTE and self._away is None:
+            return False
+        return not self.keeps_state or self.newest in (None, place)
+
+    def call_here(
+        self, export: str, signature: str, values: Sequence[Value], deadline_seconds: float | None
+    ) -> Answer:
+        """Call an export in this process."""
+        parsed = parse_typed_signature(signature)
+        arguments = arguments_of_values(parsed, values)
+        seconds = CALL.deadline_seconds if deadline_seconds is None else deadline_seconds
+        with self._lock:
+            self._note(Place.LOCAL)
+            returned = self._local.call(export, parsed, arguments, deadline_seconds=seconds)
+        return values_of_returned(parsed, returned)
+
+    def call_there(
+        self, export: str, signature: str, values: Sequence[Value], deadline_seconds: float | None
+    ) -> Answer:
+        """Call an export on the edge, by the data plane if its lease has one, else by HTTP.
+
+        Raises as `EdgeClient.call`.
+        """
+        away = self._away
+        if away is None:
+            raise HostLost("the module has come home meanwhile; the call was not sent")
+        if not self.keeps_state:
+            return self._remote(away, export, signature, values, deadline_seconds)
+        with self._lock:
+            away = self._require_away()
+            self._note(Place.REMOTE)
+            return self._remote(away, export, signature, values, deadline_seconds)
+
+    def close(self) -> None:
+        """Free the local instance; a lease stays until `recall` or its time is over."""
+        with self._lock:
+            if self._away is not None and self._away.data is not None:
+                self._away.data.close()
+            self._local.close()
+
+    # inside
+
+    def _note(self, place: Place) -> None:
+        """The state will be newest there; what the call then does to it nobody can tell."""
+        if self.keeps_state and self._away is not None:
+            if not self.allows(place):
+                raise UsageError("the newest state of this module is in the other place; synchronise first")
+            self.newest = place
+
+    def undo_note(self, before: Place | None) -> None:
+        """The call was not started after all."""
+        with self._lock:
+            self.newest = before
+
+    def _begin(
+        self,
+        handler: OffloadHandler,
+        requirements: Mapping[str, object] | None,
+        choose: Callable[[Offers], Offer],
+    ) -> _Away:
+        offers = handler.request(self.wasm, requirements=requirements)
+        item = offers.selected or handler.select(offers, choose(offers))
+        away = _Away(handler, item, None)
+        try:
+            if self.keeps_state:
+                handler.synchronise(item, self._local.state())
+            return _Away(handler, item, _data_session(item))
+        except BaseException:
+            with contextlib.suppress(HostLost):  # what failed first is what the caller has to know
+                self._end(away)
+            raise
+
+    def _remote(
+        self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
+    ) -> Answer:
+        try:
+            return self._call(self._connected(away), export, signature, values, seconds)
+        except EdgeProblem as error:
+            if self.keeps_state or error.code not in INSTANCE_GONE:
+                raise
+            away.handler.reactivate(away.item)  # it remembered nothing, and nothing of the call was begun
+            return self._call(away, export, signature, values, seconds)
+
+    def _connected(self, away: _Away) -> _Away:
+        """Open another session of the data plane if the former one is over; without one there is HTTP."""
+        if away.data is None or not away.data.is_over:
+            return away
+        with self._lock:
+            if self._away is not away:
+                return self._away or away
+            try:
+                data = _data_session(away.item)
+            except LawowError:  # whatever has become of the lease, HTTP tells it
+                data = None
+            self._away = replace(away, data=data)
+            return self._away
+
+    def _call(
+        self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
+    ) -> Answer:
+        if away.data is not None:
+            target = f"session:{away.item.lease}" if self.keeps_state else f"sha256:{self.digest}"
+            return away.data.call(target, export, signature, values, deadline_seconds=seconds)
+        outcome = away.item.call(export, signature, values, deadline_seconds=seconds)
+        return outcome.results, outcome.changed
+
+    def _fetch_state(self, away: _Away) -> None:
+        if self.keeps_state:
+            state = away.handler.synchronise(away.item)
+            assert state is not None  # that is what it returns when it is given none
+            self._local.replace_state(state)
+
+    def _require_away(self) -> _Away:
+        away = self._away
+        if away is None:
+            raise LocalProtocolError("the module is at home; offload it first")
+        return away
+
+    def _end(self, away: _Away) -> None:
+        if away.data is not None:
+            away.data.close()
+        away.handler.recall(away.item, with_state=False)
+
+
+def _data_session(item: Offloaded) -> DataSession | None:
+    """Return a client for the endpoint of a lease that has one. Raises `RemoteProtocolError`, `HostLost`."""
+    if item.endpoint is None:
+        return None
+    return DataSession.of_endpoint(item.endpoint, item.token)

@@ -1,0 +1,217 @@
+"""One client of the data plane: its connection, if it has one, and the session that outlives connections.
+
+Bytes become calls here, and outcomes become bytes. Which call runs when is the business of
+`lawow.edge.plane.loop`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic
+
+from lawow.channel.events import Called, Cancelled, Event, FunctionAsked
+from lawow.channel.inbox import Payload
+from lawow.channel.server import ServerConnection
+from lawow.channel.sessions import ServerSession
+from lawow.channel.states import ConnectionState
+from lawow.edge.messages import (
+    BAD_ARGUMENTS,
+    BAD_MODULE,
+    DEADLINE,
+    DEFECT,
+    NEEDS_CODE,
+    NO_ROOM,
+    NO_SESSION,
+    TOO_LARGE,
+    Call,
+    Failure,
+    Message,
+    Result,
+    Trap,
+)
+from lawow.edge.plane.leases import Function, OwnLease
+from lawow.edge.plane.pipe import Pipe
+from lawow.errors import FormatError, LocalProtocolError
+
+__all__ = ["Client", "Connection", "Job"]
+
+MICROSECONDS = 1_000_000
+BACKLOG_BYTES = 256 << 10
+"""Who leaves so much of what was sent to it untaken is not read, and none of its calls begin."""
+REFUSED = {
+    BAD_ARGUMENTS: ("bad-arguments", 0),
+    NEEDS_CODE: ("busy", 1000),
+    NO_ROOM: ("busy", 1000),
+    NO_SESSION: ("session-lost", 0),
+}
+"""Kinds of failure after which nothing was begun: code, and after how many milliseconds to come back."""
+FAILED = {BAD_MODULE: "bad-module", DEADLINE: "deadline", TOO_LARGE: "too-large", DEFECT: "defect"}
+
+
+@dataclass(slots=True)
+class Job:
+    """A call that waits or runs. `link` is the connection that it came over."""
+
+    client: Client
+    link: ServerConnection
+    id: int
+    function: Function
+    arguments: Payload
+    until: float
+    is_cancelled: bool = False
+
+    def request(self) -> Call:
+        """Return it as the worker takes it."""
+        function = self.function
+        session = function.lease.admitted.session if function.runs_in_session else ""
+        digest = function.lease.admitted.digest
+        left = max(self.until - monotonic(), 0.001)
+        arguments = self.arguments if isinstance(self.arguments, bytes) else bytes(self.arguments)
+        return Call(digest, False, function.export, function.signature, left, arguments, session)
+
+    def answer(self, message: Message) -> None:
+        """Put the outcome where the next `flush` sends it, or keep it for a client that is away."""
+        try:
+            self._answer(message)
+        except LocalProtocolError as error:  # larger than the client takes
+            self.link.send_failed(self.id, "too-large", str(error))
+
+    def refuse(self, code: str, detail: str) -> None:
+        """Say that it was not begun."""
+        self.link.send_refused(self.id, code, detail)
+
+    def _answer(self, message: Message) -> None:
+        link = self.link
+        if isinstance(message, Result):
+            prepare_us = int(message.prepare_seconds * MICROSECONDS)
+            link.send_result(self.id, message.results, prepare_us, int(message.run_seconds * MICROSECONDS))
+        elif isinstance(message, Trap):
+            link.send_trap(self.id, message.code, message.message, message.frames)
+        elif isinstance(message, Failure) and message.kind in REFUSED:
+            code, retry_after_ms = REFUSED[message.kind]
+            link.send_refused(self.id, code, message.message, retry_after_ms)
+        elif self.is_cancelled:
+            link.send_failed(self.id, "cancelled", "the call was stopped because its client cancelled it")
+        elif isinstance(message, Failure):
+            link.send_failed(self.id, FAILED.get(message.kind, "defect"), message.message)
+
+
+class Client:
+    """A session, and the connection that it has at the moment."""
+
+    def __init__(self, lease: OwnLease, session: ServerSession) -> None:
+        self.lease = lease
+        self.session = session
+        self.functions: dict[int, Function] = {}
+        self.jobs: deque[Job] = deque()
+        self.running: Job | None = None
+        self.connection: Connection | None = None
+        self.lost_at = 0.0
+
+    @property
+    def takes_outcomes(self) -> bool:
+        """Whether there is no such backlog that further outcomes had better wait."""
+        return self.connection is None or self.connection.pipe.waiting_bytes < BACKLOG_BYTES
+
+    def flush(self) -> None:
+        """Send what the client is to be told now, if it is there."""
+        if self.connection is not None:
+            self.connection.flush()
+
+    def cancel(self, call_id: int) -> bool:
+        """Drop a call that has not begun; tell whether it runs, so that it has to be stopped."""
+        if self.running is not None and self.running.id == call_id:
+            self.running.is_cancelled = True
+            return True
+        for job in self.jobs:
+            if job.id == call_id:
+                self.jobs.remove(job)
+                job.refuse("cancelled", "the client has cancelled the call before it began")
+                return False
+        return False
+
+    def bind(self, asked: FunctionAsked, function: Function) -> None:
+        """Remember a function, and say so."""
+        self.functions[asked.id] = function
+        assert self.connection is not None  # it has just asked
+        self.connection.server.send_bound(asked.id)
+
+    def job(self, called: Called, longest_seconds: float, buffer: object) -> Job | None:
+        """Return a call as a job; None if it was refused: no such function, or other arguments than its.
+
+        Arguments that lie in `buffer`, where the next bytes will be received, are copied.
+        """
+        assert self.connection is not None  # it has just called
+        function = self.functions.get(called.function)
+        if function is None:
+            detail = f"there is no function {called.function}; its binding was refused, or never asked for"
+            self.connection.server.send_refused(called.id, "not-found", detail)
+            return None
+        try:
+            function.require_fit(called.arguments)
+        except FormatError as error:
+            self.connection.server.send_refused(called.id, "bad-arguments", str(error))
+            return None
+        seconds = min(called.deadline_us / MICROSECONDS or longest_seconds, longest_seconds)
+        arguments = called.arguments
+        if not isinstance(arguments, bytes) and getattr(arguments, "obj", None) is buffer:
+            arguments = bytes(arguments)
+        link = self.connection.server
+        return Job(self, link, called.id, function, arguments, monotonic() + seconds)
+
+    def lose_connection(self) -> None:
+        """Take note that the connection is over; calls go on."""
+        if self.connection is not None:
+            for event in self.connection.end():
+                if isinstance(event, Cancelled):
+                    self.cancel(event.id)
+            self.connection = None
+        self.lost_at = monotonic()
+
+
+class Connection:
+    """Bytes of one socket, in and out of a `ServerConnection`."""
+
+    def __init__(self, pipe: Pipe, server: ServerConnection) -> None:
+        self.pipe = pipe
+        self.server = server
+        self.client: Client | None = None
+        self.is_over = False
+        self.interest = 0  # what the loop waits for
+
+    def receive(self, buffer: memoryview) -> list[Event] | None:
+        """Receive once and return what it means; None: nothing has come.
+
+        Raises `OSError` when the connection is over, `RemoteProtocolError` when it has to be.
+
+        Large arguments go straight to their memory, all else through `buffer`, which events point into.
+        """
+        place = self.server.receive_buffer()
+        if place is not None:
+            count = self.pipe.receive_into(place)
+            return self.server.bytes_received(count) if count > 0 else None
+        count = self.pipe.receive_into(buffer)
+        return self.server.receive_data(buffer[:count]) if count > 0 else None
+
+    @property
+    def may_be_read(self) -> bool:
+        """Whether more work can be taken."""
+        return not self.is_over and self.pipe.waiting_bytes < BACKLOG_BYTES
+
+    def flush(self) -> None:
+        """Send what is due, piece by piece as far as the other end takes it; sets `is_over`."""
+        try:
+            self.pipe.flush()
+            while self.server.has_to_send and not self.pipe.waiting_bytes:
+                self.pipe.send(self.server.buffers_to_send())
+        except OSError:
+            self.is_over = True
+        if self.server.state is ConnectionState.CLOSED and not self.pipe.waiting_bytes:
+            self.is_over = True
+
+    def end(self) -> list[Event]:
+        """Close it for good; returns what that ends."""
+        self.is_over = True
+        self.pipe.close()
+        return self.server.connection_lost()
