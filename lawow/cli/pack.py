@@ -237,8 +237,8 @@ def _require_consistent(
         raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
     if runtime == "java" and (asked.abis or asked.runtime_dir or asked.wheels or interpreter):
         raise UsageError(
-            "--runtime java packs no native library and no compiled code; leave out --abi, --runtime-dir, --wheel"
-            " and --interpreter"
+            "--runtime java packs no native library and no compiled code; leave out --abi, --runtime-dir,"
+            " --wheel and --interpreter"
         )
     if asked.libraries and runtime not in (None, "wasmedge"):
         raise UsageError("--runtime-lib goes with --runtime wasmedge")

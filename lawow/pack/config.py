@@ -6,7 +6,7 @@
     package = "com.example.app"                      # of the classes; default: the app's own
     modules = ["native/fft.wasm", "native/blur.c"]   # modules and sources; default: the app's wasm folder
     abis = ["arm64-v8a"]                             # default: all that there is a runtime for
-    runtime = "wasmtime"                             # or "wasmedge", "java"; or "none": the classes call the edge
+    runtime = "wasmtime"                             # or "wasmedge", "java", "none"
     runtime-libs = ["libs/libwasmedge.so"]           # of the runtime "wasmedge", one for each ABI
     local = "wasm"                                   # or "native": C sources run as native code
 

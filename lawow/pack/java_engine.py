@@ -23,7 +23,9 @@ LEAST_API = 26
 """Below it D8 refuses the library, which names VarHandle."""
 MIN_API = 28
 """The lowest level that Endive's authors run it on."""
-SLOWER = "about 340 to 1,050 times slower than wasmtime's native code, 20 to 80 times slower than its interpreter"
+SLOWER = (
+    "about 340 to 1,050 times slower than wasmtime's native code, 20 to 80 times slower than its interpreter"
+)
 """docs/PERFORMANCE.md, "The runtime inside an app"."""
 SETTINGS = b"# Made by lawow pack.\nlocal=java\n"
 
@@ -39,8 +41,8 @@ def require_gradle(tree: AppTree) -> None:
     """Raise `Refused` for an app that cannot have the library."""
     if tree.layout is not GRADLE:
         raise Refused(
-            f"{tree.folder}: is no Gradle module; --runtime java needs Gradle, which fetches {ENDIVE} and makes"
-            " dex code of it; take wasmtime here (--runtime wasmtime)"
+            f"{tree.folder}: is no Gradle module; --runtime java needs Gradle, which fetches {ENDIVE} and"
+            " makes dex code of it; take wasmtime here (--runtime wasmtime)"
         )
     if tree.min_sdk is not None and tree.min_sdk < LEAST_API:
         raise Refused(

@@ -43,7 +43,7 @@ public final class Codes {
                 Arguments arguments = new Arguments(Signature.parse("I>I"), new Object[] {10L});
                 return String.valueOf(module.call("fib", arguments));
             case "engine":
-                return ((LocalCode.Code) code.current()).engine.isInterpreter() ? "interpreter" : "native";
+                return code.current().engine.isInterpreter() ? "interpreter" : "native";
             case "hold":
                 LocalCode.BACKGROUND.execute(() -> {
                     try {
