@@ -123,7 +123,7 @@ def plan_apk(
     """
     if options.is_java:
         raise Refused(
-            f"{name}: a finished APK takes dex code, and nothing here makes any of {ENDIVE}, whose class files"
+            f"{name}: a finished APK takes dex code; nothing here makes any of {ENDIVE}, whose class files"
             " are of Java 11; pack the Gradle module with --runtime java, or take wasmtime here"
         )
     app = read_members(data, name, companions)

@@ -23,14 +23,12 @@ LEAST_API = 26
 """Below it D8 refuses the library, which names VarHandle."""
 MIN_API = 28
 """The lowest level that Endive's authors run it on."""
-SLOWER = (
-    "about 340 to 1,050 times slower than wasmtime's native code, 20 to 80 times slower than its interpreter"
-)
-"""docs/PERFORMANCE.md, "The runtime inside an app"."""
+SLOWER = "tens to hundreds of times slower than wasmtime's native code"
+"""docs/android.md, "The runtime in Java", has the measurement."""
 SETTINGS = b"# Made by lawow pack.\nlocal=java\n"
 
 KEEP_RULES = """\
-# `lawow refactor` brings classes of its own that call Endive by its names. Its fast memory is not used.
+# Endive, which interprets the modules. Its fast memory is not used.
 -keep class run.endive.** { *; }
 -dontwarn java.lang.invoke.VarHandle
 -dontwarn java.lang.invoke.VarHandle$AccessMode

@@ -1,4 +1,4 @@
-"""`lawow pack --runtime java`: classes and a dependency, no native library; refused where there is no Gradle."""
+"""`lawow pack --runtime java`: classes and a dependency, no native library; refused without Gradle."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_tree_without_gradle_is_refused(tmp_path: Path) -> None:
 
 def test_an_android_that_gradle_cannot_translate_for_is_refused(tmp_path: Path) -> None:
     app = app_tree(tmp_path / "app", gradle=GRADLE.replace("29", "25"))
-    with pytest.raises(Refused, match="minSdk is 25.*raise minSdk to 28"):
+    with pytest.raises(Refused, match=r"minSdk is 25.*raise minSdk to 28"):
         plan_pack(app, runtime="java")
 
 
