@@ -1,10 +1,10 @@
-"""Build what `prebuilt/` holds: the glue for each ABI, and the stub library as a JAR and as a dex.
+"""Build what `prebuilt/` holds: the glue for each ABI, and the Java parts as JARs and as dex files.
 
     python android_stub/build.py             rebuild prebuilt/
     python android_stub/build.py --check     rebuild elsewhere and compare byte for byte
     python android_stub/build.py --host OUT  the glue for this machine, for a JVM (--runtime wasmedge, native)
 
-Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx, the dex compiler) and the pip
+Needs JDK 17 (another javac may write other bytes), Maven (it fetches dx and Endive by name) and the pip
 package `ziglang` of the version below (no NDK: zig is the cross compiler, with generated stand-ins for
 bionic's libraries to link against). Nothing of paths, times or the machine enters the results.
 """
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -30,6 +31,11 @@ ZIG_VERSION = "0.17.1"
 DX = "com.jakewharton.android.repackaged:dalvik-dx:16.0.1"
 DX_SHA256 = "1e4b645628e3bdb097b5331d669e177ef235a551582a8c646dbe36865e541907"
 MIN_API = 21
+ENDIVE = {
+    "run.endive:runtime:1.2.0": "360c2eb16dc43d5e057ddfe7d162cced7010d25efbd32c6f851502330d4efe67",
+    "run.endive:wasm:1.2.0": "3ec07534781714da4ae1e3703b04c552a3f943a31de15fcb58222929a800bfe6",
+}
+"""What `endive/`, the engine in Java, is compiled against, with the SHA-256 of each JAR."""
 
 TARGETS = {"arm64-v8a": "aarch64-linux-android", "x86_64": "x86_64-linux-android"}
 # What the glue (and the C compiler on its own account) may call; all of it is in bionic since API 21.
@@ -136,16 +142,18 @@ def build_host_glue(runtime: str, out: Path) -> None:
     run(*command, HERE / "jni" / GLUES[runtime][0], "-o", out.resolve(), "-ldl")
 
 
-def compile_java(classes: Path) -> None:
-    """Compile the stub library for Java 8, the oldest source level that Android's tools still take."""
-    sources = sorted((HERE / "java").rglob("*.java"))
+def compile_java(folder: str, classes: Path, libraries: Sequence[Path] = ()) -> None:
+    """Compile a folder of sources for Java 8, the oldest level that Android's tools still take."""
+    sources = sorted((HERE / folder).rglob("*.java"))
     run(
         "javac",
         "--release",
         "8",
         "-g:source,lines",
-        "-Xlint:all,-options",
+        "-Xlint:all,-options,-classfile",  # Endive is of Java 11
         "-Werror",
+        "-cp",
+        ":".join(map(str, libraries)),
         "-d",
         classes,
         *sources,
@@ -176,22 +184,22 @@ def cache_folder() -> Path:
     return folder
 
 
-def fetch_dx() -> Path:
-    """Return dx's JAR; Maven fetches it by name when the cache lacks it."""
+def fetch(artifact: str, sha256: str) -> Path:
+    """Return an artifact's JAR; Maven fetches it by name when the cache lacks it."""
     folder = cache_folder()
-    jar = folder / f"{DX.split(':')[1]}-{DX.split(':')[2]}.jar"
+    jar = folder / f"{artifact.split(':')[1]}-{artifact.split(':')[2]}.jar"
     if not jar.exists():
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
-        run("mvn", "-q", "-B", goal, f"-Dartifact={DX}", f"-DoutputDirectory={folder}", cwd=folder)
+        run("mvn", "-q", "-B", goal, f"-Dartifact={artifact}", f"-DoutputDirectory={folder}", cwd=folder)
     digest = hashlib.sha256(jar.read_bytes()).hexdigest()
-    if digest != DX_SHA256:
-        sys.exit(f"{jar}: SHA-256 is {digest}, allowed is {DX_SHA256}; delete it and try again")
+    if digest != sha256:
+        sys.exit(f"{jar}: SHA-256 is {digest}, allowed is {sha256}; delete it and try again")
     return jar
 
 
 def write_dex(jar: Path, out: Path) -> None:
     """Compile the JAR to a dex."""
-    main = ("java", "-cp", fetch_dx(), "com.android.dx.command.Main", "--dex", "--num-threads=1")
+    main = ("java", "-cp", fetch(DX, DX_SHA256), "com.android.dx.command.Main", "--dex", "--num-threads=1")
     run(*main, f"--min-sdk-version={MIN_API}", f"--output={out}", jar)
 
 
@@ -199,7 +207,7 @@ def write_manifest(out: Path) -> None:
     """List the built files with their digests and the tools that made them."""
     files = sorted(path for path in out.rglob("*") if path.is_file() and path.name != "manifest.json")
     manifest = {
-        "tools": {"jdk": JDK_MAJOR, "ziglang": ZIG_VERSION, "dx": DX},
+        "tools": {"jdk": JDK_MAJOR, "ziglang": ZIG_VERSION, "dx": DX, "endive": sorted(ENDIVE)},
         "files": {
             path.relative_to(out).as_posix(): {
                 "bytes": path.stat().st_size,
@@ -219,9 +227,13 @@ def build_all(out: Path) -> None:
             libraries = build_stand_ins(abi, work)
             for source, name in GLUES.values():
                 build_glue(abi, source, out / abi / name, libraries)
-        compile_java(work / "classes")
+        compile_java("java", work / "classes")
         write_jar(work / "classes", out / "lawow-stub.jar")
         write_dex(out / "lawow-stub.jar", out / "lawow-stub.dex")
+        libraries = [work / "classes", *(fetch(name, sha256) for name, sha256 in ENDIVE.items())]
+        compile_java("endive", work / "endive", libraries)
+        write_jar(work / "endive", out / "lawow-endive.jar")
+        write_dex(out / "lawow-endive.jar", out / "lawow-endive.dex")
     write_manifest(out)
 
 

@@ -51,7 +51,8 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--runtime",
     type=click.Choice(RUNTIMES),
-    help="wasmedge: your own build of it; none: the classes call the edge. [default: wasmtime]",
+    help="wasmedge: your own build of it; java: an interpreter in Java, tens to hundreds of times slower;"
+    " none: the classes call the edge. [default: wasmtime]",
 )
 @click.option(
     "--runtime-lib",
@@ -234,6 +235,11 @@ def _require_consistent(
         raise UsageError("give --runtime-dir or --wheel, not both")
     if runtime == "none" and (asked.abis or asked.runtime_dir or asked.wheels):
         raise UsageError("--runtime none packs no runtime; leave out --abi, --runtime-dir and --wheel")
+    if runtime == "java" and (asked.abis or asked.runtime_dir or asked.wheels or interpreter):
+        raise UsageError(
+            "--runtime java packs no native library and no compiled code; leave out --abi, --runtime-dir,"
+            " --wheel and --interpreter"
+        )
     if asked.libraries and runtime not in (None, "wasmedge"):
         raise UsageError("--runtime-lib goes with --runtime wasmedge")
     if runtime == "wasmedge" and (asked.runtime_dir or asked.wheels or interpreter is not None):

@@ -32,7 +32,7 @@ def plan_lines(app: Path, plan: PackPlan, *, dry_run: bool) -> list[str]:
     lines = [f"{app}: package {plan.package}", *_binding_lines(plan.bindings)]
     for item, folder in zip(plan.abis, plan.folders, strict=True):
         lines.append(_abi_line(item, folder, plan.tier))
-    lines += _uncovered_lines(plan.uncovered, has_runtime=bool(plan.abis))
+    lines += _uncovered_lines(plan)
     lines.append(_outcome(plan.changes, dry_run))
     return lines + [f"note: {note}" for note in plan.notes]
 
@@ -41,7 +41,7 @@ def apk_lines(plan: ApkPlan, result: Path, notes: Sequence[str], packed_bytes: i
     """Return what was put into an APK; `packed_bytes` is the result's size, None if it is only planned."""
     lines = [f"{plan.app.name}: package {plan.package}", *_binding_lines(plan.bindings)]
     lines += [_abi_line(item, folder, plan.tier) for item, folder in _abi_folders(plan)]
-    lines += _uncovered_lines(plan.uncovered, has_runtime=bool(plan.abis))
+    lines += _uncovered_lines(plan)
     dex_bytes = plan.base.added[0].compressed_bytes
     lines.append(f"  {plan.app.next_dex_name}: classes and the stub library, {dex_bytes:,} bytes")
     if packed_bytes is None:
@@ -94,10 +94,10 @@ def _abi_line(item: AbiLibraries, folder: str, tier: str) -> str:
     return f"  {item.abi}: {folder}, {size}; {tier}"
 
 
-def _uncovered_lines(abis: Sequence[str], *, has_runtime: bool) -> list[str]:
-    if not has_runtime:
-        return ["  no runtime on the device: calls go to the edge"]
-    return [f"  {abi}: no runtime, calls on such a device fail" for abi in abis]
+def _uncovered_lines(plan: PackPlan | ApkPlan) -> list[str]:
+    if not plan.abis:
+        return [f"  {plan.tier}"]
+    return [f"  {abi}: no runtime, calls on such a device fail" for abi in plan.uncovered]
 
 
 def difference_lines(differences: Sequence[str]) -> list[str]:
@@ -131,6 +131,7 @@ def plan_record(plan: PackPlan) -> dict[str, object]:
             _abi_record(item, folder, plan.tier) for item, folder in zip(plan.abis, plan.folders, strict=True)
         ],
         "abis_without_runtime": list(plan.uncovered),
+        "tier": plan.tier,
         "notes": list(plan.notes),
     }
 

@@ -188,6 +188,8 @@ def _unused(parts: LawowParts) -> Iterator[Finding]:
 
 
 def _runtimes(app: App, parts: LawowParts) -> Iterator[Finding]:
+    if "Ldev/lawow/EndiveEngine;" in parts.stub:
+        return  # the runtime is written in Java
     by_abi: dict[str, dict[str, Library]] = {}
     for item in parts.libraries:
         by_abi.setdefault(item.abi, {})[item.file] = item

@@ -31,6 +31,7 @@ from lawow.formats.signing import SigningKey, verify_apk
 from lawow.formats.zip import ZipEntry, make_entry, read_zip
 from lawow.pack.bindings import Binding
 from lawow.pack.dex_class import class_descriptor, dex_class
+from lawow.pack.java_engine import ENDIVE
 from lawow.pack.libraries import (
     AbiLibraries,
     abi_libraries,
@@ -120,6 +121,11 @@ def plan_apk(
     `tell` hears of downloads. Raises `Refused` for what is in the way, `FormatError` for a damaged APK or
     module, `UsageError`, `LimitExceeded`, `HostLost` as `plan_pack` does.
     """
+    if options.is_java:
+        raise Refused(
+            f"{name}: a finished APK takes dex code; nothing here makes any of {ENDIVE}, whose class files"
+            " are of Java 11; pack the Gradle module with --runtime java, or take wasmtime here"
+        )
     app = read_members(data, name, companions)
     try:
         _require_packable(app, allow_old_android=allow_old_android)

@@ -6,7 +6,7 @@
     package = "com.example.app"                      # of the classes; default: the app's own
     modules = ["native/fft.wasm", "native/blur.c"]   # modules and sources; default: the app's wasm folder
     abis = ["arm64-v8a"]                             # default: all that there is a runtime for
-    runtime = "wasmtime"                             # or "wasmedge"; or "none": the classes call the edge
+    runtime = "wasmtime"                             # or "wasmedge", "java", "none"
     runtime-libs = ["libs/libwasmedge.so"]           # of the runtime "wasmedge", one for each ABI
     local = "wasm"                                   # or "native": C sources run as native code
 
@@ -63,7 +63,8 @@ class PackConfig:
         """Return the options of a command line with what they leave open taken from here.
 
         Paths start in `folder`; `runtime` and `local` are what the command line says. Raises `Refused` for
-        limits that native code cannot be held to, `UsageError` for a runtime beside it.
+        settings that native code or the runtime in Java cannot keep, `UsageError` for a runtime beside native
+        code.
         """
         chosen = local or self.local or LOCALS[0]
         if chosen == "native":
@@ -72,6 +73,8 @@ class PackConfig:
         libraries = options.libraries or read_user_libraries([str(folder / item) for item in self.libraries])
         if engine == "wasmedge":
             _require_wasmedge(self.profile, libraries)
+        if engine == "java":
+            _require_one_engine(self.profile)
         return replace(
             options,
             wasm=options.wasm or tuple(folder / item for item in self.modules),
@@ -135,6 +138,11 @@ def _require_native(profile: Profile, runtime: str | None) -> None:
                 f"pack.profile.{key.replace('.', '-')}: native code has no sandbox that could keep it;"
                 " leave it out, or pack with --local wasm"
             )
+
+
+def _require_one_engine(profile: Profile) -> None:
+    if "engine" in dict(profile.settings):
+        raise Refused("pack.profile.engine: the runtime in Java has one engine; leave it out")
 
 
 def _require_wasmedge(profile: Profile, libraries: Sequence[UserLibrary]) -> None:

@@ -11,6 +11,7 @@ from lawow.formats.elf.android import PAGE_SIZE_KINDS
 from lawow.formats.elf.constants import PAGE_16K_BYTES
 from lawow.pack import wasmedge
 from lawow.pack.bindings import Binding
+from lawow.pack.java_engine import ENDIVE
 from lawow.pack.options import PackOptions
 from lawow.pack.runtimes import (
     ABIS,
@@ -143,6 +144,10 @@ def _require_loadable(issues: tuple[ElfIssue, ...], name: str) -> str:
 
 def tier_of(min_sdk: int | None, options: PackOptions) -> str:
     """Return how modules run on the devices that the app is for."""
+    if options.is_remote:
+        return "no runtime on the device: calls go to the edge"
+    if options.is_java:
+        return f"any ABI: no native library; an interpreter written in Java ({ENDIVE})"
     if options.is_native:
         return "native code without a sandbox"
     if options.is_wasmedge:

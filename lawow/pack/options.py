@@ -12,7 +12,7 @@ from lawow.pack.wasmedge import UserLibrary
 
 __all__ = ["LARGE_MODULE_BYTES", "LOCALS", "RUNTIMES", "Builder", "Interpreted", "PackOptions", "Preparer"]
 
-RUNTIMES = ("wasmtime", "wasmedge", "none")
+RUNTIMES = ("wasmtime", "wasmedge", "java", "none")
 LOCALS = ("wasm", "native")
 LARGE_MODULE_BYTES = 64 << 10
 """From here on a phone compiles for a tenth of a second and more. A smaller module is compiled before a call
@@ -90,6 +90,11 @@ class PackOptions:
     def is_wasmedge(self) -> bool:
         """Whether the runtime on the device is the user's WasmEdge."""
         return self.runtime == "wasmedge"
+
+    @property
+    def is_java(self) -> bool:
+        """Whether the runtime on the device is written in Java (`lawow.pack.java_engine`)."""
+        return self.runtime == "java"
 
     @property
     def is_native(self) -> bool:

@@ -10,6 +10,8 @@ from lawow.errors import FormatError
 from lawow.formats.apk import INTERNET
 from lawow.pack.app_tree import AppTree, read_app_tree
 from lawow.pack.bindings import Binding, java_source
+from lawow.pack.java_engine import KEEP_RULES, java_notes, require_gradle
+from lawow.pack.java_engine import SETTINGS as JAVA_SETTINGS
 from lawow.pack.libraries import (
     GLUE,
     NATIVE_GLUE,
@@ -52,7 +54,7 @@ _KEEP_RULES_TEXT = """\
 class PackPlan:
     """What `lawow pack` does to one app: its classes, its libraries, the changes, and what the user should
     know. `folders` are where the libraries of each ABI go, `tier` is how modules run on the device,
-    `uncovered` are ABIs of the app's own libraries that get no runtime.
+    `uncovered` are ABIs of the app's own libraries that get no runtime and need one.
     """
 
     package: str
@@ -80,8 +82,10 @@ def plan_pack(
     file that is the reason, `HostLost` if the runtime has to be fetched and cannot be.
     """
     tree = read_app_tree(app, options.package)
+    if options.is_java:
+        require_gradle(tree)
     bindings = read_bindings(find_modules(app / tree.layout.wasm, options), options)
-    abis = [] if options.is_remote else chosen_abis(options)
+    abis = [] if options.is_remote or options.is_java else chosen_abis(options)
     libraries = [
         native_libraries(bindings, abi) if options.is_native else abi_libraries(options, abi, tell)
         for abi in abis
@@ -94,7 +98,7 @@ def plan_pack(
         abis=tuple(libraries),
         folders=tuple(_folder(tree, item) for item in libraries),
         tier=tier_of(tree.min_sdk, options),
-        uncovered=tuple(sorted(own.keys() - set(abis))),
+        uncovered=() if options.is_java else tuple(sorted(own.keys() - set(abis))),
         changes=compare_tree(app, files) if check else plan_changes(app, files, force=force),
         notes=tuple(_notes(tree, bindings, libraries, options)),
     )
@@ -118,9 +122,11 @@ def _files(
     for item in libraries:
         files |= {f"{_folder(tree, item)}/{name}": data for name, data in item.files.items()}
     files |= _copies(android_stub("java"), "**/*.java", layout.java)
+    if options.is_java:
+        files |= _copies(android_stub("endive"), "**/*.java", layout.java)
     if libraries and not options.is_native:
         files |= _copies(android_stub("jni"), "*", layout.glue_sources)
-    files[layout.keep_rules] = _KEEP_RULES_TEXT.encode()
+    files[layout.keep_rules] = (_KEEP_RULES_TEXT + (KEEP_RULES if options.is_java else "")).encode()
     files |= {f"{layout.assets}/{name}": data for name, data in common_assets(options).items()}
     return files
 
@@ -135,7 +141,8 @@ def module_assets(binding: Binding, options: PackOptions) -> dict[str, bytes]:
             return files | {f"{module.file}.pulley": options.prepared(module.data)}
         except FormatError as error:
             raise error.within(module.file) from None
-    is_wanted = not options.is_remote and not options.is_native and settings.get("engine") != "native"
+    is_compiled = not (options.is_remote or options.is_native or options.is_java)
+    is_wanted = is_compiled and settings.get("engine") != "native"
     if options.interpreted is None or not is_wanted or len(module.data) < options.interpreted_from_bytes:
         return files
     try:
@@ -152,6 +159,8 @@ def common_assets(options: PackOptions) -> dict[str, bytes]:
     files = {"licenses/lawow-LICENSE": android_stub("LICENSE").read_bytes()}
     if options.is_native:
         files["local.properties"] = b"# Made by lawow pack.\nlocal=native\n"
+    elif options.is_java:
+        files["local.properties"] = JAVA_SETTINGS
     elif options.is_wasmedge:
         files["local.properties"] = b"# Made by lawow pack.\nengine=pulley\n"  # nothing is there to compile
     elif not options.is_remote:
@@ -176,6 +185,7 @@ def _notes(
     notes += sdk_notes(tree.min_sdk) if has_wasmtime else []
     notes += WASMEDGE_NOTES if options.is_wasmedge else []
     notes += NATIVE_NOTES if options.is_native else []
+    notes += java_notes(tree) if options.is_java else []
     notes += _missing_abi_notes(tree, {item.abi for item in libraries})
     notes += _filter_notes(tree, [item.abi for item in libraries])
     layout = tree.layout

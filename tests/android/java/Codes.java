@@ -1,6 +1,7 @@
 package dev.lawow;
 
 import java.io.File;
+import java.util.Collections;
 import java.util.concurrent.CountDownLatch;
 
 /**
@@ -20,8 +21,8 @@ public final class Codes {
         LocalCode code = null;
         if (!words[0].isEmpty()) {
             ModuleName name = ModuleName.parse(words[0]);
-            module = new LocalModule(name, flags, configuration);
-            code = module.code();
+            code = new LocalCode(name, null, flags, Collections.<HostCalls.Import>emptyList(), configuration);
+            module = new LocalModule(code, configuration);
         }
         for (int at = 1; at < words.length; at++) {
             String line = perform(words[at], module, code, configuration);

@@ -29,8 +29,9 @@ import java.util.Properties;
  *   <tr><td>engine</td><td>{@code native} or {@code pulley} (an interpreter, many times slower)</td></tr>
  *   <tr><td>cache</td><td>private folder for compiled code, where nobody else may write; the app's code cache if not set,
  *     and none on a JVM that is not Android's</td></tr>
- *   <tr><td>local</td><td>what calls on this device run: {@code wasm}, which it is if not set, or {@code native}, the
- *     modules' functions compiled for this processor; {@code lawow pack} sets it in {@code local.properties}</td></tr>
+ *   <tr><td>local</td><td>what calls on this device run: {@code wasm}, which it is if not set, {@code java} (the same by an
+ *     interpreter in Java), or {@code native}, the modules' functions compiled for this processor; {@code lawow pack} sets it
+ *     in {@code local.properties}</td></tr>
  *   <tr><td>native</td><td>folder of liblawownative and the modules' libraries, for a JVM that is not Android's</td></tr>
  *   <tr><td>library, wasmtime</td><td>paths of liblawow and of the engine's library that it opens, for a JVM that is not
  *     Android's</td></tr>
@@ -179,11 +180,20 @@ public final class Configuration {
 
     /** Tells whether calls on this device run functions that were compiled for its processor, not WebAssembly. */
     boolean isNative() {
+        return local().equals("native");
+    }
+
+    /** Tells whether what runs WebAssembly on this device is written in Java, so that the app needs no native library. */
+    boolean isJava() {
+        return local().equals("java");
+    }
+
+    private String local() {
         String text = text("local", "wasm");
-        if (text.equals("wasm") || text.equals("native")) {
-            return text.equals("native");
+        if (text.equals("wasm") || text.equals("native") || text.equals("java")) {
+            return text;
         }
-        throw bad("local", text, "wasm or native");
+        throw bad("local", text, "wasm, native or java");
     }
 
     /** Throws {@link IllegalStateException} if a limit is set that native code cannot be held to. */

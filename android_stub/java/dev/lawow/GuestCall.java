@@ -15,16 +15,11 @@ final class GuestCall {
     private static final String OUT_OF_BOUNDS = "memory-out-of-bounds";
 
     private final String file;
-    private final long instance;
-    private final long fuel;
-    private final HostCalls host;
+    private final Guest guest;
 
-    /** {@code host} is null for an instance without functions of the app. */
-    GuestCall(String file, long instance, long fuel, HostCalls host) {
+    GuestCall(String file, Guest guest) {
         this.file = file;
-        this.instance = instance;
-        this.fuel = fuel;
-        this.host = host;
+        this.guest = guest;
     }
 
     /** Calls the export and returns what {@link Target#call} gives. The caller's arrays change at the very end. */
@@ -32,7 +27,7 @@ final class GuestCall {
         Signature signature = arguments.signature;
         long[] addresses = new long[arguments.values.length];
         long[] core = lower(arguments, addresses);
-        long[] bits = call(export, signature.core(), core);
+        long[] bits = guest.call(export, signature.core(), core);
         byte[][] contents = new byte[addresses.length][];
         for (int at = 0; at < addresses.length; at++) {
             if (arguments.comesBack(at)) {
@@ -74,14 +69,12 @@ final class GuestCall {
 
     private long place(byte[] payload, int alignment) {
         long[] request = {0, 0, alignment, payload.length};
-        long address = call("cabi_realloc", "iiii>i", request)[0];
+        long address = guest.call("cabi_realloc", "iiii>i", request)[0];
         if (address == 0 && payload.length > 0) {
             throw new Trap("out-of-memory", file + ": cabi_realloc has no " + payload.length + " bytes for an argument");
         }
         requireAligned("cabi_realloc", address, alignment);
-        byte[][] failure = new byte[1][];
-        Native.instanceWrite(instance, address, payload, failure);
-        Native.require(failure, file + ": cabi_realloc");
+        guest.write(file + ": cabi_realloc", address, payload);
         return address;
     }
 
@@ -92,8 +85,8 @@ final class GuestCall {
         long address = pair.getInt() & LOW_HALF;
         Object value = load(export, type, address, pair.getInt() & LOW_HALF);
         String post = "cabi_post_" + export;
-        if (Native.instanceHas(instance, Native.utf8(post))) {
-            call(post, "i>", new long[] {area});
+        if (guest.has(post)) {
+            guest.call(post, "i>", new long[] {area});
         }
         return value;
     }
@@ -129,20 +122,6 @@ final class GuestCall {
         if (bytes > Integer.MAX_VALUE) {
             throw new Trap(OUT_OF_BOUNDS, file + ": " + export + ": a result of " + bytes + " bytes");
         }
-        byte[][] failure = new byte[1][];
-        byte[] data = Native.instanceRead(instance, address, (int) bytes, failure);
-        Native.require(failure, file + ": " + export);
-        return data;
-    }
-
-    private long[] call(String export, String signature, long[] bits) {
-        byte[][] failure = new byte[1][];
-        long[] results =
-            Native.instanceCall(instance, Native.utf8(export), Native.utf8(signature), bits, fuel, host, failure);
-        if (host != null) {
-            host.rethrow();
-        }
-        Native.require(failure, file + ": " + export);
-        return results;
+        return guest.read(file + ": " + export, address, (int) bytes);
     }
 }

@@ -39,6 +39,15 @@ final class HostCalls {
         }
     }
 
+    /** Ends a guest whose host function threw, in an engine that unwinds by exceptions; {@link #rethrow} has the cause. */
+    static final class Thrown extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        Thrown() {
+            super("a host function threw", null, false, false);
+        }
+    }
+
     HostCalls(List<Import> imports, WasmInstance instance) {
         this.imports = imports;
         this.instance = instance;

@@ -10,7 +10,7 @@ import java.util.concurrent.ThreadFactory;
  * compiled; if the app has the module for the interpreter as well ({@code assets/lawow/NAME.wasm.pulley}), that runs
  * meanwhile, and compiling happens in the background.
  */
-final class LocalCode {
+final class LocalCode extends ModuleCode {
     /** One thread for all modules: compiling uses every core by itself, and the app needs some. */
     static final ExecutorService BACKGROUND = Executors.newSingleThreadExecutor(new ThreadFactory() {
         @Override
@@ -22,8 +22,6 @@ final class LocalCode {
         }
     });
 
-    final ModuleName name;
-    private final byte[] data;
     private final int flags;
     private final List<HostCalls.Import> imports;
     private final Configuration configuration;
@@ -33,15 +31,23 @@ final class LocalCode {
     private boolean closed;
 
     /** Compiled code, and what its instances are linked with; 0 for the engine's own linker, which has WASI only. */
-    static final class Code {
+    static final class Code implements GuestCode {
         final LocalEngine engine;
         final long module;
         final long linker;
 
-        private Code(LocalEngine engine, long module, long linker) {
+        private final String file;
+
+        private Code(String file, LocalEngine engine, long module, long linker) {
+            this.file = file;
             this.engine = engine;
             this.module = module;
             this.linker = linker;
+        }
+
+        @Override
+        public Guest newGuest(long memoryBytes, long fuel, HostCalls host) {
+            return new WasmtimeGuest(file, this, memoryBytes, fuel, host);
         }
 
         private void free() {
@@ -52,26 +58,16 @@ final class LocalCode {
         }
     }
 
-    /** Returns the module itself. */
-    byte[] bytes() {
-        return data == null ? name.read() : data;
-    }
-
     /** {@code data} is the module, or null if it is among the app's assets. */
     LocalCode(ModuleName name, byte[] data, int flags, List<HostCalls.Import> imports, Configuration configuration) {
-        this.name = name;
-        this.data = data;
+        super(name, data);
         this.flags = flags;
         this.imports = imports;
         this.configuration = configuration;
         this.cache = CodeCache.of(configuration);
     }
 
-    /**
-     * Returns the code to use for a new instance; it stays valid until {@link #close}. The first call loads or compiles.
-     *
-     * @throws IllegalStateException the runtime or the module is missing, or the module is none; or it is closed
-     */
+    @Override
     synchronized Code current() {
         if (closed) {
             throw new IllegalStateException(name.file + ": the module is closed");
@@ -125,7 +121,7 @@ final class LocalCode {
         long linker = -1;
         try {
             linker = newLinker(engine);
-            return new Code(engine, module, linker);
+            return new Code(name.file, engine, module, linker);
         } finally {
             if (linker == -1) {
                 Native.moduleFree(module);
@@ -201,7 +197,7 @@ final class LocalCode {
         code = better;
     }
 
-    /** Frees the code; no call of {@link #current} may still use what it got to make an instance. */
+    @Override
     synchronized void close() {
         closed = true;
         if (code != null) {

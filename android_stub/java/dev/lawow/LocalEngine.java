@@ -17,9 +17,6 @@ final class LocalEngine {
     final long handle;
     final int flags;
 
-    /** Null when calls have no time limit. */
-    final Watchdog watchdog;
-
     private LocalEngine(int flags, Configuration configuration) {
         loadLibrary("lawow", configuration.library());
         String wasmtime = configuration.wasmtime();
@@ -27,7 +24,6 @@ final class LocalEngine {
         this.handle = Native.engineNew(wasmtime == null ? null : Native.utf8(wasmtime), flags, STACK_BYTES, failure);
         Native.require(failure, "the WebAssembly runtime");
         this.flags = flags;
-        this.watchdog = (flags & Native.DEADLINES) != 0 ? new Watchdog(handle) : null;
     }
 
     /**

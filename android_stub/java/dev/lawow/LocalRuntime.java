@@ -1,5 +1,6 @@
 package dev.lawow;
 
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -14,18 +15,19 @@ import java.util.Map;
  */
 public final class LocalRuntime implements Target {
     private final Configuration configuration;
-    private final int flags;
+    private final Engine engine;
     private final Map<String, LocalModule> modules = new HashMap<>();
 
     /**
-     * Loads the native libraries and makes an engine.
+     * Loads the native libraries and makes an engine; or does without libraries, in an app that was packed with {@code
+     * --runtime java}.
      *
      * @throws IllegalStateException a library is missing, is for another processor or is another version
      */
     public LocalRuntime(Configuration configuration) {
         this.configuration = configuration;
-        this.flags = LocalEngine.flags(configuration.fuel(), configuration.localTimeoutNanos(), configuration);
-        LocalEngine.of(flags, configuration);
+        this.engine = Engine.of(configuration);
+        engine.prepare(configuration);
     }
 
     @Override
@@ -38,10 +40,16 @@ public final class LocalRuntime implements Target {
         synchronized (modules) {
             LocalModule module = modules.get(text);
             if (module == null) {
-                module = new LocalModule(ModuleName.parse(text), flags, configuration);
+                module = new LocalModule(code(ModuleName.parse(text)), configuration);
                 modules.put(text, module);
             }
             return module;
         }
+    }
+
+    private ModuleCode code(ModuleName name) {
+        return engine.load(
+            name, null, configuration.fuel(), configuration.localTimeoutNanos(),
+            Collections.<HostCalls.Import>emptyList(), configuration);
     }
 }

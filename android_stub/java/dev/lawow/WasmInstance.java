@@ -11,26 +11,23 @@ package dev.lawow;
 public final class WasmInstance implements AutoCloseable {
     private final String file;
     private final WasmOptions options;
-    private final Watchdog watchdog;
     private final HostCalls host;
-    private final GuestCall guest;
-    private long handle;
+    private final Guest guest;
+    private final GuestCall calls;
     private int depth;
     private boolean broken;
+    private boolean closed;
 
     /** Makes and starts an instance. */
-    WasmInstance(String file, LocalCode.Code code, WasmOptions options) {
+    WasmInstance(String file, GuestCode code, WasmOptions options) {
         this.file = file;
         this.options = options;
-        this.watchdog = code.engine.watchdog;
         this.host = options.imports.isEmpty() ? null : new HostCalls(options.imports, this);
-        byte[][] failure = new byte[1][];
-        this.handle = Native.instanceNew(code.engine.handle, options.memoryBytes, failure);
-        Native.require(failure, file);
-        this.guest = new GuestCall(file, handle, options.fuel, host);
+        this.guest = code.newGuest(options.memoryBytes, options.fuel, host);
+        this.calls = new GuestCall(file, guest);
         boolean started = false;
         try {
-            start(code);
+            start();
             started = true;
         } finally {
             if (!started) {
@@ -39,15 +36,10 @@ public final class WasmInstance implements AutoCloseable {
         }
     }
 
-    private synchronized void start(LocalCode.Code code) {
+    private synchronized void start() {
         Watchdog.Limit limit = enter();
         try {
-            byte[][] failure = new byte[1][];
-            Native.instanceStart(handle, code.linker, code.module, options.fuel, host, failure);
-            if (host != null) {
-                host.rethrow();
-            }
-            Native.require(failure, file);
+            guest.start();
         } finally {
             leave(limit);
         }
@@ -76,7 +68,7 @@ public final class WasmInstance implements AutoCloseable {
         Watchdog.Limit limit = enter();
         boolean returned = false;
         try {
-            Object result = guest.run(export, given);
+            Object result = calls.run(export, given);
             returned = true;
             return result;
         } catch (IllegalArgumentException misfit) {
@@ -91,13 +83,13 @@ public final class WasmInstance implements AutoCloseable {
     /** Tells whether the module exports a function of this name. */
     public synchronized boolean hasFunction(String export) {
         requireOpen();
-        return Native.instanceHas(handle, Native.utf8(export));
+        return guest.has(export);
     }
 
     /** Returns the size of the memory that the module exports as {@code memory}, in bytes; 0 if it exports none. */
     public synchronized long memoryBytes() {
         requireOpen();
-        return Native.instanceMemoryBytes(handle);
+        return guest.memoryBytes();
     }
 
     /**
@@ -110,7 +102,7 @@ public final class WasmInstance implements AutoCloseable {
      */
     public synchronized byte[] readMemory(long address, int bytes) {
         requireInside(address, bytes);
-        return bytes == 0 ? new byte[0] : guest.read("memory", address, bytes);
+        return bytes == 0 ? new byte[0] : calls.read("memory", address, bytes);
     }
 
     /**
@@ -123,15 +115,13 @@ public final class WasmInstance implements AutoCloseable {
     public synchronized void writeMemory(long address, byte[] data) {
         requireInside(address, data.length);
         if (data.length > 0) {
-            byte[][] failure = new byte[1][];
-            Native.instanceWrite(handle, address, data, failure);
-            Native.require(failure, file);
+            guest.write(file, address, data);
         }
     }
 
     /** Copies a string or list that the guest gave a host function. */
     Object lift(ValueType type, long address, long count) {
-        return guest.load("an import", type, address, count);
+        return calls.load("an import", type, address, count);
     }
 
     /**
@@ -144,38 +134,38 @@ public final class WasmInstance implements AutoCloseable {
         if (depth > 0) {
             throw new IllegalStateException(file + ": a host function cannot close the instance that calls it");
         }
-        if (handle != 0) {
-            Native.instanceFree(handle);
-            handle = 0;
+        if (!closed) {
+            guest.free();
+            closed = true;
         }
     }
 
     /** Begins the limits of an outermost call; null if there are none. */
     private Watchdog.Limit enter() {
-        boolean limited = depth++ == 0 && watchdog != null;
-        return limited ? watchdog.arm(handle, options.deadlineNanos) : null;
+        boolean limited = depth++ == 0 && options.deadlineNanos > 0;
+        return limited ? Watchdog.SHARED.arm(guest, options.deadlineNanos) : null;
     }
 
     private void leave(Watchdog.Limit limit) {
         depth--;
         if (limit != null) {
-            watchdog.disarm(limit);
+            Watchdog.SHARED.disarm(limit);
         }
-        byte[] output = depth > 0 ? null : Native.instanceOutput(handle);
+        byte[] output = depth > 0 ? null : guest.output();
         if (output != null) {
             options.output.onOutput(output);
         }
     }
 
     private void requireOpen() {
-        if (handle == 0) {
+        if (closed) {
             throw new IllegalStateException(file + ": the instance is closed");
         }
     }
 
     private void requireInside(long address, int bytes) {
         requireOpen();
-        long size = Native.instanceMemoryBytes(handle);
+        long size = guest.memoryBytes();
         if (address < 0 || bytes < 0 || address > size - bytes) {
             throw new IndexOutOfBoundsException(
                 file + ": " + bytes + " bytes at " + address + " are not inside of the memory's " + size);

@@ -20,16 +20,16 @@ import java.util.concurrent.FutureTask;
  * }</pre>
  */
 public final class WasmModule implements AutoCloseable {
-    private final LocalCode code;
+    private final ModuleCode code;
     private final WasmOptions options;
     private int starting;
     private boolean closed;
 
     private WasmModule(ModuleName name, byte[] data, WasmOptions options) {
         Configuration configuration = Configuration.load();
-        int flags = LocalEngine.flags(options.fuel, options.deadlineNanos, configuration);
         this.options = options;
-        this.code = new LocalCode(name, data, flags, options.imports, configuration);
+        this.code = Engine.of(configuration)
+            .load(name, data, options.fuel, options.deadlineNanos, options.imports, configuration);
         code.current();
     }
 

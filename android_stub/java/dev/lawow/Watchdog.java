@@ -4,19 +4,21 @@ import java.util.PriorityQueue;
 
 /** Ends calls whose time is up: one thread that sleeps until the earliest limit, and costs nothing before. */
 final class Watchdog implements Runnable {
+    /** Of the whole process. */
+    static final Watchdog SHARED = new Watchdog();
+
     private static final long NANOS_PER_MILLI = 1000000L;
 
-    private final long engine;
     private final PriorityQueue<Limit> limits = new PriorityQueue<>();
     private boolean started;
 
     /** The time limit of one call. */
     static final class Limit implements Comparable<Limit> {
-        private final long instance;
+        private final Guest guest;
         private final long end;
 
-        private Limit(long instance, long end) {
-            this.instance = instance;
+        private Limit(Guest guest, long end) {
+            this.guest = guest;
             this.end = end;
         }
 
@@ -26,20 +28,18 @@ final class Watchdog implements Runnable {
         }
     }
 
-    Watchdog(long engine) {
-        this.engine = engine;
-    }
+    private Watchdog() {}
 
     /** Begins a limit for an idle instance; it must be disarmed before the instance is used otherwise or freed. */
-    synchronized Limit arm(long instance, long nanos) {
+    synchronized Limit arm(Guest guest, long nanos) {
         if (!started) {
             Thread thread = new Thread(this, "lawow-watchdog");
             thread.setDaemon(true);
             thread.start();
             started = true;
         }
-        Native.instanceArm(instance);
-        Limit limit = new Limit(instance, System.nanoTime() + nanos);
+        guest.arm();
+        Limit limit = new Limit(guest, System.nanoTime() + nanos);
         limits.add(limit);
         if (limits.peek() == limit) {
             notifyAll();
@@ -60,8 +60,7 @@ final class Watchdog implements Runnable {
             } catch (InterruptedException error) {
                 continue; // nobody has a reason to interrupt this thread; the limits must go on
             }
-            Native.instanceExpire(limits.remove().instance);
-            Native.engineTick(engine);
+            limits.remove().guest.expire();
         }
     }
 
