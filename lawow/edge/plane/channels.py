@@ -103,7 +103,7 @@ class Channels:
         self._channels: dict[ChannelEnd, _Channel] = {}
         self._topics: dict[tuple[str, str], _Topic] = {}
         self._ready: deque[_Channel] = deque()
-        self._touched: set[Connection] = set()
+        self.touched: set[Connection] = set()
 
     # events
 
@@ -194,7 +194,7 @@ class Channels:
 
     def take_touched(self) -> set[Connection]:
         """Return the connections, other than those that asked, that have something to send now."""
-        touched, self._touched = self._touched, set()
+        touched, self.touched = self.touched, set()
         return touched
 
     # endpoints
@@ -335,7 +335,7 @@ class Channels:
     def _touch(self, topic: _Topic) -> None:
         for channel in self._channels.values():
             if channel.topic is topic and channel.client.connection is not None:
-                self._touched.add(channel.client.connection)
+                self.touched.add(channel.client.connection)
 
     # ends
 

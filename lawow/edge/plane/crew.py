@@ -47,7 +47,7 @@ class Crew(Generic[T]):
         self.at_work: T | None = None
 
     def run(self) -> None:
-        """Lead until the end. Raises what `lead` or work raises on either thread; then it is over for both."""
+        """Lead until the end. Raises what `lead` or work raises, on whichever thread."""
         threading.Thread(target=self._take_part, name="lawow-crew", daemon=True).start()
         self._baton.acquire()
         self._take_part(leads=True)
