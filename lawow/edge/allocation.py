@@ -10,12 +10,15 @@ import ctypes
 
 __all__ = ["keep_freed_memory"]
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 
 def keep_freed_memory(most_bytes: int) -> bool:
-    """Keep up to so much freed memory for the next block; False where the C library has no such setting."""
+    """Keep up to so much freed memory for the next block; False where the C library has no such setting.
+
+    All threads share it: Python's lock lets one of them allocate at a time, so arenas of their own only lose
+    what another thread has freed.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(
-        mallopt(M_TRIM_THRESHOLD, most_bytes) and mallopt(M_MMAP_THRESHOLD, most_bytes)
-    )
+    settings = ((M_TRIM_THRESHOLD, most_bytes), (M_MMAP_THRESHOLD, most_bytes), (M_ARENA_MAX, 1))
+    return mallopt is not None and all(mallopt(name, value) for name, value in settings)

@@ -389,7 +389,8 @@ class WasmtimeInstance(Instance):
             self.call("_initialize", deadline_seconds=deadline_seconds)
 
     def signature(self, export: str) -> FuncType:
-        return self._ready(export).function
+        bound = None if self._dead else self._bound.get(export)
+        return (bound or self._ready(export)).function
 
     def call(
         self, export: str, arguments: Sequence[int | float] = (), *, deadline_seconds: float | None = None

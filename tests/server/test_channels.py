@@ -17,6 +17,7 @@ from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.tenants import Tenants
 from lawow.errors import HostLost, LimitExceeded, Refused
+from lawow.limits import EDGE
 from tests.edge.builders import module_of
 from tests.server.planes import CuttingProxy, Plane, open_plane
 from tests.server.running import RunningEdge, running_edge
@@ -220,6 +221,17 @@ def tell(end: ElasticChannel, texts: list[str]) -> None:
     """Send, and wait for half a second at most."""
     for text in texts:
         end.send(text, timeout_seconds=0.5)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("echo", Kind.ENDPOINT), ("talk", Kind.TOPIC)])
+def test_channels_that_were_closed_take_no_place(session: DataSession, name: str, kind: Kind) -> None:
+    for index in range(EDGE.data_channels + 20):
+        channel = ElasticChannel(name, "s32", {"edge": session}, "edge", kind=kind)
+        channel.send(index)
+        channel.close()
+        assert channel.receive(timeout_seconds=10) == index
+        with pytest.raises(ChannelClosed):
+            channel.receive(timeout_seconds=10)
 
 
 def test_topics_of_other_instances_are_other_topics(serving: RunningEdge, tenant: str, plane: Plane) -> None:

@@ -18,7 +18,7 @@ from lawow.channel.messages import require_message_type, unpack_message
 from lawow.channel.payloads import Kind
 from lawow.channel.sequences import MESSAGE_BYTES, ChannelEnd, Position
 from lawow.channel.server import ServerConnection
-from lawow.channel.states import ChannelState
+from lawow.channel.states import ChannelState, ConnectionState
 from lawow.channel.tickets import position_of_ticket, position_ticket
 from lawow.channel.topics import Topic
 from lawow.edge.messages import Call, Failure, Result
@@ -33,6 +33,7 @@ from lawow.runtime.channel_functions import Mailbox, mailbox_in_place
 __all__ = ["Channels", "Delivery"]
 
 HANDLER = ">"
+SPEAKING = (ConnectionState.OPEN, ConnectionState.DRAINING)
 
 
 @dataclass(eq=False, slots=True)
@@ -54,15 +55,21 @@ class _Channel:
     def link(self) -> ServerConnection | None:
         """The connection over which something can be said now, if the channel is there."""
         connection = self.client.connection
-        if connection is None or self.client.session.channels.get(self.id) is not self.end:
+        if connection is None or self.is_over or connection.server.state not in SPEAKING:
             return None
         return connection.server
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the protocol knows it no more: it was ended, or closed by both ends."""
+        return self.client.session.channels.get(self.id) is not self.end
 
 
 @dataclass(eq=False, slots=True)
 class _Topic:
     """A topic, and what is to be published when those it waits for have room: from whom, and which number."""
 
+    key: tuple[str, str]
     type: str
     receivers: Topic = field(default_factory=Topic)
     waiting: deque[tuple[_Channel | None, int, bytes]] = field(default_factory=deque)
@@ -96,7 +103,7 @@ class Channels:
         self._channels: dict[ChannelEnd, _Channel] = {}
         self._topics: dict[tuple[str, str], _Topic] = {}
         self._ready: deque[_Channel] = deque()
-        self._touched: set[Connection] = set()
+        self.touched: set[Connection] = set()
 
     # events
 
@@ -113,6 +120,8 @@ class Channels:
         end = client.session.channels.get(event.id)
         channel = None if end is None else self._channels.get(end)
         if channel is None:
+            if end is None:  # closed by both ends with the very frame that this event is of
+                self._drop_ended(client)
             return
         if channel.topic is not None:
             self._at_topic(channel, channel.topic, server, event)
@@ -156,7 +165,8 @@ class Channels:
         end = server.channel(asked.id)
         channel = self._channels[end] = _Channel(client, asked.id, end)
         if asked.kind is Kind.TOPIC:
-            channel.topic = self._topics.setdefault(self._topic_key(client, asked.name), _Topic(asked.type))
+            key = self._topic_key(client, asked.name)
+            channel.topic = self._topics.setdefault(key, _Topic(key, asked.type))
             channel.topic.receivers.join(server, asked.id)
 
     def _refusal(self, client: Client, asked: ChannelAsked) -> tuple[str, str] | None:
@@ -184,7 +194,7 @@ class Channels:
 
     def take_touched(self) -> set[Connection]:
         """Return the connections, other than those that asked, that have something to send now."""
-        touched, self._touched = self._touched, set()
+        touched, self.touched = self.touched, set()
         return touched
 
     # endpoints
@@ -253,6 +263,9 @@ class Channels:
 
     def _settle(self, channel: _Channel) -> None:
         """Send what the handler has left, then move or close as was asked, if the handler does not run."""
+        if channel.is_over:
+            self._drop(channel)
+            return
         link, end = channel.link, channel.end
         while channel.outgoing and end.room_for(len(channel.outgoing[0])):
             if link is not None and link.can_send(channel.id, len(channel.outgoing[0])):
@@ -286,6 +299,9 @@ class Channels:
                 self._end(channel, "bad-arguments", str(error))
                 return
             self._publish_later(topic, channel, event.sequence, value)
+        elif isinstance(event, PeerClosed):
+            channel.is_closing = True
+            self._close_at(topic, channel)
         elif isinstance(event, Writable):
             topic.receivers.writable(channel.end)
             self._publish(topic)
@@ -305,11 +321,21 @@ class Channels:
                 self._channels.pop(slow, None)
             if source is not None and self._channels.get(source.end) is source:
                 self._credit(source, sequence)
+                self._close_at(topic, source)
+
+    def _close_at(self, topic: _Topic, channel: _Channel) -> None:
+        """Close a channel whose client has closed, when all that it said was published."""
+        link = channel.link
+        if not channel.is_closing or any(source is channel for source, _, _ in topic.waiting):
+            return
+        if link is not None and not channel.end.closed:
+            link.send_close(channel.id)
+        self._drop(channel)
 
     def _touch(self, topic: _Topic) -> None:
         for channel in self._channels.values():
             if channel.topic is topic and channel.client.connection is not None:
-                self._touched.add(channel.client.connection)
+                self.touched.add(channel.client.connection)
 
     # ends
 
@@ -328,13 +354,13 @@ class Channels:
             return
         topic.receivers.leave(channel.end)
         if not len(topic.receivers):
-            self._topics.pop(self._topic_key(channel.client, channel.end.name), None)
+            self._topics.pop(topic.key, None)
         else:
             self._publish(topic)  # nobody waits for it any more
 
     def _drop_ended(self, client: Client) -> None:
         for channel in self._of(client):
-            if client.session.channels.get(channel.id) is not channel.end:
+            if channel.is_over:
                 self._drop(channel)
 
     def _of(self, client: Client) -> list[_Channel]:

@@ -40,16 +40,19 @@ class Crew(Generic[T]):
         self._steps = 0  # odd while the thread that began to lead is at work
         self._is_parked = False
         self._is_over = False
+        self._error: BaseException | None = None
         self._latest = float("inf")
         self._limit_seconds = float("inf")
         self._done: tuple[T, Message] | None = None
         self.at_work: T | None = None
 
     def run(self) -> None:
-        """Lead until the end. Raises what `lead` raises on this thread; the end is then of the other, too."""
+        """Lead until the end. Raises what `lead` or work raises, on whichever thread."""
         threading.Thread(target=self._take_part, name="lawow-crew", daemon=True).start()
         self._baton.acquire()
         self._take_part(leads=True)
+        if self._error is not None:
+            raise self._error
 
     def do(self, item: T, work: Callable[[T], Message], within_seconds: float) -> Message | None:
         """Do work and return what came of it; None: another thread leads by now, and will be told.
@@ -91,6 +94,8 @@ class Crew(Generic[T]):
                 if self._lead():
                     return
                 leads = False
+        except BaseException as error:  # noqa: BLE001  # `run` raises it, whichever thread this is
+            self._error = error
         finally:
             with self._changed:
                 self._is_over = True

@@ -152,7 +152,8 @@ class PlaneLoop:
 
     def _settle_unsent(self) -> None:
         """Send what is due; then close what is over, and listen for what matters next."""
-        self._unsent |= self._channels.take_touched()
+        if self._channels.touched:
+            self._unsent |= self._channels.take_touched()
         while self._unsent:
             connection = self._unsent.pop()
             connection.flush()

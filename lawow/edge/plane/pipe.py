@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 __all__ = ["Pipe"]
 
@@ -57,13 +57,17 @@ class Pipe:
         """Whether bytes can be received that the socket does not announce any more."""
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
-    def send(self, buffers: Iterable[bytes | memoryview]) -> None:
+    def send(self, buffers: Sequence[bytes | memoryview]) -> None:
         """Send, or keep what cannot be sent now. Raises `OSError` when the connection is over."""
-        views = [memoryview(item) for item in buffers]
-        size = sum(map(len, views))
-        if len(views) > 1 and size <= JOIN_BYTES:
-            views = [memoryview(b"".join(views))]
-        self._waiting.extend(views)
+        size = sum(map(len, buffers))
+        if size <= JOIN_BYTES:
+            buffers = buffers if len(buffers) == 1 else (b"".join(buffers),)
+            if not self._waiting and size:  # the common case: all of it goes at once
+                sent = self._try_send(buffers[0])
+                if sent == size:
+                    return
+                buffers, size = (memoryview(buffers[0])[sent:],), size - sent
+        self._waiting.extend(map(memoryview, buffers))
         self.waiting_bytes += size
         self.flush()
 
@@ -72,18 +76,24 @@ class Pipe:
         waiting, self.wants_write = self._waiting, False
         while waiting:
             view = waiting[0]
-            try:
-                sent = self._socket.send(view[:SEND_BYTES])
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                self.wants_write = True
-                return
-            except ssl.SSLWantReadError:
+            sent = self._try_send(view[:SEND_BYTES])
+            if not sent and len(view):
                 return
             self.waiting_bytes -= sent
             if sent == len(view):
                 waiting.popleft()
             else:
                 waiting[0] = view[sent:]
+
+    def _try_send(self, data: bytes | memoryview) -> int:
+        """Return how much of it was sent, 0 if the socket takes nothing now."""
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            self.wants_write = True
+            return 0
+        except ssl.SSLWantReadError:  # the loop waits for that anyway
+            return 0
 
     def close(self) -> None:
         """Close the connection, without a word."""
