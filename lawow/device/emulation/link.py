@@ -1,4 +1,4 @@
-"""What a network between a device and an edge does to bytes, as one value, and the three that the papers name.
+"""What a network between a device and an edge does to bytes, and the three networks that the papers name.
 
 The figures are what such links commonly give, not measurements: what runs over them is *emulated*.
 """
@@ -20,8 +20,8 @@ class LinkShape:
     """One way of a link, the same in both directions; each figure of 0 leaves the bytes alone.
 
     `latency_seconds` one way, `jitter_seconds` on top of it, evenly from 0, `bits_per_second` shared by all
-    connections, `loss` the part of segments (0 to below 1) that TCP sends again after `retry_seconds`: a proxy
-    for streams cannot drop bytes, so a loss is the wait that it causes. Raises `UsageError`.
+    connections, `loss` the part of segments (0 to below 1) that TCP sends again after `retry_seconds`: a
+    proxy for streams cannot drop bytes, so a loss is the wait that it causes. Raises `UsageError`.
     """
 
     latency_seconds: float = 0.0

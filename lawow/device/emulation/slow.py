@@ -1,8 +1,8 @@
 """A process that gets as little of a processor as a slow device has, by SIGSTOP and SIGCONT.
 
-It needs no cgroup and no privilege. Only processor time is stretched: waiting for a network or a clock takes as
-long as ever. What is measured in such a process is *emulated*: caches, vector units and the number of cores
-stay this machine's.
+It needs no cgroup and no privilege. Only processor time is stretched: waiting for a network or a clock takes
+as long as ever. What is measured in such a process is *emulated*: caches, vector units and the number of
+cores stay this machine's.
 """
 
 from __future__ import annotations

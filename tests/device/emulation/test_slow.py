@@ -13,7 +13,13 @@ import pytest
 from lawow.device.emulation.slow import SlowProcess
 from lawow.errors import UsageError
 
-SPIN = "from lawow.device.emulation.slow import end_with_parent\nend_with_parent()\nprint(flush=True)\nwhile 1: pass"
+SPIN = """
+from lawow.device.emulation.slow import end_with_parent
+end_with_parent()
+print(flush=True)
+while True:
+    pass
+"""
 
 
 @pytest.fixture
