@@ -1,6 +1,6 @@
 """The program of an emulated device: runs exports for its parent, one JSON line in, one line out.
 
-A line ``{"wasm": path, "export": ..., "arguments": [...]}`` is answered with results, seconds of preparing and
+A line ``{"wasm": ..., "export": ..., "arguments": ...}`` is answered with results, seconds of preparing and
 of running, and this process's peak memory. Ends with its parent.
 """
 

@@ -20,7 +20,7 @@ from lawow.errors import UsageError
 __all__ = ["SlowProcess", "end_with_parent"]
 
 LOOK_SECONDS = 0.001
-BURST_SECONDS = 0.002  # of processor time that an idle process may save up
+BURST_SECONDS = 0.000_5  # of processor time that an idle process may save up
 SLOWEST = 1_000.0
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
