@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+QUICK_SECONDS = 4.0
 
 
 def _options(default_out: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -83,6 +84,48 @@ def table1(
     _finish(out, found.document(), render_table1(found, *drawings), as_json)
     if not as_json:
         _print_table("LAWOW, figure 5", COLUMNS, table1_rows(found))
+
+
+@command.command("dynamic")
+@_options("build/figures/dynamic")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    type=click.Choice(("pi3b", "jetson-nano")),
+    help="Of this device alone; may be repeated. Default: both.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 600),
+    default=150.0,
+    show_default=True,
+    help="Of each phase, eight for each device; the paper's 150. --quick: 4.",
+)
+def dynamic(
+    quick: bool, out: Path, no_plots: bool, as_json: bool, devices: tuple[str, ...], seconds: float
+) -> None:
+    """Draw figures 3 to 6 and Tables 2 and 3 of the second paper: object detection here and offloaded."""
+    from lawow.figures import dynamic_plots, plots
+    from lawow.figures.dynamic import ROBOTS, measure_dynamic
+    from lawow.figures.dynamic_report import COLUMNS, dynamic_rows, lesson, render_dynamic
+
+    if not no_plots:
+        plots.require_plots()
+    say, length = _sayer(as_json), QUICK_SECONDS if quick else seconds
+    runs = [measure_dynamic(device, seconds=length, say=say) for device in devices or tuple(ROBOTS)]
+    drawings = {
+        run.device: (dynamic_plots.draw_usage(run), dynamic_plots.draw_responses(run))
+        for run in runs
+        if not no_plots
+    }
+    document: dict[str, object] = {"figure": "dynamic offloading, figures 3 to 6, tables 2 and 3"}
+    document["devices"] = [run.document() for run in runs]
+    _finish(out, document, render_dynamic(runs, drawings), as_json)
+    if not as_json:
+        _print_table("Tables 2 and 3", COLUMNS, dynamic_rows(runs))
+        for run in runs:
+            click.echo(lesson(run))
 
 
 def _sayer(as_json: bool) -> Callable[[str], None]:

@@ -1,13 +1,13 @@
 """The program of an emulated robot: Navigation and Object Detection, for `lawow.figures.dynamic`.
 
-A line ``{"place": "idle" or "local", "seconds": ...}`` or ``{"place": "remote", "port": ..., "token": ...}`` lets it
-take pictures one after the other for that time; each response is a line, and a line with ``done`` ends them.
+A line ``{"place": "idle" or "local", "seconds": ...}`` or ``{"place": "remote", "port": ..., "token": ...}``
+lets it take pictures one after the other for that time; each response is a line, and a line with ``done`` ends
+them. The argument is how often each picture is examined.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 
@@ -25,14 +25,13 @@ PATH = 40
 def main() -> None:
     """Answer lines until there are no more."""
     end_with_parent()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     site = make_site(960, 720, 30, seed=5)
     pictures = [
         site.view((960 - VIEW[0]) * step // PATH, (720 - VIEW[1]) * (step * 3 % PATH) // PATH)
         for step in range(PATH)
     ]
     files = detector_files()
-    detector = Detector(*files)
+    detector = Detector(*files, int(sys.argv[1]))
     _say({"ready": True})
     for line in sys.stdin:
         asked = json.loads(line)

@@ -18,9 +18,11 @@ ANSWER_SECONDS = 60.0
 
 
 class OffloadedDetector:
-    """A detector on the host at a port of loopback, which may be an emulated link's. Use as a context manager.
+    """A detector on the host at a port of loopback, which may be an emulated link's. Use as a context
+    manager.
 
-    `offload_seconds` is from the connection to readiness, `brought_bytes` what of the module was sent: 0 when warm.
+    `offload_seconds` is from the connection to readiness, `brought_bytes` what of the module was sent: 0
+    when warm.
     """
 
     def __init__(self, port: int, token: str, wasm: bytes, model: bytes) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["KINDS", "MARGIN", "VIEW", "Item", "Site", "make_site", "shape_of"]
 
 KINDS = ("barrel", "crate", "survivor")
-VIEW = (480, 360)
+VIEW = (320, 240)
 """Width and height of a camera's picture, in pixels."""
 MARGIN = 14
 """An item nearer than this to an edge of a picture may be cut off, and need not be found in it."""
@@ -72,11 +72,14 @@ def _ground(width: int, height: int, dice: numpy.random.Generator) -> NDArray[nu
 def shape_of(kind: str, radius: int) -> NDArray[numpy.bool_]:
     """Return which pixels of a square of side 2 `radius` + 1 an item covers."""
     y, x = numpy.mgrid[-radius : radius + 1, -radius : radius + 1]
+    covered: NDArray[numpy.bool_]
     if kind == "barrel":
-        return numpy.hypot(x, y) <= radius
-    if kind == "crate":
-        return numpy.maximum(abs(x), abs(y)) >= radius - 3
-    return (abs(x) <= radius // 3) | (abs(y) <= radius // 3)
+        covered = numpy.hypot(x, y) <= radius
+    elif kind == "crate":
+        covered = numpy.maximum(abs(x), abs(y)) >= radius - 3
+    else:
+        covered = (abs(x) <= radius // 3) | (abs(y) <= radius // 3)
+    return covered
 
 
 def _draw(ground: NDArray[numpy.float64], item: Item, dice: numpy.random.Generator) -> None:
