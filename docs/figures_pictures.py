@@ -1,6 +1,6 @@
 """Draw docs/figure-lawow.png and docs/figure-dynamic.png: the reports of both benches in a browser.
 
-usage: python docs/figures_pictures.py docs [build/figures]     after `lawow bench lawow` and `lawow bench dynamic`
+usage: python docs/figures_pictures.py docs [build/figures]     after `lawow bench lawow` and `... dynamic`
 """
 
 from __future__ import annotations

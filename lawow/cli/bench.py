@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from lawow.device.emulation.link import LINKS
+from lawow.device.profiles import network_names
 from lawow.durable import replace_all
 
 __all__ = ["command"]
@@ -55,7 +55,7 @@ def command() -> None:
     show_default=True,
     help="How many times slower than this machine the device is.",
 )
-@click.option("--network", type=click.Choice(sorted(LINKS)), default="wifi", show_default=True)
+@click.option("--network", type=click.Choice(network_names()), default="wifi", show_default=True)
 @click.option(
     "--modules",
     type=click.Path(path_type=Path, file_okay=False),

@@ -2,8 +2,8 @@
 
 An emulated robot takes recorded pictures one after the other; three rounds of local and offloaded detection
 over an emulated 5G link, then one over a LAN. Response times, processor load and bytes are *emulated*: of a
-process that gets a part of this machine. Power and temperature are *modelled* from the load and what the paper
-says of the device.
+process that gets a part of this machine. Power is *modelled* by the device's profile, temperature by one
+thermal mass.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from statistics import mean, median
+from statistics import median
 
-from lawow.device.emulation.link import LINKS
+from lawow.device.emulation.link import LinkShape
 from lawow.device.emulation.proxy import ShapingProxy
 from lawow.device.emulation.slow import SlowProcess
+from lawow.device.energy import EnergyLedger, EnergyTotal, PowerModel
+from lawow.device.policy import Place
+from lawow.device.profiles import load_device, load_network
 from lawow.figures.paper import DEVICES
 from lawow.figures.processes import Talk, talking_process
 
-__all__ = ["PLACES", "ROBOTS", "DeviceRun", "Phase", "Robot", "Sample", "measure_dynamic"]
+__all__ = ["PLACES", "ROBOTS", "DeviceRun", "Phase", "Sample", "Warmth", "measure_dynamic", "slowdown_of"]
 
 PLACES = ("local", "5g", "lan")
 ROUNDS = 3
@@ -32,23 +35,26 @@ that computing outweighs the network as it did there.
 """
 SAMPLE_SECONDS = 0.25
 SURROUNDINGS_CELSIUS = 25.0
-MWH_PER_JOULE = 1 / 3.6
 
 
 @dataclass(frozen=True, slots=True)
-class Robot:
-    """How a device of `DEVICES` is emulated: times slower than this machine, and how warm a watt makes it.
+class Warmth:
+    """How warm a watt makes a device, and how slowly.
 
-    `kelvin_per_watt` and `warming_seconds` are of one thermal mass: a Pi without a heat sink comes near
-    the 80 degrees at which the paper saw it throttled, a Nano with one stays cool.
+    A Pi without a heat sink comes near the 80 degrees at which the paper saw it throttled, a Nano with
+    one stays cool.
     """
 
-    slowdown: float
     kelvin_per_watt: float
-    warming_seconds: float
+    seconds: float
 
 
-ROBOTS = {"pi3b": Robot(25.0, 11.0, 60.0), "jetson-nano": Robot(1.0, 3.5, 120.0)}
+ROBOTS = {"pi3b": Warmth(11.0, 60.0), "jetson-nano": Warmth(3.5, 120.0)}
+
+
+def slowdown_of(device: str) -> float:
+    """Return how many times slower than this machine a device is emulated, by its profile; at least 1."""
+    return max(load_device(device).slowdown_of("object-detection").value, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +97,17 @@ class DeviceRun:
         """Return the median response in milliseconds."""
         return median(self.responses(place)) * 1e3
 
-    def watts(self, place: str) -> float:
-        """Return the mean modelled power while it worked in a place."""
-        found = [
-            sample.watts
-            for phase in self.phases
-            for sample in self.samples
-            if phase.place == place and phase.begins <= sample.at <= phase.ends
-        ]
-        return mean(found)
+    def ledger(self, place: str) -> EnergyTotal:
+        """Return what the responses in a place drew from the device, by its power model."""
+        kind = Place.LOCAL if place == "local" else Place.REMOTE
+        model, ledger = PowerModel.of_device(load_device(self.device), place), EnergyLedger()
+        for seconds in self.responses(place):
+            ledger.add(model.sample("detect", kind, seconds))
+        return next(ledger.totals())
 
     def mwh_per_frame(self, place: str) -> float:
         """Return the modelled energy of the device for one response, in mWh."""
-        return self.watts(place) * mean(self.responses(place)) * MWH_PER_JOULE
+        return self.ledger(place).mwh_per_call
 
     def choice(self, objective: Callable[[str], float]) -> str:
         """Return the place that is best by an objective, the least of which is best."""
@@ -116,15 +120,18 @@ class DeviceRun:
             place: {
                 "frames": len(self.responses(place)),
                 "response_ms": {"value": self.response_ms(place), "provenance": "emulated"},
-                "watts": {"value": self.watts(place), "provenance": "modelled"},
-                "mwh_per_frame": {"value": self.mwh_per_frame(place), "provenance": "modelled"},
+                "mwh_per_frame": {
+                    "value": self.mwh_per_frame(place),
+                    "provenance": self.ledger(place).provenance.value,
+                },
                 "paper": {"response_ms": paper.response_ms[place], "mwh": paper.mwh_per_frame[place]},
             }
             for place in PLACES
         }
         return {
             "device": self.device,
-            "emulation": asdict(ROBOTS[self.device]),
+            "slowdown": {"value": slowdown_of(self.device), "provenance": "emulated"},
+            "warmth": {**asdict(ROBOTS[self.device]), "provenance": "modelled"},
             "places": places,
             "best_by_time": self.choice(self.response_ms),
             "best_by_energy": self.choice(self.mwh_per_frame),
@@ -140,11 +147,11 @@ def measure_dynamic(device: str, *, seconds: float, say: Callable[[str], None]) 
         edge = stack.enter_context(talking_process("-m", "lawow.figures.detection", token, str(PASSES)))
         port = int(str(edge.read()["port"]))
         links = {
-            name: stack.enter_context(ShapingProxy("127.0.0.1", port, LINKS[name])) for name in ("5g", "lan")
+            name: stack.enter_context(ShapingProxy("127.0.0.1", port, _shape(name))) for name in ("5g", "lan")
         }
         robot = stack.enter_context(talking_process("-m", "lawow.figures.dynamic_program", str(PASSES)))
         robot.read()
-        slow = stack.enter_context(SlowProcess(robot.pid, ROBOTS[device].slowdown))
+        slow = stack.enter_context(SlowProcess(robot.pid, slowdown_of(device)))
         watch = _Watch(device, slow, tuple(links.values()))
         with watch.running():
             phases = [
@@ -152,6 +159,10 @@ def measure_dynamic(device: str, *, seconds: float, say: Callable[[str], None]) 
                 for place in ("idle", *("local", "5g") * ROUNDS, "lan")
             ]
     return DeviceRun(device, tuple(phases), tuple(watch.samples))
+
+
+def _shape(network: str) -> LinkShape:
+    return LinkShape.of_network(load_network(network).at(0))
 
 
 def _phase(
@@ -165,6 +176,7 @@ def _phase(
 ) -> Phase:
     say(f"{DEVICES[watch.device].title}: {seconds:g} s {place}")
     phase = Phase(place, watch.now())
+    watch.place = place
     asked: dict[str, object] = {"place": place, "seconds": seconds}
     if link is not None:
         asked = {"place": "remote", "seconds": seconds, "port": link.port, "token": token}
@@ -185,12 +197,13 @@ class _Watch:
 
     def __init__(self, device: str, slow: SlowProcess, links: Sequence[ShapingProxy]) -> None:
         self.device = device
+        self.place = "idle"
         self.samples: list[Sample] = []
         self._slow = slow
         self._links = links
         self._started = time.monotonic()
         self._ends = threading.Event()
-        self._celsius = self._settled(DEVICES[device].idle_watts)
+        self._celsius = self._settled(load_device(device).idle_watts.value)
 
     def now(self) -> float:
         """Return the seconds since the start."""
@@ -222,11 +235,18 @@ class _Watch:
         return sum(link.sent_bytes for link in self._links), sum(link.received_bytes for link in self._links)
 
     def _sample(self, at: float, passed: float, load: float, sent: float, received: float) -> Sample:
-        paper = DEVICES[self.device]
-        watts = paper.idle_watts + (paper.busy_watts - paper.idle_watts) * load
-        part = min(passed / ROBOTS[self.device].warming_seconds, 1.0)
+        watts = self._watts()
+        part = min(passed / ROBOTS[self.device].seconds, 1.0)
         self._celsius += part * (self._settled(watts) - self._celsius)
         return Sample(at, load, self._celsius, watts, sent, received)
+
+    def _watts(self) -> float:
+        """Return what the profile says of a device that does what it does now."""
+        device = load_device(self.device)
+        if self.place == "idle":
+            return device.idle_watts.value
+        kind = Place.LOCAL if self.place == "local" else Place.REMOTE
+        return PowerModel.of_device(device, self.place).watts(kind)
 
     def _settled(self, watts: float) -> float:
         return SURROUNDINGS_CELSIUS + watts * ROBOTS[self.device].kelvin_per_watt

@@ -1,8 +1,8 @@
 """The program of an emulated robot: Navigation and Object Detection, for `lawow.figures.dynamic`.
 
 A line ``{"place": "idle" or "local", "seconds": ...}`` or ``{"place": "remote", "port": ..., "token": ...}``
-lets it take pictures one after the other for that time; each response is a line, and a line with ``done`` ends
-them. The argument is how often each picture is examined.
+lets it take pictures one after the other for that time; each response is a line, and a line with ``done``
+ends them. The argument is how often each picture is examined.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lawow.figures.dynamic import PASSES, PLACES, ROBOTS, DeviceRun
+from lawow.figures.dynamic import PASSES, PLACES, DeviceRun, slowdown_of
 from lawow.figures.page import paragraph, picture, render_page, table
 from lawow.figures.paper import DEVICES
 from lawow.figures.scene import VIEW
@@ -22,21 +22,22 @@ COLUMNS = (
 )
 FIGURES = {
     "pi3b": ("Figure 3", "Figure 4", "Table 2"),
-    "jetson-nano": ("Figures 5", "Figure 6", "Table 3"),
+    "jetson-nano": ("Figure 5", "Figure 6", "Table 3"),
 }
 DIFFERENCES = (
-    "No Raspberry Pi, Jetson or 5G base station was here. A device is a process that gets a part of one "
-    "processor of this machine, a network is a proxy on loopback with a latency and a bandwidth, and the "
-    f"edge is another process. The detector is ours, with 0.2 GFLOP a picture of {VIEW[0]} by {VIEW[1]}, "
-    f"where YOLOv4 needs about 60; it looks at each picture {PASSES} times in both places, so that "
-    "computing outweighs the network as it did there.",
-    "How many times slower a device is was chosen so that its local response is of the paper's order. "
-    "What follows from it is not chosen: responses over 5G and LAN, load, bytes, and which place is best.",
-    "Watts are the paper's idle and busy values, drawn between by the process's load; the 5G adapter's "
-    "own watts are not in them. Degrees are of one thermal mass. Both are a model, not a measurement.",
+    "No Raspberry Pi, Jetson or 5G base station was here. A device is a process that gets a part of the "
+    "processor time of this machine, a network is a proxy on loopback, and the edge is another process. "
+    f"The detector is ours, with 0.2 GFLOP a picture of {VIEW[0]} by {VIEW[1]}, where YOLOv4 needs about "
+    f"60; it looks at each picture {PASSES} times in both places, so that computing outweighs the network "
+    "as it did there.",
+    "How many times slower a device is comes from the paper's own response times, so the ratio of local "
+    "responses to the edge's is theirs. What follows from it is not: responses over 5G and LAN with our "
+    "protocol, load, bytes, cold and warm starts.",
+    "Watts are the device's profile: idle, busy and offloaded as the paper tells or implies them. Degrees"
+    " are of one thermal mass. Both are a model, not a measurement; energy is watts times the responses "
+    "above.",
     "While offloaded the emulated Pi's processor is busier than the paper's 10 %: its Navigation is "
-    "Python, which takes a millisecond of this machine for what compiled code does in a tenth. That also "
-    "lifts its energy there.",
+    "Python, and sends the next picture at once.",
     "The Nano's GPU is part of its one emulated processor; its local load is therefore drawn near 100 %, "
     "where the paper has below 30 % on the CPU and the rest on the GPU.",
     "What others do on this machine at the same time lengthens responses: they are times of the clock.",
@@ -79,7 +80,7 @@ def render_dynamic(runs: Sequence[DeviceRun], drawings: Mapping[str, tuple[str, 
         usage, responses = drawings.get(run.device, ("", ""))
         first, second, _ = FIGURES[run.device]
         title = DEVICES[run.device].title
-        slow = f"{title}, emulated {ROBOTS[run.device].slowdown:g} times slower than this machine"
+        slow = f"{title}, emulated {slowdown_of(run.device):g} times slower than this machine"
         sections.append((f"{first}: {title}", [picture(usage, slow), _offloads(run)]))
         sections.append((f"{second}: {title}", [picture(responses, "Response of each frame")]))
     sections.append(("Why the figures differ from the paper's", [paragraph(text) for text in DIFFERENCES]))

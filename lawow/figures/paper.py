@@ -46,14 +46,11 @@ PROGRAMS = (
 
 @dataclass(frozen=True, slots=True)
 class PaperDevice:
-    """A device of [2]: watts idle and busy (4.1, 4.2), and per place (local, 5g, lan) milliseconds of a
-    response and mWh per frame (figures' text, Tables 2 and 3). `busy_cpu` is the load while it works locally.
+    """A device of [2]: per place (local, 5g, lan) milliseconds of a response (4.1, 4.2) and mWh per frame
+    (Tables 2 and 3). Its watts are in `lawow.device.profiles`.
     """
 
     title: str
-    idle_watts: float
-    busy_watts: float
-    busy_cpu: float
     response_ms: dict[str, float]
     mwh_per_frame: dict[str, float]
 
@@ -61,17 +58,11 @@ class PaperDevice:
 DEVICES = {
     "pi3b": PaperDevice(
         "Raspberry Pi 3B",
-        2.0,
-        5.0,
-        0.9,
         {"local": 1300.0, "5g": 90.0, "lan": 65.0},
         {"local": 2.02, "5g": 0.09, "lan": 0.06},
     ),
     "jetson-nano": PaperDevice(
         "Nvidia Jetson Nano",
-        2.0,
-        6.0,
-        0.3,
         {"local": 60.01, "5g": 84.40, "lan": 63.01},
         {"local": 0.101, "5g": 0.058, "lan": 0.050},
     ),

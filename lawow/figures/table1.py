@@ -19,8 +19,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from lawow.device.edge_client import EdgeClient
-from lawow.device.emulation.link import LINKS
+from lawow.device.emulation.link import LinkShape
 from lawow.device.emulation.proxy import ShapingProxy
+from lawow.device.profiles import load_network
 from lawow.errors import LawowError, UsageError
 from lawow.figures.paper import (
     CONTAINER_MEMORY_BYTES,
@@ -80,7 +81,11 @@ class Table1:
         return {
             "figure": "LAWOW, figure 5",
             "device": {"slowdown": self.slowdown, "provenance": "emulated"},
-            "network": {"name": self.network, **asdict(LINKS[self.network]), "provenance": "emulated"},
+            "network": {
+                "name": self.network,
+                **asdict(load_network(self.network).at(0)),
+                "provenance": "emulated",
+            },
             "programs": [_run_document(run, self.slowdown) for run in self.runs],
             "exec_peak_memory_bytes": {"bytes": self.exec_peaks, "provenance": "measured"},
             "paper_memory_bytes": {
@@ -121,11 +126,12 @@ def measure_table1(
     *, slowdown: float, network: str, quick: bool, modules: Path | None = None, say: Callable[[str], None]
 ) -> Table1:
     """Run everything; `say` is told what is being done. Raises `LawowError` if results differ."""
+    shape = LinkShape.of_network(load_network(network).at(0))
     folder, rounds = find_modules(modules), 3 if quick else 9
     with (
         tempfile.TemporaryDirectory(prefix="lawow-figures-") as work,
         running_edge(Path(work) / "data") as edge,
-        ShapingProxy(edge.host, edge.port, LINKS[network]) as link,
+        ShapingProxy(edge.host, edge.port, shape) as link,
         EdgeClient(f"http://127.0.0.1:{link.port}", edge.token) as client,
         running_device(slowdown) as device,
     ):

@@ -1,15 +1,13 @@
-"""What a network between a device and an edge does to bytes, and the three networks that the papers name.
-
-The figures are what such links commonly give, not measurements: what runs over them is *emulated*.
-"""
+"""What an emulated network does to bytes, one way: as given, or as a network profile says."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lawow.device.profiles import NetworkPhase
 from lawow.errors import UsageError
 
-__all__ = ["LINKS", "LinkShape"]
+__all__ = ["LinkShape"]
 
 SLOWEST_BITS = 1_000
 LONGEST_SECONDS = 60.0
@@ -42,12 +40,13 @@ class LinkShape:
                 f"link: bits_per_second is {self.bits_per_second}; allowed are 0 and 1,000 or more"
             )
 
-
-LINKS = {
-    "lan": LinkShape(latency_seconds=0.000_3, bits_per_second=100e6),
-    "wifi": LinkShape(latency_seconds=0.001_5, jitter_seconds=0.001, bits_per_second=100e6),
-    "5g": LinkShape(latency_seconds=0.010, jitter_seconds=0.004, bits_per_second=50e6),
-}
-"""By name. A Raspberry Pi 3's Ethernet has 100 Mbit/s; Wi-Fi and 5G after what private networks of that time
-gave: round trips of about 4 and 24 ms, the latter with the three more hops that the second paper tells of.
-"""
+    @classmethod
+    def of_network(cls, phase: NetworkPhase) -> LinkShape:
+        """Return one way of a network: half of its round trip, jitter and loss, the bandwidth from the "
+        "device."""
+        return cls(
+            phase.round_trip_seconds / 2,
+            phase.jitter_seconds,  # evenly from 0, so its mean on both ways is the profile's
+            phase.up_bytes_per_second * 8,
+            phase.loss / 2,
+        )
