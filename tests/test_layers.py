@@ -15,7 +15,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lawow"
 
 COMMON = {"errors", "limits", "resources", "durable", ""}
 MAY_IMPORT = {
-    "cli": {"server", "pack", "refactor", "doctor", "build", "execution", "device", "edge", "formats"},
+    "cli": {
+        "server",
+        "figures",
+        "pack",
+        "refactor",
+        "doctor",
+        "build",
+        "execution",
+        "device",
+        "edge",
+        "formats",
+    },
+    "figures": {"device", "execution", "runtime", "channel", "formats"},
     "server": {"edge", "channel", "formats"},
     "edge": {"runtime", "channel", "formats"},
     "device": {"channel", "execution", "formats"},

@@ -36,6 +36,7 @@ VERBS = {
     "leases": "lawow.cli.offload:leases",
     "edges": "lawow.cli.edges",
     "build": "lawow.cli.build",
+    "bench": "lawow.cli.bench",
 }
 """Verb -> module that defines its click command, as ``command`` or under the name behind a colon.
 

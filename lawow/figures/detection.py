@@ -1,0 +1,188 @@
+"""The second paper's Object Detection: the guest hazards.wasm and its model, here or on another host.
+
+Both places run the same bytes through the same host functions (wasi-nn over ONNX Runtime, extra ``nn``). The
+other host serves two channels: ``module`` takes what is offloaded and answers when it is ready, ``detect``
+takes pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+import tempfile
+import threading
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawow.channel.documents import Value
+from lawow.device.channel_host import ChannelHost, FlexibleEnd
+from lawow.device.emulation.slow import end_with_parent
+from lawow.errors import LawowError, UsageError
+from lawow.figures.scene import KINDS, VIEW
+from lawow.formats.elements import Packed
+from lawow.formats.signature import parse_typed_signature
+from lawow.limits import CALL
+from lawow.runtime.grants import Grants
+from lawow.runtime.lowering import TypedCaller
+from lawow.runtime.nn.grant import InferenceGrant
+from lawow.runtime.profiles import EDGE_PROFILE
+from lawow.runtime.wasmtime_engine import WasmtimeEngine
+
+__all__ = ["Detection", "Detector", "detector_files", "main", "packed", "read_detections", "serve_detection"]
+
+FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "nn"
+SIGNATURE = parse_typed_signature("[bii>[i")
+WORDS = "list<s64>"
+"""Type of the messages with bytes: eight in each number, which costs a slow device the least."""
+PART_BYTES = 128 << 10
+MOST_MODULE_BYTES = 16 << 20
+CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Something that was found: its kind, its centre in pixels of the picture."""
+
+    kind: str
+    x: int
+    y: int
+
+
+def detector_files() -> tuple[bytes, bytes]:
+    """Return guest and model. Raises `UsageError` outside a clone of the project."""
+    try:
+        return (FOLDER / "hazards.wasm").read_bytes(), (FOLDER / "hazards.onnx").read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"{error.filename} is not there; run in a clone of the project") from None
+
+
+class Detector:
+    """The guest, compiled, one instance of it, and its model. For one thread at a time."""
+
+    def __init__(self, wasm: bytes, model: bytes, passes: int = 1) -> None:
+        """Prepare all, so that the first picture costs what the others cost. Raises `LawowError`.
+
+        Each picture is examined `passes` times, to cost what a larger detector would.
+        """
+        self._passes = passes
+        self._folder = tempfile.TemporaryDirectory(prefix="lawow-model-")
+        path = Path(self._folder.name) / "hazards.onnx"
+        path.write_bytes(model)
+        grant = InferenceGrant({"hazards": str(path)}, "cpu")
+        self._engine = WasmtimeEngine(EDGE_PROFILE)
+        self._module = self._engine.compile(wasm)
+        self._instance = self._module.instantiate(grants=Grants(functions=grant.functions))
+        self._caller = TypedCaller(self._instance, result_bytes=CALL.memory_bytes)
+
+    def find(self, picture: bytes) -> list[int]:
+        """Return kind, x, y, certainty of all that is in a picture of `VIEW`. Raises `LawowError`."""
+        image = Packed(len(picture), picture)
+        sides = [side.to_bytes(8, "little") for side in VIEW]
+        for _ in range(self._passes):
+            (found,) = self._caller.call("detect", SIGNATURE, [image, *sides], deadline_seconds=600).results
+        assert isinstance(found, Packed)
+        numbers = array("i", found.data).tolist()
+        if len(numbers) == 1:
+            raise LawowError(f"the detector's inference failed with code {-numbers[0]}")
+        return numbers
+
+    def close(self) -> None:
+        """Free everything."""
+        self._instance.close()
+        self._module.close()
+        self._engine.close()
+        self._folder.cleanup()
+
+
+def read_detections(numbers: Sequence[object]) -> list[Detection]:
+    """Return what the guest's numbers stand for. Raises `LawowError` for others."""
+    found = []
+    for at in range(0, len(numbers), 4):
+        kind, x, y, _ = (int(str(item)) for item in numbers[at : at + 4])
+        if not 1 <= kind <= len(KINDS):
+            raise LawowError(f"the detector found a thing of kind {kind}; there are 1 to {len(KINDS)}")
+        found.append(Detection(KINDS[kind - 1], x, y))
+    return found
+
+
+def packed(data: bytes) -> Value:
+    """Return bytes as a message of `WORDS`, filled up with zeros to eight."""
+    return array("q", data + bytes(-len(data) % 8))
+
+
+def _bytes_of(message: Value) -> bytes:
+    assert isinstance(message, Sequence)
+    return array("q", message).tobytes()
+
+
+class _Shelf:
+    """The detectors of a host, by the digest of what they were made of."""
+
+    def __init__(self, passes: int) -> None:
+        self._passes = passes
+        self._made: dict[bytes, bytes] = {}
+        self.current: tuple[bytes, bytes] | None = None
+
+    def take(self, end: FlexibleEnd) -> None:
+        """Serve ``module``: a digest and both lengths, answered by what is lacking; then the parts."""
+        head = _bytes_of(end.receive())
+        digest, sizes = head[:32], [int.from_bytes(head[at : at + 8], "little") for at in (32, 40)]
+        if sum(sizes) > MOST_MODULE_BYTES:
+            raise UsageError(f"the module has {sum(sizes)} bytes; allowed are {MOST_MODULE_BYTES}")
+        missing = 0 if digest in self._made else sum(sizes)
+        end.send([missing])
+        data = bytearray()
+        while len(data) < missing:
+            data += _bytes_of(end.receive())
+        if missing:
+            content = bytes(data[:missing])
+            if hashlib.sha256(content).digest() != digest:
+                raise UsageError("the module is not what its digest says")
+            self._made[digest] = content
+        content = self._made[digest]
+        self.current = (content[: sizes[0]], content[sizes[0] :])
+        Detector(*self.current).close()  # compiled, and known to work
+        end.send([1])
+
+    def detect(self, end: FlexibleEnd) -> None:
+        """Serve ``detect``: a detector of this channel's own answers pictures."""
+        if self.current is None:
+            return
+        detector = Detector(*self.current, self._passes)
+        try:
+            for message in end:
+                end.send(detector.find(_bytes_of(message)))
+        finally:
+            detector.close()
+
+
+def serve_detection(host: ChannelHost, passes: int = 1) -> None:
+    """Let a host take an offloaded detector and answer pictures with it."""
+    shelf = _Shelf(passes)
+    host.offer("module", WORDS, shelf.take)
+    host.offer("detect", WORDS, shelf.detect)
+
+
+def main() -> None:
+    """Be an edge: print the port on loopback, serve until the parent ends. Arguments: a token, and passes."""
+    end_with_parent()
+    host = ChannelHost("edge", sys.argv[1].encode())
+    serve_detection(host, int(sys.argv[2]))
+    with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as server:
+        print(f'{{"port": {server.getsockname()[1]}}}', flush=True)
+        threading.Thread(target=_accept, args=(server, host), daemon=True).start()
+        sys.stdin.read()
+
+
+def _accept(server: socket.socket, host: ChannelHost) -> None:
+    while True:
+        connection, _ = server.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host.serve(connection)
+
+
+if __name__ == "__main__":
+    main()
