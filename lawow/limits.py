@@ -16,6 +16,7 @@ __all__ = [
     "EDGE",
     "MODULE",
     "NN",
+    "PROVING",
     "STATE",
     "ArchiveLimits",
     "CallLimits",
@@ -24,6 +25,7 @@ __all__ = [
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
+    "ProvingLimits",
     "StateLimits",
 ]
 
@@ -106,6 +108,18 @@ class NnLimits:
     memory_bytes: int = 2 * GIB  # weights and intermediate tensors of all models, on each device
     threads: int = 4  # of one model; never more than the machine has processors
     name_bytes: int = 256  # of a model
+
+
+@dataclass(frozen=True, slots=True)
+class ProvingLimits:
+    """What comparing a translated method with the original may cost (`lawow refactor --auto`)."""
+
+    fuel: int = 5_000_000  # of one call in WebAssembly, about 5 ms; a random argument may mean an endless loop
+    memory_bytes: int = 64 * MIB  # of one call; a random length may be any number
+    heap_bytes: int = 512 * MIB  # of the JVM
+    call_seconds: int = 10  # one call on the JVM, which ended within `fuel` in WebAssembly
+    tool_seconds: int = 600  # one run of enjarify or of the JVM
+    cases: int = 100_000  # of one method
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +218,7 @@ CALL = CallLimits()
 COMPILE = CompileLimits()
 ARCHIVE = ArchiveLimits()
 NN = NnLimits()
+PROVING = ProvingLimits()
 STATE = StateLimits()
 EDGE = EdgeLimits()
 CHANNEL = ChannelLimits()
