@@ -13,6 +13,7 @@ __all__ = [
     "CALL",
     "CHANNEL",
     "COMPILE",
+    "DALVIK",
     "EDGE",
     "MODULE",
     "NN",
@@ -22,6 +23,7 @@ __all__ = [
     "CallLimits",
     "ChannelLimits",
     "CompileLimits",
+    "DalvikLimits",
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
@@ -76,6 +78,17 @@ class CompileLimits:
     cpu_seconds: int = 60
     address_space_bytes: int = 4 * GIB
     in_process_bytes: int = 256 * KIB  # larger modules are compiled in a child: memory stays below 50 MB
+
+
+@dataclass(frozen=True, slots=True)
+class DalvikLimits:
+    """What a method may have to be translated to WebAssembly. Java's own limit is 64 KiB of bytecode."""
+
+    instructions: int = 30_000  # of a method, which Java's limit lets be 65,536 at most
+    registers: int = 2_000  # a 30 KiB method of a real codec has 90
+    methods: int = 20_000  # of one module
+    table_bytes: int = 8 * MIB  # of all constant tables of one module
+    initializer_steps: int = 400_000  # of one static initialiser: AES has 40,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +229,7 @@ class ChannelLimits:
 MODULE = ModuleLimits()
 CALL = CallLimits()
 COMPILE = CompileLimits()
+DALVIK = DalvikLimits()
 ARCHIVE = ArchiveLimits()
 NN = NnLimits()
 PROVING = ProvingLimits()

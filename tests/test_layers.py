@@ -21,14 +21,15 @@ MAY_IMPORT = {
     "device": {"channel", "execution", "formats"},
     "execution": {"runtime", "formats"},
     "pack": {"formats"},
-    "refactor": {"formats"},
+    "refactor": {"dalvik", "formats"},
+    "dalvik": {"formats"},
     "doctor": {"formats"},
     "build": {"formats"},
     "runtime": {"formats"},
     "channel": {"formats"},
     "formats": set(),
 }
-PURE = {"formats", "channel"}
+PURE = {"formats", "channel", "dalvik"}
 IMPURE = {
     "os",
     "socket",
