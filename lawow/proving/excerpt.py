@@ -25,13 +25,11 @@ __all__ = ["build_excerpt"]
 _PUBLIC, _CONSTRUCTOR = 0x1, 0x10000
 _INITIALISER = ("<clinit>", "()V")
 
-HARMLESS = frozenset(
-    f"Ljava/lang/{name};"
-    for name in (
-        "Boolean Byte Character Double Float Integer Long Math Number Short StrictMath String"
-        " StringBuffer StringBuilder Object Enum"
-    ).split()
-) | frozenset(("Ljava/util/Arrays;",))
+_CLASSES = """
+    Boolean Byte Character Double Float Integer Long Math Number Object Short StrictMath String StringBuffer
+    StringBuilder
+"""
+HARMLESS = frozenset((*(f"Ljava/lang/{name};" for name in _CLASSES.split()), "Ljava/util/Arrays;"))
 """Classes of the platform that only compute."""
 _UNSAFE = frozenset(("getClass", "wait", "notify", "notifyAll", "getInteger", "getLong", "getBoolean"))
 """Their exceptions: threads, properties of the system, the way into reflection."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lawow.errors import GuestTrap, LimitExceeded
 from lawow.formats.elements import Argument, Packed, Returned, SameAs
-from lawow.formats.signature import Signature
+from lawow.formats.signature import ListType, Signature, ValueType
 from lawow.limits import PROVING
 from lawow.proving.cases import SIZES, Case, is_array
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
@@ -49,7 +49,7 @@ def guest_outcomes(wasm: bytes, method: GuestMethod, cases: Iterable[Case]) -> I
 
 def _outcome(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> Outcome:
     try:
-        returned = caller.call(method.export, method.signature, arguments)
+        returned = caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
     except LimitExceeded:
         return EXHAUSTED
     except GuestTrap as trap:
@@ -59,6 +59,20 @@ def _outcome(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument
         for index, kind in enumerate(method.parameters)
     )
     return Resulted(_result(method.return_type, returned), arrays)
+
+
+def _as_sent(signature: Signature, arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """Return the arguments as an app sends them: a list that comes back is no other's that does not."""
+    sent: list[Argument] = []
+    for kind, value in zip(signature.params, arguments, strict=True):
+        if isinstance(value, SameAs) and _comes_back(kind) > _comes_back(signature.params[value.parameter]):
+            value = arguments[value.parameter]
+        sent.append(value)
+    return tuple(sent)
+
+
+def _comes_back(kind: ValueType) -> bool:
+    return isinstance(kind, ListType) and kind.is_in_out
 
 
 def _content(index: int, arguments: tuple[Argument, ...], returned: Returned) -> bytes:

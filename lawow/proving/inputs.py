@@ -44,11 +44,8 @@ class _Source:
         return items[self.below(len(items))]
 
 
-def generate_cases(subject: int, parameters: Sequence[str], sharable: Sequence[bool], seed: int) -> Iterator[Case]:
-    """Yield cases for a method of these parameter types, without end.
-
-    `sharable` tells which arrays may be the same as another: those whose contents come back.
-    """
+def generate_cases(subject: int, parameters: Sequence[str], seed: int) -> Iterator[Case]:
+    """Yield cases for a method of these parameter types, without end."""
     source = _Source(seed)
     while True:
         length = source.pick(_LENGTHS)
@@ -57,7 +54,7 @@ def generate_cases(subject: int, parameters: Sequence[str], sharable: Sequence[b
             if not is_array(kind):
                 arguments.append(_number(source, kind, length))
                 continue
-            others = [at for at in range(index) if parameters[at] == kind and sharable[at] and sharable[index]]
+            others = [at for at in range(index) if parameters[at] == kind]
             if others and source.one_in(6):
                 first = source.pick(others)
                 same = arguments[first]

@@ -15,7 +15,7 @@ from enum import Enum
 from lawow.formats.elements import Packed, SameAs
 from lawow.proving.cases import SIZES, is_array
 
-__all__ = ["EXHAUSTED", "Agreement", "Exhausted", "Outcome", "Resulted", "Threw", "compare"]
+__all__ = ["EXHAUSTED", "Agreement", "Exhausted", "Outcome", "Resulted", "Threw", "compare", "shown"]
 
 _EXPONENTS = {"F": 0x7F800000, "D": 0x7FF << 52}
 _QUIET = {"F": 0x7FC00000, "D": 0x7FF8 << 48}
@@ -93,3 +93,18 @@ def _plain(kind: str, data: bytes) -> bytes:
     return struct.pack(
         form, *(quiet if item & mask > exponent else item for item in struct.unpack(form, data))
     )
+
+
+def shown(outcome: Outcome) -> str:
+    """Return what a call did, for a sentence."""
+    if isinstance(outcome, Threw):
+        return f"throws {outcome.class_name or 'an exception'}"
+    if isinstance(outcome, Exhausted):
+        return "does not end"
+    result = outcome.result
+    if isinstance(result, SameAs):
+        return f"returns the array of parameter {result.parameter}"
+    if isinstance(result, Packed):
+        return f"returns {result.count} elements ({result.data[:16].hex()})"
+    arrays = ", ".join(item[:16].hex() for item in outcome.arrays if item)
+    return f"returns {result[::-1].hex() if result else 'nothing'}" + (f", leaves {arrays}" if arrays else "")
