@@ -127,7 +127,7 @@ class NnLimits:
 class ProvingLimits:
     """What comparing a translated method with the original may cost (`lawow refactor --auto`)."""
 
-    fuel: int = 5_000_000  # of one call in WebAssembly, about 5 ms; a random argument may mean an endless loop
+    fuel: int = 5_000_000  # of one call in WebAssembly, about 5 ms; random arguments may make endless loops
     memory_bytes: int = 64 * MIB  # of one call; a random length may be any number
     heap_bytes: int = 512 * MIB  # of the JVM
     call_seconds: int = 10  # one call on the JVM, which ended within `fuel` in WebAssembly

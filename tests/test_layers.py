@@ -15,12 +15,24 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lawow"
 
 COMMON = {"errors", "limits", "resources", "durable", ""}
 MAY_IMPORT = {
-    "cli": {"server", "pack", "refactor", "doctor", "build", "execution", "device", "edge", "formats"},
+    "cli": {
+        "server",
+        "pack",
+        "proving",
+        "refactor",
+        "doctor",
+        "build",
+        "execution",
+        "device",
+        "edge",
+        "formats",
+    },
     "server": {"edge", "channel", "formats"},
     "edge": {"runtime", "channel", "formats"},
     "device": {"channel", "execution", "formats"},
     "execution": {"runtime", "formats"},
     "pack": {"formats"},
+    "proving": {"refactor", "dalvik", "runtime", "formats"},
     "refactor": {"dalvik", "formats"},
     "dalvik": {"formats"},
     "doctor": {"formats"},

@@ -4,8 +4,8 @@
     chosen = survey.chosen                those that are expected to gain, or that the user names
     translate_chosen(survey, chosen)      one module for each class, and what the translator refused
 
-A method that only chosen methods call is not offloaded by itself: it goes along in their modules, and its calls
-stay there. What is translated here is not proved yet; `lawow.proving` does that, above this layer.
+A method that only chosen methods call is not offloaded by itself: it goes along in their modules, and its
+calls stay there. What is translated here is not proved yet; `lawow.proving` does that, above this layer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class AutoOptions:
     of classes that match `exclude` never are. `timings` are measured times, which overrule estimates.
     """
 
-    conditions: Conditions = Conditions()
+    conditions: Conditions = field(default_factory=Conditions)
     rules: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
     timings: Timings = field(default_factory=Timings)
@@ -163,7 +163,7 @@ class _Ranking:
         return any(rule.matches(name) for rule in self._options.rules)
 
     def _idle(self, chosen: Sequence[Candidate]) -> dict[MethodRef, str]:
-        """Return the chosen methods that need no proxy: other chosen ones have them along, or nobody calls."""
+        """Return the chosen methods that need no proxy, because others bring them along or nobody calls."""
         callers: dict[MethodRef, set[MethodRef]] = {item.ref: set() for item in chosen}
         for use in self._index.uses_of_methods(callers):
             target = use_target(use)

@@ -1,8 +1,8 @@
 """The cost of one method as a polynomial in N, from its loops and the mix of its instructions.
 
 A loop is a stretch of code that a jump backwards closes. How often it turns is known if it ends by a
-comparison with a constant; otherwise it turns N times. Recursion counts as one more loop. All of it is an estimate:
-a loop that ends early is counted in full, and N stands for every length.
+comparison with a constant; otherwise it turns N times. Recursion counts as one more loop. All of it is an
+estimate: a loop that ends early is counted in full, and N stands for every length.
 """
 
 from __future__ import annotations

@@ -5,17 +5,16 @@
     method,calls,seconds,elements
     com.example.Fft.run([D[D)V,120,3.41,4096
 
-`seconds` is the time of all calls together, on the device or scaled to it; `elements` the mean number of elements
-in one array of a call (empty: 0). Lines may stand in any order, ``#`` starts a comment. Refused: other
-columns, numbers that are none, a method that stands twice.
+`seconds` is the time of all calls together, on the device or scaled to it; `elements` the mean number of
+elements in one array of a call (empty: 0). Lines may stand in any order, ``#`` starts a comment. Refused:
+other columns, numbers that are none, a method that stands twice.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lawow.errors import FormatError
@@ -43,21 +42,14 @@ def read_timings(data: bytes, *, name: str) -> Timings:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise FormatError("is not UTF-8 text", file=name) from None
-    lines = [line.partition("#")[0] for line in text.splitlines()]
     found: dict[str, tuple[float, int]] = {}
-    header = False
     try:
-        for number, line in enumerate(lines, start=1):
-            row = [cell.strip() for cell in next(csv.reader(io.StringIO(line)), [])]
-            if not any(row):
-                continue
-            if not header:
-                _require_header(row, number)
-                header = True
-                continue
-            method, timing = _row(row, number)
-            if method in found:
-                raise FormatError("stands twice", structure="line", index=number, found=method)
+        rows = list(_rows(text))
+        for number, row in rows[:1]:
+            _require(row == COLUMNS, number, "must name the columns", row, ",".join(COLUMNS))
+        for number, row in rows[1:]:
+            method, timing = _timing(number, row)
+            _require(method not in found, number, "stands twice", row, "one line for each method")
             found[method] = timing
     except csv.Error as error:
         raise FormatError(f"is not a file of commas: {error}", file=name) from None
@@ -66,42 +58,34 @@ def read_timings(data: bytes, *, name: str) -> Timings:
     return Timings(found)
 
 
-def _require_header(row: list[str], number: int) -> None:
-    if row != COLUMNS:
-        raise FormatError(
-            "must name the columns",
-            structure="line",
-            index=number,
-            found=",".join(row)[:80],
-            allowed=",".join(COLUMNS),
-        )
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines that hold something, with their numbers."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        row = [cell.strip() for cell in next(csv.reader([line.partition("#")[0]]), [])]
+        if any(row):
+            yield number, row
 
 
-def _row(row: list[str], number: int) -> tuple[str, tuple[float, int]]:
+def _timing(number: int, row: list[str]) -> tuple[str, tuple[float, int]]:
     """Return a method with seconds and elements of one call. A descriptor has no comma."""
-    if len(row) != len(COLUMNS) or not row[0]:
-        raise FormatError(
-            "must have a value for each column",
-            structure="line",
-            index=number,
-            found=len(row),
-            allowed=len(COLUMNS),
-        )
-    calls, seconds, elements = (_number(text, number) for text in row[1:])
-    if calls < 1 or elements > MOST_ELEMENTS:
-        raise FormatError(
-            "can't be", structure="line", index=number, found=",".join(row[1:]), allowed="at least one call"
-        )
+    _require(
+        len(row) == len(COLUMNS) and bool(row[0]), number, "must have every column", row, ",".join(COLUMNS)
+    )
+    calls, seconds, elements = map(_number, row[1:])
+    sound = calls >= 1 and 0 <= seconds < 1e12 and 0 <= elements <= MOST_ELEMENTS
+    _require(sound, number, "holds no such numbers", row, "1 call or more, and numbers that are not negative")
     return row[0], (seconds / calls, int(elements))
 
 
-def _number(text: str, number: int) -> float:
+def _number(text: str) -> float:
+    """Return a number; 0 for nothing, NaN for what is none."""
     try:
-        value = float(text or 0)
+        return float(text or 0)
     except ValueError:
-        value = math.nan
-    if not 0 <= value < 1e12:
-        raise FormatError(
-            "must be a number, 0 or more", structure="line", index=number, found=repr(text[:40])
-        )
-    return value
+        return math.nan
+
+
+def _require(holds: bool, number: int, why: str, row: list[str], allowed: str) -> None:
+    if not holds:
+        found = repr(",".join(row)[:80])
+        raise FormatError(why, structure="line", index=number, found=found, allowed=allowed)

@@ -14,8 +14,8 @@ class Trial:
     """The record of the differential test of one method (``run(I)I``).
 
     `equal` calls did the same on the JVM and in WebAssembly, `undecided` ones took more than a test may.
-    `outcomes` says what the equal ones did: ``returned``, or the exception's class. `seed` generates the calls.
-    A method that the user accepted without a test has none.
+    `outcomes` says what the equal ones did: ``returned``, or the exception's class. `seed` generates the
+    calls. A method that the user accepted without a test has none.
     """
 
     method: str
@@ -48,7 +48,7 @@ class TranslatedClass:
         return tuple(
             f"{bound.method}: {known[key].sentence}"
             if (key := f"{bound.method}{bound.descriptor}") in known
-            else f"{bound.method}: translated and not compared with the original (--unproved)"
+            else f"{bound.method}: translated, and not compared with the original"
             for bound in self.methods
         )
 
