@@ -12,7 +12,7 @@ from lawow.refactor.loop_cost import Polynomial
 __all__ = ["survey_lines", "survey_record"]
 
 _MOST_LINES = 20
-_POWERS = ("", " N", " N²", " N³", " N⁴", " N⁵", " N⁶")
+_DIGITS = str.maketrans("0123456789.", "⁰¹²³⁴⁵⁶⁷⁸⁹·")
 
 
 def survey_lines(survey: Survey) -> Iterator[str]:
@@ -44,7 +44,9 @@ def _gain(item: Ranked) -> str:
 
 def _cost(cost: Polynomial) -> str:
     """Return the estimate in nanoseconds, its leading part alone."""
-    return f"about {cost[-1]:,.3g}{_POWERS[len(cost) - 1]} ns"
+    power = (len(cost) - 1) / 2
+    what = "" if power == 0 else " N" if power == 1 else f" N{format(power, 'g').translate(_DIGITS)}"
+    return f"about {cost[-1]:,.3g}{what} ns"
 
 
 def _milliseconds(seconds: float) -> str:
@@ -65,7 +67,7 @@ def _candidate_record(item: Ranked) -> dict[str, object]:
         "method": item.label,
         "chosen": not item.stays,
         "stays": item.stays or None,
-        "nanoseconds_by_power": list(item.cost),
+        "nanoseconds_by_half_power": list(item.cost),
         "measured": item.gain.is_measured,
         "elements": item.gain.elements,
         "local_seconds": item.gain.local_seconds,

@@ -1,13 +1,17 @@
-"""The cost of one method as a polynomial in N, from its loops and the mix of its instructions.
+"""The cost of one method as a polynomial in N, the elements of its arrays, from its loops and instructions.
 
-A loop is a stretch of code that a jump backwards closes. How often it turns is known if it ends by a
-comparison with a constant; otherwise it turns N times. Recursion counts as one more loop. All of it is an
-estimate: a loop that ends early is counted in full, and N stands for every length.
+How often a loop turns depends on what ends it: a comparison with a constant is taken at its word, one with
+the length of an array means N turns. Any other bound, in a method with arrays, is taken for a side of a
+square that lies in one of them: the root of N. Without arrays N is whatever the numbers say. Recursion counts
+as one more loop. All of it is an estimate: a loop that ends early is counted in full, and N stands for every
+length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lawow.dalvik.ir import Body, Op
 from lawow.formats.dex.symbols import MethodRef
@@ -15,10 +19,10 @@ from lawow.formats.dex.symbols import MethodRef
 __all__ = ["HIGHEST_POWER", "Polynomial", "cost_of_closure"]
 
 Polynomial = tuple[float, ...]
-"""Nanoseconds by power of N: ``(10.0, 2.5)`` is 10 + 2.5 N."""
+"""Nanoseconds by power of the root of N: ``(10.0, 0.0, 2.5)`` is 10 + 2.5 N."""
 
-HIGHEST_POWER = 6
-"""Deeper nests are cut there; their cost is beyond any doubt already."""
+HIGHEST_POWER = 12
+"""N to the sixth. Deeper nests are cut there; their cost is beyond any doubt already."""
 _NANOSECONDS = (
     ("aget", 0.8),
     ("aput", 0.8),
@@ -39,6 +43,8 @@ _OTHER = 0.4
 _LIBRARY_CALL = 15.0
 """A function of java.lang.Math and its like."""
 _MOST_TURNS = 1 << 20
+_LONGEST_CHAIN = 4
+"""Steps from a bound back to the length that it was computed from: ``length / 2 - 1`` has two."""
 
 
 def cost_of_closure(
@@ -56,23 +62,30 @@ def cost_of_closure(
     known[method] = ()  # while it is being worked out: a call of it is recursion, seen by its absence
     total = [0.0] * (HIGHEST_POWER + 1)
     is_recursive = False
-    for op, turns, power in _weighted(body):
-        callee: Polynomial = (1.0,)
+    for op, turns in _weighted(body):
+        _add(total, (_nanoseconds(op),), turns)
         if isinstance(op.symbol, MethodRef):
             is_recursive |= known.get(op.symbol) == ()
-            callee = cost_of_closure(op.symbol, body_of, known) or (0.0,)
-            _add(total, (_nanoseconds(op),), turns, power)
-            _add(total, callee, turns, power)
-        else:
-            _add(total, (_nanoseconds(op),), turns, power)
-    cost = _trimmed([0.0, *total[:HIGHEST_POWER]] if is_recursive else total)
+            _add(total, cost_of_closure(op.symbol, body_of, known), turns)
+    cost = _trimmed([0.0, 0.0, *total[: HIGHEST_POWER - 1]] if is_recursive else total)
     known[method] = cost
     return cost
 
 
-def _add(total: list[float], cost: Polynomial, turns: float, power: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """How often something runs: `factor` times the root of N to a power."""
+
+    factor: float = 1.0
+    power: int = 0
+
+    def times(self, other: _Turns) -> _Turns:
+        return _Turns(self.factor * other.factor, self.power + other.power)
+
+
+def _add(total: list[float], cost: Polynomial, turns: _Turns) -> None:
     for at, part in enumerate(cost):
-        total[min(at + power, HIGHEST_POWER)] += part * turns
+        total[min(at + turns.power, HIGHEST_POWER)] += part * turns.factor
 
 
 def _trimmed(total: Sequence[float]) -> Polynomial:
@@ -84,57 +97,86 @@ def _nanoseconds(op: Op) -> float:
     return next((cost for start, cost in _NANOSECONDS if op.name.startswith(start)), _OTHER)
 
 
-def _weighted(body: Body) -> Iterator[tuple[Op, float, int]]:
-    """Yield each operation with how often it runs: a factor, and a power of N."""
-    loops = _loops(body)
-    turns = {loop: _turns(body, *loop) for loop in loops}
+def _weighted(body: Body) -> Iterator[tuple[Op, _Turns]]:
+    """Yield each operation with how often it runs."""
+    loops = [(inside, _turns(body, inside)) for inside in _loops(body)]
     for op in body.ops.values():
-        around = [turns[loop] for loop in loops if loop[0] <= op.at <= loop[1]]
-        factor = 1.0
-        for known in around:
-            factor *= known or 1
-        yield op, factor, sum(known is None for known in around)
+        turns = _Turns()
+        for inside, each in loops:
+            if op.at in inside:
+                turns = turns.times(each)
+        yield op, turns
 
 
-def _loops(body: Body) -> list[tuple[int, int]]:
-    """Return the loops as stretches of addresses, one for each head."""
-    ends: dict[int, int] = {}
-    for op in body.ops.values():
-        for target in op.targets:
-            if target <= op.at:
-                ends[target] = max(op.at, ends.get(target, 0))
-    return sorted(ends.items())
+def _loops(body: Body) -> list[set[int]]:
+    """Return the addresses in each loop: what lies on a way from the target of a jump backwards to the jump."""
+    after = {op.at: (*op.targets, *([op.next] if op.falls_through else ())) for op in body.ops.values()}
+    before: dict[int, list[int]] = defaultdict(list)
+    jumps: dict[int, list[int]] = defaultdict(list)
+    for at, targets in after.items():
+        for target in targets:
+            before[target].append(at)
+            if target <= at:
+                jumps[target].append(at)
+    loops = []
+    for head, ends in jumps.items():
+        within = _reached([head], after, set()) & _reached(ends, before, {head})
+        if len(within) > 1 or head in after[head]:
+            loops.append(within)
+    return loops
 
 
-def _turns(body: Body, head: int, end: int) -> int | None:
-    """Return how often a loop turns if it ends by a comparison with a constant, else None."""
-    inside = [op for at, op in body.ops.items() if head <= at <= end]
-    for op in inside:
-        leaves = any(not head <= target <= end for target in op.targets)
-        if not op.name.startswith("if-") or len(op.uses) != 2 or not (leaves or head in op.targets):
+def _reached(first: Iterable[int], edges: Mapping[int, Iterable[int]], known: set[int]) -> set[int]:
+    """Return all addresses that edges lead to, without going beyond the known ones."""
+    found = set(known)
+    pending = list(first)
+    while pending:
+        at = pending.pop()
+        if at not in found:
+            found.add(at)
+            pending += edges.get(at, ())
+    return found
+
+
+def _turns(body: Body, inside: set[int]) -> _Turns:
+    """Return how often a loop turns, by the best of the comparisons that end it."""
+    has_arrays = any(kind.startswith("[") for kind in body.parameters)
+    best = _Turns(power=1 if has_arrays else 2)
+    for at in inside:
+        op = body.ops[at]
+        leaves = op.name.startswith("if-") and any(to not in inside for to in (*op.targets, op.next))
+        if not leaves or len(op.uses) != 2:
             continue
         for counter, limit in (op.uses, op.uses[::-1]):
-            number = _constant(body, limit, op.at)
-            step = _step(inside, counter)
-            if number and step:
-                return min(max(1, abs(number) // step), _MOST_TURNS)
+            bound = _origin(body, limit, at)
+            if bound is None:
+                continue
+            if bound.name == "array-length":
+                best = _Turns(power=2)
+            elif bound.literal and (step := _step(body, inside, counter)):
+                return _Turns(min(max(1, abs(bound.literal) // step), _MOST_TURNS))
+    return best
+
+
+def _origin(body: Body, register: int, before: int) -> Op | None:
+    """Return the constant or the length that a register was made from, last in the order of the code."""
+    for _ in range(_LONGEST_CHAIN):
+        writes = [op for at, op in body.ops.items() if at < before and op.dest == register]
+        if not writes:
+            return None
+        last = writes[-1]
+        if last.name in ("const", "array-length"):
+            return last
+        if len(last.uses) != 1 or not last.name.startswith(("add-int", "rsub-int", "sh", "div-int", "move")):
+            return None
+        register, before = last.uses[0], last.at
     return None
 
 
-def _constant(body: Body, register: int, before: int) -> int | None:
-    """Return the number that was last loaded into a register, in the order of the code."""
-    last: Op | None = None
-    for at, op in body.ops.items():
-        if at >= before:
-            break
-        if op.dest == register:
-            last = op
-    return last.literal if last is not None and last.name == "const" else None
-
-
-def _step(inside: Sequence[Op], register: int) -> int | None:
+def _step(body: Body, inside: set[int], register: int) -> int | None:
     """Return by how much the loop moves its counter in each turn."""
-    for op in inside:
+    for at in inside:
+        op = body.ops[at]
         if op.name == "add-int" and op.dest == register and op.uses == (register,) and op.literal:
             return abs(op.literal)
     return None

@@ -44,7 +44,7 @@ class Gain:
 
 def estimate_seconds(cost: Polynomial, elements: int) -> float:
     """Return the seconds of a call with arrays of so many elements."""
-    return sum(part * float(elements) ** power for power, part in enumerate(cost)) / 1e9
+    return sum(part * float(elements) ** (power / 2) for power, part in enumerate(cost)) / 1e9
 
 
 def expected_gain(
