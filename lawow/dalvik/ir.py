@@ -10,6 +10,7 @@ start of a handler. Source: "Dalvik bytecode", "Dalvik executable instruction fo
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ _SWITCHES = {"packed-switch": PACKED_SWITCH_PAYLOAD, "sparse-switch": SPARSE_SWI
 _NOT_WRITTEN = frozenset(  # the first register of these is read
     ("return", "return-wide", "return-object", "throw", "monitor-enter", "monitor-exit", "fill-array-data")
 )
-_THROWING_PREFIXES = ("aget", "aput", "div-", "rem-int", "rem-long", "invoke-", "div-")
+_THROWING_PREFIXES = ("aget", "aput", "div-int", "div-long", "rem-int", "rem-long", "invoke-")
 _THROWING = frozenset(
     ("array-length", "new-array", "filled-new-array", "throw", "check-cast", "fill-array-data", "new-instance")
 )
@@ -125,19 +126,21 @@ def is_wide_type(descriptor: str) -> bool:
 
 
 def decode(view: MethodView) -> Body:
-    """Decode what can be reached of a static method. Raises `Obstacle`, `FormatError`."""
-    if not view.is_static:
-        raise Obstacle("is not static")
+    """Decode what can be reached of a method; an instance's `this` is its first parameter.
+
+    Raises `Obstacle`, `FormatError`.
+    """
     code = view.code
     if code is None:
         raise Obstacle("is native" if view.is_native else "has no code")
     proto = parse_method_descriptor(view.descriptor)
-    if argument_words(proto.parameters, is_static=True) != code.ins_size or code.ins_size > code.registers_size:
+    parameters = proto.parameters if view.is_static else (view.ref.class_name, *proto.parameters)
+    if argument_words(parameters, is_static=True) != code.ins_size or code.ins_size > code.registers_size:
         raise Obstacle("the arguments do not fit its registers")
     if code.registers_size > DALVIK.registers:
         raise Obstacle(f"has {code.registers_size} registers, more than {DALVIK.registers}")
     reader = _Reader(view, view.owner.dex.code_units(code), code.registers_size)
-    return Body(view.ref, code.registers_size, proto.parameters, proto.return_type, reader.run())
+    return Body(view.ref, code.registers_size, parameters, proto.return_type, reader.run())
 
 
 class _Reader:
@@ -203,7 +206,7 @@ class _Reader:
         return op
 
     def _operands(self, op: Op, opcode: Opcode) -> None:
-        raw = int.from_bytes(self.units[op.at : op.next].tobytes(), "little")
+        raw = int.from_bytes(_bytes(self.units[op.at : op.next]), "little")
         values = [_field(raw, place.shift, place.bits, place.signed) for place in FIELD_LAYOUT[opcode.format]]
         if opcode.index is not None:
             self._indexed(op, opcode, values)
@@ -263,8 +266,6 @@ class _Reader:
             self._array(op, target)
         else:
             op.targets = (target,)
-            if target == op.at and op.name == "goto" and op.mnemonic != "goto/32":
-                raise op.obstacle("jumps to itself")
 
     def _payload(self, op: Op, at: int, ident: int, head: int) -> tuple[int, ...]:
         """Return the first units of the payload at `at`, which begins with `ident`."""
@@ -276,7 +277,7 @@ class _Reader:
         units = self.units[at : at + 2 * count]
         if len(units) != 2 * count:
             raise op.obstacle("its payload is cut off")
-        return tuple(memoryview(units.tobytes()).cast("i"))
+        return struct.unpack(f"<{count}i", _bytes(units))
 
     def _switch(self, op: Op, at: int) -> None:
         _, count = self._payload(op, at, _SWITCHES[op.name], 2)
@@ -295,12 +296,14 @@ class _Reader:
     def _array(self, op: Op, at: int) -> None:
         _, op.width, low, high = self._payload(op, at, FILL_ARRAY_PAYLOAD, 4)
         size = op.width * (low | high << 16)
-        op.data = self.units[at + 4 : at + 4 + (size + 1) // 2].tobytes()[:size]
+        op.data = _bytes(self.units[at + 4 : at + 4 + (size + 1) // 2])[:size]
         if op.width not in (1, 2, 4, 8) or len(op.data) != size:
             raise op.obstacle("its payload is damaged")
 
     def _join_result(self, op: Op) -> None:
         """Make the `move-result` behind an invoke its destination."""
+        if op.name in ("invoke-polymorphic", "invoke-custom"):
+            raise op.obstacle("method handles are not translated")
         if op.next >= len(self.units):
             return
         opcode = BY_VALUE[self.units[op.next] & 0xFF]
@@ -323,14 +326,17 @@ def _result_kind(op: Op) -> str:
     """Return the mnemonic that moves the result of an invoke."""
     if op.name == "filled-new-array":
         return "move-result-object"
-    if not isinstance(op.symbol, MethodRef):
-        raise op.obstacle("is not translated")
+    assert isinstance(op.symbol, MethodRef)  # an invoke's index is a method's
     returns = parse_method_descriptor(op.symbol.descriptor).return_type
     if returns == "V":
         return ""
     if returns[0] in "L[":
         return "move-result-object"
     return "move-result-wide" if is_wide_type(returns) else "move-result"
+
+
+def _bytes(units: array[int]) -> bytes:
+    return struct.pack(f"<{len(units)}H", *units)
 
 
 def _field(raw: int, shift: int, bits: int, is_signed: bool) -> int:
