@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lawow.dalvik.program import PLATFORM_EXCEPTIONS
 from lawow.errors import Refused
+from lawow.formats.dex.names import java_name
 from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.signature import parse_typed_signature
 from lawow.proving.guest import GuestMethod
@@ -49,11 +50,19 @@ def prove_app(survey: Survey, made: Sequence[ClassTranslation], *, cases: int, s
 
 def subjects_of(survey: Survey, made: ClassTranslation) -> Iterator[Subject]:
     """Yield the methods of a class as they are compared."""
+    exceptions = tuple(map(java_name, made.translation.exceptions))
     for ref, export in made.translation.exports.items():
         view = survey.program.method(ref)
         if view is not None:
-            signature = parse_typed_signature(export.signature)
-            guest = GuestMethod(export.export, signature, view.proto.parameters, view.proto.return_type)
+            guest = GuestMethod(
+                export.export,
+                parse_typed_signature(export.signature),
+                export.checked,
+                parse_typed_signature(export.checked_signature),
+                exceptions,
+                view.proto.parameters,
+                view.proto.return_type,
+            )
             yield Subject(view, made.module.data, guest)
 
 

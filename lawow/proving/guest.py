@@ -6,7 +6,8 @@ stack decides nothing (`EXHAUSTED`); any other trap is an exception of the metho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from lawow.errors import GuestTrap, LimitExceeded
@@ -22,43 +23,82 @@ from lawow.runtime.wasmtime_engine import WasmtimeEngine
 __all__ = ["GuestMethod", "guest_outcomes"]
 
 _SCARCE = frozenset(("stack-overflow", "out-of-memory"))
+_NO_MEMORY = "java.lang.OutOfMemoryError"
+_OUTCOME_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class GuestMethod:
-    """An export that stands for a method of these Java types."""
+    """The two exports that stand for a method of these Java types (`lawow.dalvik.ExportedMethod`).
+
+    Apps call `export`, whose exceptions are traps; `checked` says which exception it is. `exceptions` are
+    their classes by code, with dots.
+    """
 
     export: str
     signature: Signature
+    checked: str
+    checked_signature: Signature
+    exceptions: tuple[str, ...]
     parameters: tuple[str, ...]
     return_type: str
 
 
 def guest_outcomes(wasm: bytes, method: GuestMethod, cases: Iterable[Case]) -> Iterator[Outcome]:
-    """Yield what an export does in each case. Raises `FormatError` for a module that is not valid."""
+    """Yield what a method does in each case: by the one export, then by the other, in turns.
+
+    Raises `FormatError` for a module that is not valid.
+    """
     engine = WasmtimeEngine(EXEC_FUEL_PROFILE)
     try:
         with engine.compile(wasm) as module:
-            for case in cases:
+            for number, case in enumerate(cases):
                 with module.instantiate(memory_bytes=PROVING.memory_bytes, fuel=PROVING.fuel) as instance:
                     caller = TypedCaller(instance, result_bytes=PROVING.memory_bytes)
-                    yield _outcome(caller, method, case.arguments)
+                    call = _call_checked if number % 2 else _call
+                    yield _outcome(caller, method, case.arguments, call)
     finally:
         engine.close()
 
 
-def _outcome(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> Outcome:
+_Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], Returned | Threw]
+
+
+def _outcome(
+    caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...], call: _Call
+) -> Outcome:
     try:
-        returned = caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
+        returned = call(caller, method, arguments)
     except LimitExceeded:
         return EXHAUSTED
     except GuestTrap as trap:
         return EXHAUSTED if trap.code in _SCARCE else Threw("")
+    if isinstance(returned, Threw):
+        return EXHAUSTED if returned.class_name == _NO_MEMORY else returned
     arrays = tuple(
         _content(index, arguments, returned) if is_array(kind) else b""
         for index, kind in enumerate(method.parameters)
     )
     return Resulted(_result(method.return_type, returned), arrays)
+
+
+def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> Returned:
+    return caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
+
+
+def _call_checked(
+    caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]
+) -> Returned | Threw:
+    """Call with a list in front, in which the outcome comes back: the exception's code, or 0."""
+    signature = method.checked_signature
+    shifted = [SameAs(item.parameter + 1) if isinstance(item, SameAs) else item for item in arguments]
+    sent = _as_sent(signature, (Packed(_OUTCOME_WORDS, bytes(4 * _OUTCOME_WORDS)), *shifted))
+    returned = caller.call(method.checked, signature, sent)
+    (code,) = struct.unpack_from("<I", returned.changed[0].data)
+    if code:
+        return Threw(method.exceptions[code - 1])
+    changed = {index - 1: value for index, value in returned.changed.items() if index}
+    return Returned(returned.results, changed)
 
 
 def _as_sent(signature: Signature, arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:

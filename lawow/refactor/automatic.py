@@ -26,11 +26,10 @@ from lawow.refactor.closure import require_copyable_class, require_movable_class
 from lawow.refactor.code_index import CodeIndex, use_target
 from lawow.refactor.costs import call_cost
 from lawow.refactor.findings import describe_method
-from lawow.refactor.loop_cost import Polynomial, cost_of_closure
+from lawow.refactor.loop_cost import LoopCosts, Polynomial
 from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.profit import Conditions, Gain, expected_gain, first_gain
 from lawow.refactor.rules import Rule, java_name, simple_name
-from lawow.refactor.tables import Tables
 from lawow.refactor.timings import Timings
 
 __all__ = ["AutoOptions", "ClassTranslation", "Ranked", "Survey", "survey_app", "translate_chosen"]
@@ -96,7 +95,7 @@ def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
     """Find, translate, cost and rank the candidates. Raises `FormatError` for damaged dex files."""
     program = Program([item.dex for item in app.dexes])
     try:
-        found = find_candidates(program, Tables(program))
+        found = find_candidates(program)
         whole = translate(program, [item.ref for item in found.accepted]) if found.accepted else None
         exports = whole.exports if whole else {}
         ranked = _Ranking(app, program, options).ranked(
@@ -115,7 +114,7 @@ class _Ranking:
         self._index = CodeIndex(app)
         self._program = program
         self._options = options
-        self._costs: dict[MethodRef, Polynomial] = {}
+        self._costs = LoopCosts(self._body)
 
     def ranked(self, found: Sequence[tuple[Candidate, ExportedMethod]]) -> list[Ranked]:
         ranked = [self._rank(candidate, export) for candidate, export in found]
@@ -126,7 +125,7 @@ class _Ranking:
     def _rank(self, candidate: Candidate, export: ExportedMethod) -> Ranked:
         names, conditions = self._options.names, self._options.conditions
         label = describe_method(candidate.method, names)
-        cost = cost_of_closure(candidate.ref, self._body, self._costs)
+        cost = self._costs.of(candidate.ref)
         call = call_cost(_binding(candidate.ref, export, ""), names)
         gain = expected_gain(cost, call, conditions, self._options.timings.of(label))
         stays = self._why_it_stays(candidate, gain)

@@ -1,24 +1,25 @@
 """Finds the methods of an app that could run as WebAssembly: static ones that only compute.
 
-A method is a candidate if its values can travel (numbers, arrays of numbers), the translator takes it, and
-both it and whatever it calls only read what never changes: the greatest set that is closed under calls. Every
-other static method has one reason, with the instruction where there is one; a method that fails for a callee
-names the callee.
+A method is a candidate if its values can travel (numbers, arrays of numbers), its result is no array that its
+caller knows already, and the translator takes it and whatever it calls: the greatest set that is closed under
+calls. Every other static method has one reason, with the instruction where there is one; a method that fails
+for a callee has the callee's.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lawow.dalvik import Examined, Program, Untranslatable, examine
+from lawow.dalvik.ir import decode
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_SYNCHRONIZED
 from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.views import MethodView
 from lawow.refactor.binding import SCALARS
 from lawow.refactor.classify import is_library
-from lawow.refactor.tables import Tables
+from lawow.refactor.identity import returned_parameter
 
 __all__ = ["Candidate", "Candidates", "find_candidates"]
 
@@ -48,12 +49,8 @@ class Candidates:
     rejected: tuple[Untranslatable, ...]
     others: int
 
-    def reasons(self) -> list[tuple[str, int]]:
-        """Return the reasons with the number of methods, the most frequent first."""
-        return Counter(item.reason for item in self.rejected).most_common()
 
-
-def find_candidates(program: Program, tables: Tables) -> Candidates:
+def find_candidates(program: Program) -> Candidates:
     """Look at every method of an app. Raises `FormatError` for damaged classes, not for damaged code."""
     static, others = [], 0
     for view in _methods(program):
@@ -62,9 +59,10 @@ def find_candidates(program: Program, tables: Tables) -> Candidates:
         else:
             others += 1
     obstacles = {view.ref: obstacle for view in static if (obstacle := _unfit(view)) is not None}
-    search = _Search(program, tables)
+    search = _Search(program)
     search.look_at(view.ref for view in static if view.ref not in obstacles)
     obstacles = {**search.obstacles, **obstacles}
+    obstacles.update(_shared_results(view for view in static if view.ref not in obstacles))
     accepted = tuple(
         Candidate(view, search.examined[view.ref], search.closure(view.ref))
         for view in static
@@ -98,6 +96,14 @@ def _unfit(view: MethodView) -> Untranslatable | None:
     return None
 
 
+def _shared_results(views: Iterable[MethodView]) -> Iterator[tuple[MethodRef, Untranslatable]]:
+    """Yield the methods whose result may be an array that they were given."""
+    for view in views:
+        if view.proto.return_type.startswith("[") and (op := returned_parameter(decode(view))) is not None:
+            reason = "returns an array that it was given, and a copy would come back"
+            yield view.ref, Untranslatable(view.ref, reason, op.mnemonic, op.at)
+
+
 def _is_list(kind: str) -> bool:
     return kind[0] == "[" and kind[1:] in _NUMBERS
 
@@ -105,9 +111,8 @@ def _is_list(kind: str) -> bool:
 class _Search:
     """Examines methods and what they call, then takes away whatever calls what can't be had."""
 
-    def __init__(self, program: Program, tables: Tables) -> None:
+    def __init__(self, program: Program) -> None:
         self._program = program
-        self._tables = tables
         self.examined: dict[MethodRef, Examined] = {}
         self.obstacles: dict[MethodRef, Untranslatable] = {}
 
@@ -119,21 +124,13 @@ class _Search:
             if ref in self.examined:
                 continue
             found = self.examined[ref] = examine(self._program, ref)
-            reason = found.reason or self._unsteady(found)
-            if reason is not None:
-                self.obstacles[ref] = reason
+            if found.reason is not None:
+                self.obstacles[ref] = found.reason
                 continue
             for callee in found.callees:
                 callers[callee].append(ref)
                 pending.append(callee)
         self._spread(callers)
-
-    def _unsteady(self, found: Examined) -> Untranslatable | None:
-        """Return why the tables that a method reads can't be had as they are when it runs."""
-        for field in found.reads_statics:
-            if why := self._tables.change(field):
-                return Untranslatable(found.method, f"reads {field}, {why}")
-        return None
 
     def _spread(self, callers: dict[MethodRef, list[MethodRef]]) -> None:
         """Refuse the callers of what is refused, up to the end of every chain."""

@@ -9,14 +9,14 @@ length.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lawow.dalvik.graph import Graph
 from lawow.dalvik.ir import Body, Op
 from lawow.formats.dex.symbols import MethodRef
 
-__all__ = ["HIGHEST_POWER", "Polynomial", "cost_of_closure"]
+__all__ = ["HIGHEST_POWER", "LoopCosts", "Polynomial"]
 
 Polynomial = tuple[float, ...]
 """Nanoseconds by power of the root of N: ``(10.0, 0.0, 2.5)`` is 10 + 2.5 N."""
@@ -47,29 +47,45 @@ _LONGEST_CHAIN = 4
 """Steps from a bound back to the length that it was computed from: ``length / 2 - 1`` has two."""
 
 
-def cost_of_closure(
-    method: MethodRef, body_of: Callable[[MethodRef], Body | None], known: dict[MethodRef, Polynomial]
-) -> Polynomial:
-    """Return the cost of a method with all that it calls; `known` keeps what has been worked out.
+class LoopCosts:
+    """Costs of methods with all that they call. A method without a body is one of the platform's."""
 
-    A method of which `body_of` knows nothing is one of the platform's.
-    """
-    if method in known:
-        return known[method]
-    body = body_of(method)
-    if body is None:
-        return (_LIBRARY_CALL,)
-    known[method] = ()  # while it is being worked out: a call of it is recursion, seen by its absence
-    total = [0.0] * (HIGHEST_POWER + 1)
-    is_recursive = False
-    for op, turns in _weighted(body):
-        _add(total, (_nanoseconds(op),), turns)
-        if isinstance(op.symbol, MethodRef):
-            is_recursive |= known.get(op.symbol) == ()
-            _add(total, cost_of_closure(op.symbol, body_of, known), turns)
-    cost = _trimmed([0.0, 0.0, *total[: HIGHEST_POWER - 1]] if is_recursive else total)
-    known[method] = cost
-    return cost
+    def __init__(self, body_of: Callable[[MethodRef], Body | None]) -> None:
+        self._body_of = body_of
+        self._known: dict[MethodRef, Polynomial] = {}
+
+    def of(self, method: MethodRef) -> Polynomial:
+        """Return the cost of one method; callees come first, however deep they lie."""
+        pending = [(method, False)]
+        waiting: set[MethodRef] = set()
+        while pending:
+            ref, is_ready = pending.pop()
+            body = None if ref in self._known else self._body_of(ref)
+            if is_ready and body is not None:
+                self._known[ref] = self._cost(body)
+            elif body is not None and ref not in waiting:
+                waiting.add(ref)
+                pending.append((ref, True))
+                pending += [(callee, False) for callee in _callees(body)]
+        return self._known.get(method, (_LIBRARY_CALL,))
+
+    def _cost(self, body: Body) -> Polynomial:
+        """Return the cost of a method whose callees are known but for those that call it again."""
+        total = [0.0] * (HIGHEST_POWER + 1)
+        is_recursive = False
+        for op, turns in _weighted(body):
+            _add(total, (_nanoseconds(op),), turns)
+            if not isinstance(op.symbol, MethodRef):
+                continue
+            if op.symbol not in self._known and self._body_of(op.symbol) is not None:
+                is_recursive = True
+            else:
+                _add(total, self._known.get(op.symbol, (_LIBRARY_CALL,)), turns)
+        return _trimmed([0.0, 0.0, *total[: HIGHEST_POWER - 1]] if is_recursive else total)
+
+
+def _callees(body: Body) -> list[MethodRef]:
+    return [op.symbol for op in body.ops.values() if isinstance(op.symbol, MethodRef)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,52 +125,41 @@ def _weighted(body: Body) -> Iterator[tuple[Op, _Turns]]:
 
 
 def _loops(body: Body) -> list[set[int]]:
-    """Return the addresses in each loop: what lies on a way from the target of a jump backwards to the jump."""
-    after = {op.at: (*op.targets, *([op.next] if op.falls_through else ())) for op in body.ops.values()}
-    before: dict[int, list[int]] = defaultdict(list)
-    jumps: dict[int, list[int]] = defaultdict(list)
-    for at, targets in after.items():
-        for target in targets:
-            before[target].append(at)
-            if target <= at:
-                jumps[target].append(at)
+    """Return the addresses in each loop: all on a way from the target of a jump backwards to the jump."""
     loops = []
-    for head, ends in jumps.items():
-        within = _reached([head], after, set()) & _reached(ends, before, {head})
-        if len(within) > 1 or head in after[head]:
-            loops.append(within)
+    for head in Graph(body).blocks:
+        pending = [block for block in head.preds if block.number >= head.number]
+        inside = {head}
+        while pending:
+            block = pending.pop()
+            if block not in inside:
+                inside.add(block)
+                pending += block.preds
+        if head.is_loop:
+            loops.append({op.at for block in inside for op in block.ops})
     return loops
-
-
-def _reached(first: Iterable[int], edges: Mapping[int, Iterable[int]], known: set[int]) -> set[int]:
-    """Return all addresses that edges lead to, without going beyond the known ones."""
-    found = set(known)
-    pending = list(first)
-    while pending:
-        at = pending.pop()
-        if at not in found:
-            found.add(at)
-            pending += edges.get(at, ())
-    return found
 
 
 def _turns(body: Body, inside: set[int]) -> _Turns:
     """Return how often a loop turns, by the best of the comparisons that end it."""
     has_arrays = any(kind.startswith("[") for kind in body.parameters)
     best = _Turns(power=1 if has_arrays else 2)
-    for at in inside:
+    for at in sorted(inside):
         op = body.ops[at]
         leaves = op.name.startswith("if-") and any(to not in inside for to in (*op.targets, op.next))
         if not leaves or len(op.uses) != 2:
             continue
-        for counter, limit in (op.uses, op.uses[::-1]):
-            bound = _origin(body, limit, at)
-            if bound is None:
-                continue
-            if bound.name == "array-length":
-                best = _Turns(power=2)
-            elif bound.literal and (step := _step(body, inside, counter)):
-                return _Turns(min(max(1, abs(bound.literal) // step), _MOST_TURNS))
+        bounds = [_origin(body, register, at) for register in op.uses]
+        if any(bound is not None and bound.name == "array-length" for bound in bounds):
+            best = _Turns(power=2)
+            continue
+        known = [
+            (bound.at, min(max(1, abs(bound.literal) // step), _MOST_TURNS))
+            for counter, bound in zip(op.uses[::-1], bounds, strict=True)
+            if bound is not None and bound.literal and (step := _step(body, inside, counter))
+        ]
+        if known:  # of two constants the counter began with the earlier one
+            return _Turns(max(known)[1])
     return best
 
 
@@ -177,6 +182,6 @@ def _step(body: Body, inside: set[int], register: int) -> int | None:
     """Return by how much the loop moves its counter in each turn."""
     for at in inside:
         op = body.ops[at]
-        if op.name == "add-int" and op.dest == register and op.uses == (register,) and op.literal:
+        if op.name == "add-int" and op.uses == (register,) and op.literal:
             return abs(op.literal)
     return None

@@ -8,6 +8,7 @@ takes the round trip, its bytes over the bandwidth, and the edge's own time.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from lawow.refactor.costs import CallCost
@@ -44,7 +45,7 @@ class Gain:
 
 def estimate_seconds(cost: Polynomial, elements: int) -> float:
     """Return the seconds of a call with arrays of so many elements."""
-    return sum(part * float(elements) ** (power / 2) for power, part in enumerate(cost)) / 1e9
+    return sum(part * math.pow(elements, power / 2) for power, part in enumerate(cost)) / 1e9
 
 
 def expected_gain(
