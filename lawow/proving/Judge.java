@@ -1,5 +1,6 @@
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -107,21 +108,37 @@ public final class Judge {
         for (int at = 0; at < types.length; at++) {
             given[at] = types[at].isArray() ? readArray(types[at].getComponentType(), given) : readNumber(types[at]);
         }
+        ByteArrayOutputStream whole = new ByteArrayOutputStream();
+        try {
+            call(method, given, new DataOutputStream(whole));
+        } catch (OutOfMemoryError error) { // in the reflection, or with what came back
+            whole.reset();
+            writeThrown(error, new DataOutputStream(whole));
+        }
+        whole.writeTo(outcomes);
+    }
+
+    private static void call(Method method, Object[] given, DataOutputStream to)
+            throws IOException, IllegalAccessException {
         Object result;
         try {
             result = method.invoke(null, given);
         } catch (InvocationTargetException error) {
-            outcomes.write('T');
-            outcomes.writeUTF(error.getCause().getClass().getName());
+            writeThrown(error.getCause(), to);
             return;
         }
-        outcomes.write('R');
-        writeResult(method.getReturnType(), result, given);
+        to.write('R');
+        writeResult(method.getReturnType(), result, given, to);
         for (Object item : given) {
             if (item.getClass().isArray()) {
-                writeArray(item);
+                writeArray(item, to);
             }
         }
+    }
+
+    private static void writeThrown(Throwable error, DataOutputStream to) throws IOException {
+        to.write('T');
+        to.writeUTF(error.getClass().getName());
     }
 
     private Object readNumber(Class<?> type) throws IOException {
@@ -197,35 +214,36 @@ public final class Judge {
         return type == long.class ? (Object) from.getLong() : (Object) from.getDouble();
     }
 
-    private void writeResult(Class<?> type, Object result, Object[] given) throws IOException {
+    private static void writeResult(Class<?> type, Object result, Object[] given, DataOutputStream to)
+            throws IOException {
         if (!type.isArray()) {
             if (type != void.class) {
-                outcomes.writeLong(bitsOf(result));
+                to.writeLong(bitsOf(result));
             }
             return;
         }
         for (int at = 0; at < given.length && result != null; at++) {
             if (given[at] == result) {
-                outcomes.write(2);
-                outcomes.write(at);
+                to.write(2);
+                to.write(at);
                 return;
             }
         }
-        outcomes.write(result == null ? 0 : 1);
+        to.write(result == null ? 0 : 1);
         if (result != null) {
-            writeArray(result);
+            writeArray(result, to);
         }
     }
 
-    private void writeArray(Object array) throws IOException {
+    private static void writeArray(Object array, DataOutputStream to) throws IOException {
         int count = Array.getLength(array);
         int size = sizeOf(array.getClass().getComponentType());
-        ByteBuffer to = ByteBuffer.allocate(count * size).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer elements = ByteBuffer.allocate(count * size).order(ByteOrder.LITTLE_ENDIAN);
         for (int at = 0; at < count; at++) {
-            put(size, bitsOf(Array.get(array, at)), to);
+            put(size, bitsOf(Array.get(array, at)), elements);
         }
-        outcomes.writeInt(count);
-        outcomes.write(to.array());
+        to.writeInt(count);
+        to.write(elements.array());
     }
 
     private static void put(int size, long bits, ByteBuffer to) {

@@ -1,7 +1,7 @@
 """WebAssembly as a judge: calls exports with the cases, each in an instance of its own, within limits.
 
 Fuel instead of a deadline makes the outcome the same on every machine. A guest that uses up fuel, memory or
-stack decides nothing (`EXHAUSTED`); any other trap is an exception of the method.
+stack decides nothing (`EXHAUSTED`). Any other trap of the export that apps call sends them to the original.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def _outcome(
     except LimitExceeded:
         return EXHAUSTED
     except GuestTrap as trap:
-        return EXHAUSTED if trap.code in _SCARCE else Threw("")
+        if trap.code in _SCARCE:
+            return EXHAUSTED
+        return Threw("" if call is _call else f"a trap, {trap.code}")
     if isinstance(returned, Threw):
         return EXHAUSTED if returned.class_name == _NO_MEMORY else returned
     arrays = tuple(

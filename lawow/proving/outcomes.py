@@ -34,7 +34,9 @@ class Resulted:
 
 @dataclass(frozen=True, slots=True)
 class Threw:
-    """The call ended with an exception of this class; empty if the machine can't tell which."""
+    """The call ended with an exception of this class; empty if the machine can't tell which, or whether there
+    was one at all: it gave no result, and the original would be asked.
+    """
 
     class_name: str
 
@@ -68,6 +70,8 @@ def compare(parameters: tuple[str, ...], return_type: str, first: Outcome, secon
             for kind, before, after in zip(parameters, first.arrays, second.arrays, strict=True)
         )
     else:
+        if Threw("") in (first, second):
+            return Agreement.UNDECIDED
         same = False
     return Agreement.EQUAL if same else Agreement.DIFFERENT
 

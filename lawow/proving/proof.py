@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -79,54 +79,42 @@ def prove(
             proofs[subject.method.ref] = Proof(subject.method.ref, seed, failure=str(error))
     if able:
         excerpt = build_excerpt([item.method for item in able], find_method, find_class, throwables)
-        proofs.update(_run_both(able, excerpt, cases, seed))
+        proofs.update((proof.method, proof) for proof in _run_both(able, excerpt, cases, seed))
     return [proofs[subject.method.ref] for subject in subjects]
 
 
-def _run_both(subjects: Sequence[Subject], excerpt: bytes, cases: int, seed: int) -> dict[MethodRef, Proof]:
+def _run_both(subjects: Sequence[Subject], excerpt: bytes, cases: int, seed: int) -> Iterator[Proof]:
     """Run what ends in WebAssembly on the JVM, too: the other calls might never end there."""
-    given: list[list[Case]] = []
-    guests: list[list[Outcome]] = []
-    for index, subject in enumerate(subjects):
-        given.append(list(islice(generate_cases(index, subject.guest.parameters, seed + index), cases)))
-        guests.append(list(guest_outcomes(subject.wasm, subject.guest, given[-1])))
-    flat = [
-        case
-        for calls, outcomes in zip(given, guests, strict=True)
-        for case, outcome in zip(calls, outcomes, strict=True)
-        if outcome is not EXHAUSTED
-    ]
+    runs = [_guest_run(index, subject, cases, seed) for index, subject in enumerate(subjects)]
+    flat = [case for run in runs for case, outcome in run if outcome is not EXHAUSTED]
     with tempfile.TemporaryDirectory(prefix="lawow-proof-") as folder:
         machine = JudgeMachine.opened(excerpt, [item.method.ref for item in subjects], Path(folder))
         answers = iter(machine.outcomes(flat))
-        return {
-            subject.method.ref: _compared(
-                subject,
-                calls,
-                outcomes,
-                [EXHAUSTED if item is EXHAUSTED else next(answers) for item in outcomes],
-                seed,
-            )
-            for subject, calls, outcomes in zip(subjects, given, guests, strict=True)
-        }
+        for subject, run in zip(subjects, runs, strict=True):
+            both = [(case, ours, EXHAUSTED if ours is EXHAUSTED else next(answers)) for case, ours in run]
+            yield _compared(subject, both, seed)
 
 
-def _compared(
-    subject: Subject, calls: Sequence[Case], guest: Sequence[Outcome], machine: Sequence[Outcome], seed: int
-) -> Proof:
+def _guest_run(index: int, subject: Subject, cases: int, seed: int) -> list[tuple[Case, Outcome]]:
+    """Return generated cases with their outcomes in WebAssembly."""
+    generated = list(islice(generate_cases(index, subject.guest.parameters, seed + index), cases))
+    return list(zip(generated, guest_outcomes(subject.wasm, subject.guest, generated), strict=True))
+
+
+def _compared(subject: Subject, run: Sequence[tuple[Case, Outcome, Outcome]], seed: int) -> Proof:
     types = subject.guest.parameters
     counts: Counter[Agreement] = Counter()
     outcomes: Counter[str] = Counter()
     failure = ""
-    for call, ours, theirs in zip(calls, guest, machine, strict=True):
+    for call, ours, theirs in run:
         agreement = compare(types, subject.guest.return_type, ours, theirs)
         counts[agreement] += 1
         if agreement is Agreement.EQUAL:
-            outcomes[_kind(theirs)] += 1
+            outcomes[theirs.class_name if isinstance(theirs, Threw) else "returned"] += 1
         elif agreement is Agreement.DIFFERENT and not failure:
             failure = f"({call.shown(types)}) {shown(theirs)} on the JVM and {shown(ours)} in WebAssembly"
-    if not failure and 4 * counts[Agreement.EQUAL] < len(calls):
-        failure = f"only {counts[Agreement.EQUAL]} of {len(calls)} calls ended within the limits of a proof"
+    if not failure and 4 * counts[Agreement.EQUAL] < len(run):
+        failure = f"only {counts[Agreement.EQUAL]} of {len(run)} calls ended within the limits of a proof"
     return Proof(
         subject.method.ref,
         seed,
@@ -135,7 +123,3 @@ def _compared(
         dict(sorted(outcomes.items())),
         failure,
     )
-
-
-def _kind(outcome: Outcome) -> str:
-    return outcome.class_name if isinstance(outcome, Threw) else "returned"

@@ -151,7 +151,8 @@ def _turns(body: Body, inside: set[int]) -> _Turns:
             continue
         bounds = [_origin(body, register, at) for register in op.uses]
         if any(bound is not None and bound.name == "array-length" for bound in bounds):
-            best = _Turns(power=2)
+            steps = [_step(body, inside, register) or 1 for register in op.uses]
+            best = _Turns(1 / max(steps), power=2)
             continue
         known = [
             (bound.at, min(max(1, abs(bound.literal) // step), _MOST_TURNS))
