@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from lawow.dalvik.arithmetic import binary, compare, convert, narrowed, negated
 from lawow.dalvik.ir import Obstacle, Op, decode, is_wide_type
 from lawow.dalvik.program import Program
+from lawow.dalvik.types import BOXES
 from lawow.errors import FormatError
 from lawow.formats.dex import FieldRef, MethodRef, MethodView, ValueType
 from lawow.limits import DALVIK
@@ -20,6 +21,7 @@ from lawow.limits import DALVIK
 __all__ = ["Constants", "Table", "Value"]
 
 _DEEPEST_CALLS = 32
+_NEW_ROWS = MethodRef("Ljava/lang/reflect/Array;", "newInstance", "(Ljava/lang/Class;[I)Ljava/lang/Object;")
 _ELEMENT_BITS = {"Z": 8, "B": 8, "S": 16, "C": 16, "I": 32, "F": 32, "J": 64, "D": 64}
 _TESTS = {
     "eq": lambda one, other: one == other,
@@ -45,7 +47,14 @@ class _Unknown:
     """A value that nobody knows at translation time."""
 
 
-Value = int | Table | _Unknown | None
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """A constant of java.lang.Class."""
+
+    descriptor: str
+
+
+Value = int | Table | _Unknown | _Class | None
 _UNKNOWN = _Unknown()
 
 
@@ -62,7 +71,7 @@ class Constants:
         if fields is None:
             raise Obstacle(f"reads {ref}, whose class sets it to what is not known before it runs")
         found = fields.get(ref, _UNKNOWN)
-        if isinstance(found, _Unknown) or (isinstance(found, Table) and not _is_known(found)):
+        if isinstance(found, _Unknown | _Class) or (isinstance(found, Table) and not _is_known(found)):
             raise Obstacle(f"reads {ref}, whose value is not known before the app runs")
         return found
 
@@ -160,6 +169,8 @@ class _Run:
 
     def _result(self, op: Op, values: list[Value], depth: int) -> Value:
         name = op.name
+        if name == "const-class":
+            return _Class(str(op.symbol))
         if name.startswith("const"):
             return op.literal if op.literal is not None else _UNKNOWN
         if name.startswith("move") and values:
@@ -183,6 +194,10 @@ class _Run:
         view = self.constants.program.method(ref) if isinstance(ref, MethodRef) else None
         if view and view.is_static and view.has_code and op.name == "invoke-static":
             return self.call(view, _without_halves(view, values), depth + 1)
+        if ref == _NEW_ROWS and isinstance(values[0], _Class) and isinstance(values[1], Table):
+            return self._rows(op, values[0].descriptor, [_number(op, item) for item in values[1].elements])
+        if isinstance(ref, MethodRef) and ref.class_name[0] == "[" and isinstance(values[0], Table):
+            return self._copy(op, values[0])
         if op.handlers:
             raise op.obstacle("may throw what is caught")
         for value in values:
@@ -200,6 +215,8 @@ class _Run:
             return None
         if ref.class_name == self.owner:
             return self.fields.get(ref, _UNKNOWN)
+        if ref.name == "TYPE" and ref.class_name in BOXES:
+            return _Class(BOXES[ref.class_name])
         try:
             return self.constants.value(ref)
         except Obstacle:
@@ -237,8 +254,20 @@ class _Run:
         table.elements[index] = None if not bits and value == 0 else value
         return None
 
-    def _new(self, op: Op, count: int) -> Table:
-        array = str(op.symbol)
+    def _rows(self, op: Op, element: str, sizes: list[int]) -> Table:
+        """Make arrays in arrays: java.lang.reflect.Array.newInstance."""
+        table = self._new(op, sizes[0], "[" * len(sizes) + element)
+        if sizes[1:]:
+            table.elements[:] = [self._rows(op, element, sizes[1:]) for _ in range(sizes[0])]
+        return table
+
+    def _copy(self, op: Op, table: Table) -> Table:
+        made = self._new(op, len(table.elements), table.type)
+        made.elements[:], made.is_known = table.elements, table.is_known
+        return made
+
+    def _new(self, op: Op, count: int, array: str = "") -> Table:
+        array = array or str(op.symbol)
         bits = _ELEMENT_BITS.get(array[1:], 32)
         self.table_bytes += max(count, 0) * bits // 8
         if count < 0 or self.table_bytes > DALVIK.table_bytes:

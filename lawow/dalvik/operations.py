@@ -246,7 +246,6 @@ class Operations(ABC):
 
     def epilogue(self) -> None:
         """Return something to a caller that will find the exception."""
-        self.text("end")
         if self.flow.body.returns != "V":
             self.text(f"{core_type(kind_of_type(self.flow.body.returns))}.const 0")
 

@@ -13,7 +13,7 @@ from lawow.dalvik.program import Program
 from lawow.dalvik.webs import Flow, Web
 from lawow.formats.dex import FieldRef, MethodRef, parse_method_descriptor
 
-__all__ = ["CLASS_PREFIX", "STRING", "THROWABLE", "Types", "shift_of"]
+__all__ = ["BOXES", "CLASS_PREFIX", "STRING", "THROWABLE", "Types", "shift_of"]
 
 STRING = "Ljava/lang/String;"
 THROWABLE = "Ljava/lang/Throwable;"
@@ -25,7 +25,7 @@ _ELEMENTS = {
     "": "IF", "-wide": "JD", "-object": "", "-boolean": "Z", "-byte": "B", "-char": "C", "-short": "S",
 }  # fmt: skip
 _SHIFTS = {"Z": 0, "B": 0, "S": 1, "C": 1, "J": 3, "D": 3}
-_BOXES = {
+BOXES = {
     "Ljava/lang/Boolean;": "Z", "Ljava/lang/Byte;": "B", "Ljava/lang/Short;": "S", "Ljava/lang/Character;": "C",
     "Ljava/lang/Integer;": "I", "Ljava/lang/Long;": "J", "Ljava/lang/Float;": "F", "Ljava/lang/Double;": "D",
 }  # fmt: skip
@@ -123,8 +123,8 @@ class Types:
     @staticmethod
     def _of_field(op: Op) -> str:
         assert isinstance(op.symbol, FieldRef)
-        if op.symbol.name == "TYPE" and op.symbol.class_name in _BOXES:
-            return f"{CLASS_PREFIX}{_BOXES[op.symbol.class_name]}"
+        if op.symbol.name == "TYPE" and op.symbol.class_name in BOXES:
+            return f"{CLASS_PREFIX}{BOXES[op.symbol.class_name]}"
         return op.symbol.type
 
     def _of_call(self, op: Op) -> str:
