@@ -129,7 +129,7 @@ class ProvingLimits:
 
     fuel: int = 5_000_000  # of one call in WebAssembly, about 5 ms; random arguments may make endless loops
     memory_bytes: int = 64 * MIB  # of one call; a random length may be any number
-    heap_bytes: int = 512 * MIB  # of the JVM
+    heap_bytes: int = 256 * MIB  # of the JVM, which holds a call's arrays several times
     call_seconds: int = 10  # one call on the JVM, which ended within `fuel` in WebAssembly
     tool_seconds: int = 600  # one run of enjarify or of the JVM
     cases: int = 100_000  # of one method

@@ -89,10 +89,9 @@ MATRICES = (
 def describe(method: MethodRef, effects: Effects, export: str) -> ExportedMethod:
     """Return how a method is called. Raises `Obstacle` for types that cannot cross."""
     proto = parse_method_descriptor(method.descriptor)
-    parameters = tuple(
-        Parameter(descriptor, descriptor[0] == "[" and number in effects.written)
-        for number, descriptor in enumerate(proto.parameters)
-    )
+    # Arrays of the same type may be the same array: what is written through the one is written to the other.
+    written = {proto.parameters[number] for number in effects.written}
+    parameters = tuple(Parameter(item, item[0] == "[" and item in written) for item in proto.parameters)
     text = ""
     for number, item in enumerate(parameters):
         if item.descriptor.startswith("[[") and number in effects.rows:

@@ -9,6 +9,7 @@ if it keeps to the same rule. Everything else is `Refused`, with the instruction
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import pairwise
 
 from lawow.errors import Refused
 from lawow.formats.dex.builder import DexBuilder
@@ -48,6 +49,7 @@ class _Excerpt:
         self._throwables = throwables
         self.methods: dict[str, dict[MethodRef, MethodView]] = {}
         self.fields: dict[str, ClassView] = {}
+        self.parents: dict[str, str] = {}
 
     def add(self, first: Iterable[MethodView]) -> None:
         pending = list(first)
@@ -69,12 +71,25 @@ class _Excerpt:
         if use.kind is not IndexKind.METHOD:
             raise _refused(use, "calls what can't be followed")
         target = use.method.owner.dex.method(use.target)
-        found = self._find_method(target)
+        found = self._find_inherited(target)
         if found is not None and found.is_static and found.has_code:
             return [found]
         if self._is_harmless(target):
             return []
         raise _refused(use, f"calls {target}, which can't run apart from the app")
+
+    def _find_inherited(self, target: MethodRef) -> MethodView | None:
+        """Return a method as a call finds it; the classes on the way come along as parents."""
+        name: str | None = target.class_name
+        way: list[str] = []
+        while name is not None and name not in way and (owner := self._find_class(name)) is not None:
+            way.append(name)
+            found = self._find_method(target._replace(class_name=name))
+            if found is not None:
+                self.parents.update(pairwise(way))
+                return found
+            name = owner.superclass
+        return None
 
     def _is_harmless(self, target: MethodRef) -> bool:
         if target == _COPY or target.class_name in self._throwables or target.class_name.startswith("["):
@@ -98,7 +113,7 @@ class _Excerpt:
 
     def build(self) -> bytes:
         builder = DexBuilder()
-        for descriptor in sorted(self.methods.keys() | self.fields.keys()):
+        for descriptor in sorted(self.methods.keys() | self.fields.keys() | self.parents.keys()):
             builder.add(self._class(descriptor))
         return builder.build()
 
@@ -107,6 +122,7 @@ class _Excerpt:
         methods = self.methods.get(descriptor, {})
         return ClassSource(
             descriptor=descriptor,
+            superclass=self.parents.get(descriptor, "Ljava/lang/Object;"),
             fields=_static_fields(owner) if owner else (),
             methods=tuple(_copy(method) for method in methods.values()),
         )

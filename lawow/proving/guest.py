@@ -16,11 +16,12 @@ from lawow.formats.signature import ListType, Signature, ValueType
 from lawow.limits import PROVING
 from lawow.proving.cases import SIZES, Case, is_array
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
+from lawow.runtime.base import CompiledModule
 from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EXEC_FUEL_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
-__all__ = ["GuestMethod", "guest_outcomes"]
+__all__ = ["GuestMachine", "GuestMethod"]
 
 _SCARCE = frozenset(("stack-overflow", "out-of-memory"))
 _NO_MEMORY = "java.lang.OutOfMemoryError"
@@ -44,31 +45,54 @@ class GuestMethod:
     return_type: str
 
 
-def guest_outcomes(wasm: bytes, method: GuestMethod, cases: Iterable[Case]) -> Iterator[Outcome]:
-    """Yield what a method does in each case: by the one export, then by the other, in turns.
+class GuestMachine:
+    """Runs methods of modules; a module is compiled once as long as its methods come one after the other."""
 
-    Raises `FormatError` for a module that is not valid.
-    """
-    engine = WasmtimeEngine(EXEC_FUEL_PROFILE)
-    try:
-        with engine.compile(wasm) as module:
-            for number, case in enumerate(cases):
-                with module.instantiate(memory_bytes=PROVING.memory_bytes, fuel=PROVING.fuel) as instance:
-                    caller = TypedCaller(instance, result_bytes=PROVING.memory_bytes)
-                    call = _call_checked if number % 2 else _call
-                    yield _outcome(caller, method, case.arguments, call)
-    finally:
-        engine.close()
+    def __init__(self) -> None:
+        self._engine = WasmtimeEngine(EXEC_FUEL_PROFILE)
+        self._module: tuple[bytes, CompiledModule] | None = None
+
+    def outcomes(self, wasm: bytes, method: GuestMethod, cases: Iterable[Case]) -> Iterator[Outcome]:
+        """Yield what a method does in each case. Raises `FormatError` for a module that is not valid.
+
+        Every second case goes on to the export that apps call, whose outcome then counts.
+        """
+        module = self._compiled(wasm)
+        for number, case in enumerate(cases):
+            outcome = _outcome(module, method, case.arguments, _call_checked)
+            if number % 2 and outcome is not EXHAUSTED:
+                outcome = _outcome(module, method, case.arguments, _call)
+            yield outcome
+
+    def _compiled(self, wasm: bytes) -> CompiledModule:
+        if self._module is None or self._module[0] is not wasm:
+            self._free()
+            self._module = (wasm, self._engine.compile(wasm))
+        return self._module[1]
+
+    def _free(self) -> None:
+        if self._module is not None:
+            self._module[1].close()
+            self._module = None
+
+    def __enter__(self) -> GuestMachine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._free()
+        self._engine.close()
 
 
 _Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], Returned | Threw]
 
 
 def _outcome(
-    caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...], call: _Call
+    module: CompiledModule, method: GuestMethod, arguments: tuple[Argument, ...], call: _Call
 ) -> Outcome:
+    """Call in an instance of its own."""
     try:
-        returned = call(caller, method, arguments)
+        with module.instantiate(memory_bytes=PROVING.memory_bytes, fuel=PROVING.fuel) as instance:
+            returned = call(TypedCaller(instance, result_bytes=PROVING.memory_bytes), method, arguments)
     except LimitExceeded:
         return EXHAUSTED
     except GuestTrap as trap:
@@ -91,16 +115,18 @@ def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, .
 def _call_checked(
     caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]
 ) -> Returned | Threw:
-    """Call with a list in front, in which the outcome comes back: the exception's code, or 0."""
+    """Call with a list in front, in which the outcome comes back: the exception's code or 0, the number of
+    the parameter that the result is or 0, whether the result is null.
+    """
     signature = method.checked_signature
     shifted = [SameAs(item.parameter + 1) if isinstance(item, SameAs) else item for item in arguments]
     sent = _as_sent(signature, (Packed(_OUTCOME_WORDS, bytes(4 * _OUTCOME_WORDS)), *shifted))
     returned = caller.call(method.checked, signature, sent)
-    (code,) = struct.unpack_from("<I", returned.changed[0].data)
+    code, same, is_null, _ = struct.unpack("<4I", returned.changed[0].data)
     if code:
         return Threw(method.exceptions[code - 1])
     changed = {index - 1: value for index, value in returned.changed.items() if index}
-    return Returned(returned.results, changed)
+    return Returned(() if is_null or same else returned.results, changed)
 
 
 def _as_sent(signature: Signature, arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:

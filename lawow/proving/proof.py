@@ -19,7 +19,7 @@ from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.views import MethodView
 from lawow.proving.cases import Case
 from lawow.proving.excerpt import FindClass, FindMethod, build_excerpt
-from lawow.proving.guest import GuestMethod, guest_outcomes
+from lawow.proving.guest import GuestMachine, GuestMethod
 from lawow.proving.inputs import generate_cases
 from lawow.proving.machine import JudgeMachine
 from lawow.proving.outcomes import EXHAUSTED, Agreement, Outcome, Threw, compare, shown
@@ -85,7 +85,8 @@ def prove(
 
 def _run_both(subjects: Sequence[Subject], excerpt: bytes, cases: int, seed: int) -> Iterator[Proof]:
     """Run what ends in WebAssembly on the JVM, too: the other calls might never end there."""
-    runs = [_guest_run(index, subject, cases, seed) for index, subject in enumerate(subjects)]
+    with GuestMachine() as guest:
+        runs = [_guest_run(guest, index, subject, cases, seed) for index, subject in enumerate(subjects)]
     flat = [case for run in runs for case, outcome in run if outcome is not EXHAUSTED]
     with tempfile.TemporaryDirectory(prefix="lawow-proof-") as folder:
         machine = JudgeMachine.opened(excerpt, [item.method.ref for item in subjects], Path(folder))
@@ -95,10 +96,12 @@ def _run_both(subjects: Sequence[Subject], excerpt: bytes, cases: int, seed: int
             yield _compared(subject, both, seed)
 
 
-def _guest_run(index: int, subject: Subject, cases: int, seed: int) -> list[tuple[Case, Outcome]]:
+def _guest_run(
+    guest: GuestMachine, index: int, subject: Subject, cases: int, seed: int
+) -> list[tuple[Case, Outcome]]:
     """Return generated cases with their outcomes in WebAssembly."""
     generated = list(islice(generate_cases(index, subject.guest.parameters, seed + index), cases))
-    return list(zip(generated, guest_outcomes(subject.wasm, subject.guest, generated), strict=True))
+    return list(zip(generated, guest.outcomes(subject.wasm, subject.guest, generated), strict=True))
 
 
 def _compared(subject: Subject, run: Sequence[tuple[Case, Outcome, Outcome]], seed: int) -> Proof:

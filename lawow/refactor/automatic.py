@@ -114,6 +114,7 @@ class _Ranking:
         self._index = CodeIndex(app)
         self._program = program
         self._options = options
+        self._bodies: dict[MethodRef, Body | None] = {}
         self._costs = LoopCosts(self._body)
 
     def ranked(self, found: Sequence[tuple[Candidate, ExportedMethod]]) -> list[Ranked]:
@@ -132,11 +133,13 @@ class _Ranking:
         return Ranked(candidate, label, cost, gain, first_gain(cost, call, conditions), stays)
 
     def _body(self, ref: MethodRef) -> Body | None:
-        view = self._program.method(ref)
-        try:
-            return None if view is None else decode(view)
-        except Obstacle:
-            return None
+        if ref not in self._bodies:
+            view = self._program.method(ref)
+            try:
+                self._bodies[ref] = None if view is None else decode(view)
+            except Obstacle:
+                self._bodies[ref] = None
+        return self._bodies[ref]
 
     def _why_it_stays(self, candidate: Candidate, gain: Gain) -> str:
         name = self._options.names.of_class(candidate.ref.class_name)
