@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lawow.dalvik.calls import require_simple
+from lawow.dalvik.calls import require_simple, resolve
 from lawow.dalvik.graph import Graph
 from lawow.dalvik.ir import Body, Obstacle, decode
 from lawow.dalvik.program import Program
@@ -79,9 +79,11 @@ def analyse(program: Program, ref: MethodRef) -> Analysis:
         raise Obstacle("is no static method")
     require_simple(ref)
     body = decode(view)
-    graph = Graph(body)
-    flow = Flow(body, graph)
     for op in body.ops.values():
         if op.name.startswith("sput"):
             raise op.obstacle(f"writes the static field {op.symbol}")
-    return Analysis(body, graph, flow, Types(flow, program))
+    # What is called first: most methods end here, before the costly part.
+    calls = {at: resolve(op, program) for at, op in body.ops.items() if op.name.startswith("invoke-")}
+    graph = Graph(body)
+    flow = Flow(body, graph)
+    return Analysis(body, graph, flow, Types(flow, calls, program))

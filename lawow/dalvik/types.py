@@ -6,7 +6,7 @@ meet in Throwable. A web whose definitions disagree may exist but not be used.
 
 from __future__ import annotations
 
-from lawow.dalvik.calls import Call, is_array_of_numbers, resolve
+from lawow.dalvik.calls import Call, is_array_of_numbers
 from lawow.dalvik.ir import Op
 from lawow.dalvik.kinds import kind_of_type
 from lawow.dalvik.program import Program
@@ -42,13 +42,11 @@ class Types:
     `calls` holds what each invoke means, by address.
     """
 
-    def __init__(self, flow: Flow, program: Program) -> None:
+    def __init__(self, flow: Flow, calls: dict[int, Call], program: Program) -> None:
         self.flow = flow
         self.program = program
         self.ops = flow.body.ops
-        self.calls: dict[int, Call] = {
-            at: resolve(op, program) for at, op in self.ops.items() if op.name.startswith("invoke-")
-        }
+        self.calls = calls
         self._caught = self._handler_types()
         self._definitions = self._find_definitions()
         self._infer()

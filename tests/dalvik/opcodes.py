@@ -45,7 +45,7 @@ REFUSED = {
 TYPES = {"int": "I", "long": "J", "float": "F", "double": "D", "byte": "B", "char": "C", "short": "S"}
 ELEMENTS = {"": "I", "-wide": "J", "-object": "[I", "-boolean": "Z", "-byte": "B", "-char": "C", "-short": "S"}
 STATICS = {
-    "": ("I", EncodedValue(ValueType.INT, -123456)),
+    "": ("I", EncodedValue(ValueType.INT, -0x12345678)),
     "-wide": ("J", EncodedValue(ValueType.LONG, 1 << 60)),
     "-boolean": ("Z", EncodedValue(ValueType.BOOLEAN, True)),
     "-byte": ("B", EncodedValue(ValueType.BYTE, -7)),
@@ -127,7 +127,8 @@ def _constant(name: str) -> MethodSource:
     values = {"const/4": -8, "const/16": -32768, "const/high16": 0x4049, "const-wide/high16": 0x4009}
     kind = "J" if "wide" in name else "I"
     kind = {"const/high16": "F", "const-wide/high16": "D"}.get(name, kind)
-    value = values.get(name, -0x12345678 if name in ("const", "const-wide/32") else 0x1234)
+    # enjarify does not extend the sign of const-wide/32, as the specification wants it.
+    value = values.get(name, {"const": -0x12345678, "const-wide/32": 0x12345678}.get(name, 0x1234))
     value = 0x123456789ABCDEF if name == "const-wide" else value
     return method(name, f"(){kind}", 2, [(name, 0, value), (ret(kind), 0)])
 
@@ -203,7 +204,7 @@ def _special() -> list[MethodSource]:
         method("new-array", "(I)[J", 2, [("rem-int/lit16", 1, 1, 100), ("new-array", 0, 1, "[J"), ("return-object", 0)]),
         method("filled-new-array", "(II)[I", 3, [("filled-new-array", (2, 1, 2), "[I"), ("move-result-object", 0), ("return-object", 0)]),
         method("filled-new-array/range", "(III)[I", 4, [("filled-new-array/range", (1, 3), "[I"), ("move-result-object", 0), ("return-object", 0)]),
-        method("fill-array-data", "([S)V", 1, [("fill-array-data", 0, ":d"), ("return-void",), ":d", ("array-payload", 2, (1, -2, 300))]),
+        method("fill-array-data", "()[S", 1, [("const/4", 0, 4), ("new-array", 0, 0, "[S"), ("fill-array-data", 0, ":d"), ("return-object", 0), ":d", ("array-payload", 2, (1, -2, 300))]),
         method("goto", "(I)I", 2, [("goto", ":on"), ":back", ("return", 1), ":on", ("goto", ":back")]),
         method("goto/16", "(I)I", 2, [("goto/16", ":on"), ":back", ("return", 1), ":on", ("goto/16", ":back")]),
         method("goto/32", "(I)I", 2, [("goto/32", ":on"), ":back", ("return", 1), ":on", ("goto/32", ":back")]),
