@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from lawow.errors import Refused
 from lawow.formats.dex.builder import DexBuilder
-from lawow.formats.dex.opcodes import IndexKind
-from lawow.formats.dex.search import Use, instruction_uses
+from lawow.formats.dex.opcodes import OPCODES, IndexKind
+from lawow.formats.dex.search import Use, instruction_uses, instructions
 from lawow.formats.dex.source import ClassSource, FieldSource, MethodSource
 from lawow.formats.dex.spec import ACC_STATIC
 from lawow.formats.dex.symbols import MethodRef
@@ -32,6 +32,7 @@ _CLASSES = """
 """
 HARMLESS = frozenset((*(f"Ljava/lang/{name};" for name in _CLASSES.split()), "Ljava/util/Arrays;"))
 """Classes of the platform that only compute."""
+_CONST_WIDE_32 = OPCODES["const-wide/32"].value
 _UNSAFE = frozenset(("getClass", "wait", "notify", "notifyAll", "getInteger", "getLong", "getBoolean"))
 """Their exceptions: threads, properties of the system, the way into reflection."""
 _COPY = MethodRef("Ljava/lang/System;", "arraycopy", "(Ljava/lang/Object;ILjava/lang/Object;II)V")
@@ -59,6 +60,7 @@ class _Excerpt:
             if method.ref in known:
                 continue
             known[method.ref] = method
+            _require_readable(method)
             for use in instruction_uses(method):
                 pending += self._follow(use)
 
@@ -155,6 +157,16 @@ def _static_fields(view: ClassView) -> tuple[FieldSource, ...]:
     return tuple(
         FieldSource(item.name, item.type, _PUBLIC | ACC_STATIC, values.get(item.ref)) for item in static
     )
+
+
+def _require_readable(method: MethodView) -> None:
+    """Refuse what enjarify 1.0.3 gets wrong: it leaves the sign of const-wide/32 away."""
+    code = method.code
+    assert code is not None  # only methods with code get here
+    units = method.owner.dex.code_units(code)
+    for offset, opcode in instructions(method):
+        if opcode == _CONST_WIDE_32 and units[offset + 2] & 0x8000:
+            raise Refused(f"{method.ref}: enjarify reads the const-wide/32 at {offset:#x} without its sign")
 
 
 def _refused(use: Use, why: str) -> Refused:
