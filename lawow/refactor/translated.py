@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lawow.formats.bundle import BoundMethod, BundledModule
 
-__all__ = ["TranslatedClass", "Trial", "trial_record"]
+__all__ = ["TranslatedClass", "Trial", "trial_records"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,15 @@ class TranslatedClass:
         )
 
 
-def trial_record(trial: Trial) -> dict[str, object]:
-    """Return a trial as JSON data."""
-    return {
-        "method": trial.method,
-        "equal": trial.equal,
-        "undecided": trial.undecided,
-        "outcomes": dict(trial.outcomes),
-        "seed": trial.seed,
-    }
+def trial_records(translation: TranslatedClass | None) -> list[dict[str, object]]:
+    """Return the trials of a class as JSON data; none for a class whose module came from elsewhere."""
+    return [
+        {
+            "method": trial.method,
+            "equal": trial.equal,
+            "undecided": trial.undecided,
+            "outcomes": dict(trial.outcomes),
+            "seed": trial.seed,
+        }
+        for trial in (translation.trials if translation else ())
+    ]
