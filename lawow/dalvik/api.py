@@ -1,9 +1,9 @@
 """What the translator is asked and what it answers. How the exports are called: docs/dalvik.md.
 
-    program = Program([read_dex(data)])
-    examine(program, ref).reason                  None, or why this method cannot be translated
-    done = translate(program, [ref])
-    done.exports[ref].signature                   "&[II>I", as `lawow.formats.signature` writes it
+program = Program([read_dex(data)])
+examine(program, ref).reason                  None, or why this method cannot be translated
+done = translate(program, [ref])
+done.exports[ref].signature                   "&[II>I", as `lawow.formats.signature` writes it
 """
 
 from __future__ import annotations

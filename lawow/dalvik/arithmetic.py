@@ -1,8 +1,8 @@
 """Java's arithmetic on values as bits, for what is computed at translation time.
 
-Values are integers: the bits of 32 or 64, as signed numbers; floats are theirs, too. What Java's `strictfp` says
-is what Python's floats do, as both are IEEE 754; a float operation is rounded once from the exact result that
-double precision gives for two floats.
+Values are integers: the bits of 32 or 64, as signed numbers; floats are theirs, too. What Java's `strictfp`
+says is what Python's floats do, as both are IEEE 754; a float operation is rounded once from the exact result
+that double precision gives for two floats.
 """
 
 from __future__ import annotations
@@ -117,7 +117,11 @@ def convert(name: str, value: int) -> int:
     if math.isnan(number):
         return 0
     limit = 1 << width - 1
-    return max(-limit, min(limit - 1, int(number))) if math.isfinite(number) else (limit - 1 if number > 0 else -limit)
+    return (
+        max(-limit, min(limit - 1, int(number)))
+        if math.isfinite(number)
+        else (limit - 1 if number > 0 else -limit)
+    )
 
 
 def _rounded(number: float, target: str) -> int:

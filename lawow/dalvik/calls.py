@@ -1,4 +1,5 @@
-"""What an invoke means to the translator: a method of the app, one of the library, or an exception's constructor."""
+"""What an invoke means to the translator: a method of the app, one of the library, or an exception's
+constructor."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ _INIT = {"()V": 0, "(Ljava/lang/String;)V": 1}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Exactly one of the four: `callee` in the app, `intrinsic` of the library, `init` of an exception (its number
-    of arguments), `special`: ``clone`` of an array or ``newInstance`` of java.lang.reflect.Array.
+    """Exactly one of the four: `callee` in the app, `intrinsic` of the library, `init` of an exception (its
+    number of arguments), `special`: ``clone`` of an array or ``newInstance`` of java.lang.reflect.Array.
     """
 
     callee: MethodRef | None = None

@@ -1,7 +1,7 @@
 """Which parameters' arrays a method writes to, by itself and through what it calls; which methods throw.
 
-A reference comes from a parameter if it is the parameter, was moved from it, is a row of it, or was returned by a
-call that it went into. Where rows are stored into other arrays, every array of arrays may hold them.
+A reference comes from a parameter if it is the parameter, was moved from it, is a row of it, or was returned
+by a call that it went into. Where rows are stored into other arrays, every array of arrays may hold them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["Effects", "effects_of"]
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """`written`: parameters whose elements change; `rows`: those into which rows are put; `stored`: those that
-    are put into another array.
+    """`written`: parameters whose elements change; `rows`: those into which rows are put; `stored`: those
+    that are put into another array.
     """
 
     written: frozenset[int] = frozenset()

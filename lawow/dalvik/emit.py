@@ -1,9 +1,9 @@
 """One method as a WebAssembly function: structured control flow around the code of its operations.
 
 The dominator tree gives the structure (Ramsey, "Beyond Relooper", 2022): a block that several others jump to
-becomes the code behind a ``block``, a loop's head a ``loop``. Flow that is not reducible runs in a loop around a
-table of all blocks. An exception is a value in a global; whatever can throw is followed by a branch to its
-handlers, or to the end of the function, which returns to a caller that looks at the global again.
+becomes the code behind a ``block``, a loop's head a ``loop``. Flow that is not reducible runs in a loop
+around a table of all blocks. An exception is a value in a global; whatever can throw is followed by a branch
+to its handlers, or to the end of the function, which returns to a caller that looks at the global again.
 
 Work waits on a list and not on Python's stack: methods may nest thousands deep.
 """
@@ -228,9 +228,7 @@ class _Emitter(Operations):
         first, final = min(targets), max(targets)
         self.load(self.flow.uses[block.last.at][0], "i")
         self.text(f"i32.const {first} i32.sub")
-        labels = [
-            self._label(block, targets.get(key, following), place) for key in range(first, final + 1)
-        ]
+        labels = [self._label(block, targets.get(key, following), place) for key in range(first, final + 1)]
         labels.append(self._label(block, following, place))
         self.out.data += b"\x0e" + encode_uleb128(len(labels) - 1)
         for label in labels:
@@ -315,5 +313,3 @@ class _Emitter(Operations):
         self.load(web, "l")
         self.text(f"global.set {EXCEPTION} end")
         self.leave()
-
-

@@ -1,8 +1,9 @@
 """How a translated method is called from outside: signatures, and the functions between them and Java's.
 
-Lists come as an address and a count, in memory that ``cabi_realloc`` gave: they are the arrays themselves, not
-copied. The same list twice is the same array. ``&[`` marks those that the method writes. An array of arrays is two
-lists: all elements, and the rows' lengths (-1: a null row, -2 - n: the same as row n). See docs/dalvik.md.
+Lists come as an address and a count, in memory that ``cabi_realloc`` gave: they are the arrays themselves,
+not copied. The same list twice is the same array. ``&[`` marks those that the method writes. An array of
+arrays is two lists: all elements, and the rows' lengths (-1: a null row, -2 - n: the same as row n). See
+docs/dalvik.md.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lawow.dalvik.wat import Function
 from lawow.formats.dex import MethodRef, parse_method_descriptor
 from lawow.formats.interface import kebab_name
 from lawow.formats.signature import ListType, parse_typed_signature
-from lawow.formats.wit import Field, ListOf, Primitive, World, WitType, print_wit
+from lawow.formats.wit import Field, ListOf, Primitive, WitType, World, print_wit
 from lawow.formats.wit import Function as WitFunction
 
 __all__ = ["MATRICES", "OUTCOME_WORDS", "describe", "name_exports", "wit_of", "wrappers"]
@@ -33,12 +34,17 @@ _RESERVED = ("memory", "cabi-realloc")
 _LETTERS = {"Z": "z", "B": "b", "C": "c", "S": "s", "I": "i", "J": "I", "F": "f", "D": "F"}
 _KIND_LETTERS = {"i": "i", "j": "I", "f": "f", "d": "F"}
 _NARROW = {
-    "Z": "i32.eqz i32.eqz", "B": "i32.extend8_s", "S": "i32.extend16_s", "C": "i32.const 65535 i32.and",
-}  # fmt: skip
+    "Z": "i32.eqz i32.eqz",
+    "B": "i32.extend8_s",
+    "S": "i32.extend16_s",
+    "C": "i32.const 65535 i32.and",
+}
 
 MATRICES = (
     Function.of(
-        "matrix_in", "data:i32 rows:i32 shift:i32", "i32",
+        "matrix_in",
+        "data:i32 rows:i32 shift:i32",
+        "i32",
         f"""local.get $rows i32.load i32.const 2 call alloc local.tee $at i32.eqz if i32.const 0 return end
             local.get $data i32.const {HEAD_BYTES} i32.add local.set $from
             local.get $from local.get $data i32.load local.get $shift i32.shl i32.add local.set $end
@@ -46,14 +52,16 @@ MATRICES = (
               local.get $row local.get $rows i32.load i32.ge_u br_if 1
               local.get $rows local.get $row i32.const 2 i32.shl i32.add i32.load +8 local.set $count
               local.get $count i32.const -1 i32.lt_s if
-                i32.const -2 local.get $count i32.sub local.tee $count local.get $row i32.ge_u if unreachable end
+                i32.const -2 local.get $count i32.sub local.tee $count
+                local.get $row i32.ge_u if unreachable end
                 local.get $at local.get $count i32.const 2 i32.shl i32.add i32.load +8 local.set $made
               else
                 i32.const 0 local.set $made
                 local.get $count i32.const 0 i32.ge_s if
                   local.get $count i64.extend_i32_u local.get $shift i64.extend_i32_u i64.shl
                   local.get $end local.get $from i32.sub i64.extend_i32_u i64.gt_u if unreachable end
-                  local.get $count local.get $shift call alloc local.tee $made i32.eqz if i32.const 0 return end
+                  local.get $count local.get $shift call alloc local.tee $made
+                  i32.eqz if i32.const 0 return end
                   local.get $made i32.const {HEAD_BYTES} i32.add local.get $from
                   local.get $count local.get $shift i32.shl memory.copy
                   local.get $from local.get $count local.get $shift i32.shl i32.add local.set $from
@@ -66,7 +74,9 @@ MATRICES = (
         "at:i32 from:i32 end:i32 row:i32 count:i32 made:i32",
     ),
     Function.of(
-        "matrix_out", "array:i32 data:i32 rows:i32 shift:i32", "",
+        "matrix_out",
+        "array:i32 data:i32 rows:i32 shift:i32",
+        "",
         f"""local.get $array i32.eqz if return end
             local.get $data i32.const {HEAD_BYTES} i32.add local.set $to
             block loop
@@ -83,7 +93,7 @@ MATRICES = (
             end end""",
         "to:i32 row:i32 count:i32",
     ),
-)  # fmt: skip
+)
 
 
 def describe(method: MethodRef, effects: Effects, export: str) -> ExportedMethod:
@@ -158,7 +168,9 @@ def _wit_type(item: object) -> WitType:
 
 def wrappers(item: ExportedMethod, target: str) -> tuple[Function, Function]:
     """Return the functions behind the two exports of a method."""
-    return _Wrapper(item, target, is_checked=False).function(), _Wrapper(item, target, is_checked=True).function()
+    return _Wrapper(item, target, is_checked=False).function(), _Wrapper(
+        item, target, is_checked=True
+    ).function()
 
 
 @dataclass
@@ -176,9 +188,7 @@ class _Wrapper:
         """Write the function: unwind, lists to arrays, the call, what comes back."""
         name = self.item.checked if self.is_checked else self.item.export
         self.locals = ["mark:i32", "thrown:i32"]
-        self.before = [
-            f"call unwind i32.const 0 global.set {EXCEPTION} global.get {HEAP} local.set $mark"
-        ]
+        self.before = [f"call unwind i32.const 0 global.set {EXCEPTION} global.get {HEAP} local.set $mark"]
         if self.is_checked:
             self._outcome()
         for number, parameter in enumerate(self.item.parameters):
@@ -231,7 +241,9 @@ class _Wrapper:
         self.params += [f"{name}:i32", f"{name}_count:i32"]
         self.before.append(f"local.get ${name} local.get ${name}_count call lend local.set ${name}")
         if not is_lent:  # memory of the guest from now on, and free again when the call is done
-            self.after.append(f"local.get ${name} local.get $mark i32.lt_u if local.get ${name} call give_back end")
+            self.after.append(
+                f"local.get ${name} local.get $mark i32.lt_u if local.get ${name} call give_back end"
+            )
 
     def _results(self, kind: str) -> list[str]:
         """What follows the call, before memory is given back."""
@@ -248,16 +260,20 @@ class _Wrapper:
         return text
 
     def _array_result(self) -> str:
-        """An array of the caller's is told by its parameter's number, and copied: its memory is given back."""
+        """An array of the caller's is told by its parameter's number, and copied: its memory is given
+        back."""
         self.locals.append("area:i32")
         shift = shift_of(self.item.returns)
-        text = "i32.const 8 call bump local.tee $area i32.eqz if unreachable end local.get $thrown i32.eqz if "
+        text = (
+            "i32.const 8 call bump local.tee $area i32.eqz if unreachable end local.get $thrown i32.eqz if "
+        )
         if self.is_checked:
             text += "local.get $outcome local.get $result i32.eqz i32.store +8 "
             for number, parameter in reversed(list(enumerate(self.item.parameters))):
                 if parameter.descriptor[0] == "[":
                     text += (
-                        f"local.get $result local.get $r{number} i32.eq local.get $result i32.eqz i32.eqz i32.and if "
+                        f"local.get $result local.get $r{number} i32.eq "
+                        "local.get $result i32.eqz i32.eqz i32.and if "
                         f"local.get $outcome i32.const {number + 1} i32.store +4 end "
                     )
         else:

@@ -19,7 +19,18 @@ class Block:
     goes to. `idom` is the immediate dominator's number, `children` are the blocks it is that of, last first.
     """
 
-    __slots__ = ("children", "follow", "handlers", "idom", "is_loop", "is_merge", "number", "ops", "preds", "start")
+    __slots__ = (
+        "children",
+        "follow",
+        "handlers",
+        "idom",
+        "is_loop",
+        "is_merge",
+        "number",
+        "ops",
+        "preds",
+        "start",
+    )
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -138,7 +149,8 @@ def _meet(idom: list[int], one: int, other: int) -> int:
 
 
 def _mark(blocks: list[Block]) -> bool:
-    """Set `is_loop` and `is_merge`; tell whether every jump back goes to a block that dominates its origin."""
+    """Set `is_loop` and `is_merge`; tell whether every jump back goes to a block that dominates its
+    origin."""
     forward = [0] * len(blocks)
     reducible = True
     for block in blocks:

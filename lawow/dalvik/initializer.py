@@ -1,17 +1,18 @@
 """Runs static initialisers at translation time, to know the constants and tables that they leave behind.
 
 A small interpreter: numbers, arrays of numbers, calls of the app's static methods. What it does not know
-(objects, calls of the platform) gives an unknown value, and an array that goes there is unknown from then on; a
-decision that depends on an unknown value ends the run, and with it all that is known of the class.
+(objects, calls of the platform) gives an unknown value, and an array that goes there is unknown from then on.
+A decision that depends on an unknown value ends the run, and with it all that is known of the class.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lawow.dalvik.arithmetic import binary, compare, convert, narrowed, negated
-from lawow.dalvik.ir import Obstacle, Op, decode, is_wide_type
+from lawow.dalvik.ir import Body, Obstacle, Op, decode, is_wide_type
 from lawow.dalvik.program import Program
 from lawow.dalvik.types import BOXES
 from lawow.errors import FormatError
@@ -23,7 +24,7 @@ __all__ = ["Constants", "Table", "Value"]
 _DEEPEST_CALLS = 32
 _NEW_ROWS = MethodRef("Ljava/lang/reflect/Array;", "newInstance", "(Ljava/lang/Class;[I)Ljava/lang/Object;")
 _ELEMENT_BITS = {"Z": 8, "B": 8, "S": 16, "C": 16, "I": 32, "F": 32, "J": 64, "D": 64}
-_TESTS = {
+_TESTS: dict[str, Callable[[int, int], bool]] = {
     "eq": lambda one, other: one == other,
     "ne": lambda one, other: one != other,
     "lt": lambda one, other: one < other,
@@ -93,7 +94,9 @@ class Constants:
         for item in view.fields:
             if item.is_static:
                 encoded = next(values, None)
-                fields[item.ref] = _encoded(item.type, encoded.kind if encoded else None, encoded and encoded.value)
+                fields[item.ref] = _encoded(
+                    item.type, encoded.kind if encoded else None, encoded and encoded.value
+                )
         method = view.method("<clinit>", "()V")
         if method:
             _Run(self, descriptor, fields).call(method, [], 0)
@@ -110,7 +113,8 @@ def _encoded(descriptor: str, kind: ValueType | None, value: object) -> Value:
 
 def _is_known(table: Table) -> bool:
     return table.is_known and all(
-        _is_known(item) if isinstance(item, Table) else not isinstance(item, _Unknown) for item in table.elements
+        _is_known(item) if isinstance(item, Table) else not isinstance(item, _Unknown)
+        for item in table.elements
     )
 
 
@@ -130,13 +134,15 @@ class _Run:
     fields: dict[FieldRef, Value]
     steps: int = 0
     table_bytes: int = 0
-    bodies: dict[MethodRef, dict[int, Op]] = field(default_factory=dict)
+    bodies: dict[MethodRef, Body] = field(default_factory=dict)
 
     def call(self, view: MethodView, arguments: list[Value], depth: int) -> Value:
         """Run a method to its end and return its result. Raises `Obstacle` where it can't go on."""
         if depth > _DEEPEST_CALLS:
             raise Obstacle("calls too deeply")
-        body = decode(view)
+        body = self.bodies.get(view.ref)
+        if body is None:
+            body = self.bodies[view.ref] = decode(view)
         registers: list[Value] = [_UNKNOWN] * (body.registers + 1)
         for (register, _), value in zip(body.arguments(), arguments, strict=True):
             registers[register] = value
@@ -179,7 +185,10 @@ class _Run:
             return self._invoke(op, values, depth)
         if name.startswith(("sget", "sput")):
             return self._static(op, values)
-        if name in ("new-array", "filled-new-array", "fill-array-data", "array-length") or name[:4] in ("aget", "aput"):
+        if name in ("new-array", "filled-new-array", "fill-array-data", "array-length") or name[:4] in (
+            "aget",
+            "aput",
+        ):
             return self._array(op, values)
         if name == "check-cast":
             return values[0]
@@ -241,7 +250,8 @@ class _Run:
         if op.name == "array-length":
             return len(table.elements)
         if op.name == "fill-array-data":
-            return self._fill(op, table)
+            self._fill(op, table)
+            return None
         index = _number(op, values[-1])
         if not 0 <= index < len(table.elements):
             raise op.obstacle("leaves its array")

@@ -41,7 +41,15 @@ _NOT_WRITTEN = frozenset(  # the first register of these is read
 )
 _THROWING_PREFIXES = ("aget", "aput", "div-int", "div-long", "rem-int", "rem-long", "invoke-")
 _THROWING = frozenset(
-    ("array-length", "new-array", "filled-new-array", "throw", "check-cast", "fill-array-data", "new-instance")
+    (
+        "array-length",
+        "new-array",
+        "filled-new-array",
+        "throw",
+        "check-cast",
+        "fill-array-data",
+        "new-instance",
+    )
 )
 
 
@@ -60,8 +68,8 @@ class Op:
 
     `dest` is the register that is written, `uses` those that are read, in the order of the mnemonic's syntax;
     `literal` the number, `symbol` the reference. `targets` are jump targets; those of a switch stand in the
-    order of its `keys`. `data` is an array payload, `width` its bytes for each element. `handlers` are those of
-    the guarded range around an operation that can throw.
+    order of its `keys`. `data` is an array payload, `width` its bytes for each element. `handlers` are those
+    of the guarded range around an operation that can throw.
     """
 
     __slots__ = (
@@ -198,6 +206,8 @@ class _Reader:
         op = Op(at, opcode)
         if op.next > len(self.units):
             raise op.obstacle("is cut off")
+        if op.name.startswith("move-result"):
+            raise op.obstacle("does not follow what it moves")
         self._operands(op, opcode)
         if op.name.startswith("invoke-") or op.name == "filled-new-array":
             self._join_result(op)
@@ -342,4 +352,3 @@ def _bytes(units: array[int]) -> bytes:
 def _field(raw: int, shift: int, bits: int, is_signed: bool) -> int:
     value = raw >> shift & (1 << bits) - 1
     return value - (1 << bits) if is_signed and value >> (bits - 1) else value
-

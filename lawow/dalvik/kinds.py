@@ -1,8 +1,8 @@
 """What each operation reads and writes: kinds of values.
 
 A kind is a letter: ``i`` int and what fits into one, ``j`` long, ``f`` float, ``d`` double, ``l`` reference;
-where the operation alone does not tell: ``4`` 32 bits, ``8`` 64 bits, ``z`` the constant 0 in 32 bits, which is
-null, too, ``=`` whatever is moved. Source: "Dalvik bytecode", which calls registers untyped.
+where the operation alone does not tell: ``4`` 32 bits, ``8`` 64 bits, ``z`` the constant 0 in 32 bits, which
+is null, too, ``=`` whatever is moved. Source: "Dalvik bytecode", which calls registers untyped.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """Methods of java.lang and java.util that the translator brings along, each exact to the last bit.
 
-Everything of `Math` that is not here (sin, pow, exp, log, ...) differs between implementations in the last bit
-and is refused. An entry is code on the stack: arguments lie on it in order, the result is left on it. ``$i0``,
-``$j0``, ``$f0``, ``$d0`` and so on are scratch locals of the caller. Source: the classes' documentation in Java SE.
+Everything of `Math` that is not here (sin, pow, exp, log, ...) differs between implementations in the last
+bit and is refused. An entry is code on the stack: arguments lie on it in order, the result is left on it.
+``$i0``, ``$j0``, ``$f0``, ``$d0`` and so on are scratch locals of the caller. Source: the classes'
+documentation in Java SE.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lawow.dalvik.runtime import ARITHMETIC, BOUNDS, ILLEGAL_ARGUMENT, NULL
 from lawow.dalvik.wat import Function
 from lawow.formats.dex import MethodRef
 
@@ -17,7 +19,8 @@ __all__ = ["FUNCTIONS", "LIBRARY", "Intrinsic"]
 
 @dataclass(frozen=True, slots=True)
 class Intrinsic:
-    """`code` as text; `throws` whether it can leave an exception; `writes` the argument whose array it changes.
+    """`code` as text; `throws` whether it can leave an exception; `writes` the argument whose array it
+    changes.
 
     ``SHIFT`` in the code stands for the size of the elements of argument `array` as a power of two.
     """
@@ -51,12 +54,16 @@ def _compare(kind: str, less: str, more: str) -> str:
 
 def _reverse_bits(width: str) -> str:
     """Swap neighbours, pairs, halves of bytes, then bytes."""
-    masks = {"i32": (0x55555555, 0x33333333, 0x0F0F0F0F), "i64": (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F)}
+    masks = {
+        "i32": (0x55555555, 0x33333333, 0x0F0F0F0F),
+        "i64": (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F),
+    }
     local = "$i0" if width == "i32" else "$j0"
     text = ""
     for bits, mask in zip((1, 2, 4), masks[width], strict=True):
         text += (
-            f"local.set {local} local.get {local} {width}.const {bits} {width}.shr_u {width}.const {mask} {width}.and "
+            f"local.set {local} local.get {local} {width}.const {bits} {width}.shr_u "
+            f"{width}.const {mask} {width}.and "
             f"local.get {local} {width}.const {mask} {width}.and {width}.const {bits} {width}.shl {width}.or "
         )
     return text + (_REVERSE_BYTES if width == "i32" else _REVERSE_BYTES_LONG)
@@ -75,7 +82,9 @@ _REVERSE_BYTES_LONG = (
 )
 _ABS = "local.tee $i0 i32.const 31 i32.shr_s local.tee $i1 local.get $i0 i32.add local.get $i1 i32.xor"
 _ABS_LONG = "local.tee $j0 i64.const 63 i64.shr_s local.tee $j1 local.get $j0 i64.add local.get $j1 i64.xor"
-_SIGNUM = "local.tee $i0 i32.const 31 i32.shr_s i32.const 0 local.get $i0 i32.sub i32.const 31 i32.shr_u i32.or"
+_SIGNUM = (
+    "local.tee $i0 i32.const 31 i32.shr_s i32.const 0 local.get $i0 i32.sub i32.const 31 i32.shr_u i32.or"
+)
 _SIGNUM_LONG = (
     "local.tee $j0 i64.const 63 i64.shr_s i64.const 0 local.get $j0 i64.sub i64.const 63 i64.shr_u i64.or "
     "i32.wrap_i64"
@@ -88,13 +97,17 @@ _HIGHEST_LONG = (
     "i64.shr_u end"
 )
 _HASH_LONG = "local.tee $j0 local.get $j0 i64.const 32 i64.shr_u i64.xor i32.wrap_i64"
-_FLOAT_BITS = "local.tee $f0 local.get $f0 f32.ne if:i32 i32.const 0x7fc00000 else local.get $f0 i32.reinterpret_f32 end"
+_FLOAT_BITS = (
+    "local.tee $f0 local.get $f0 f32.ne if:i32 i32.const 0x7fc00000 else local.get $f0 "
+    "i32.reinterpret_f32 end"
+)
 _DOUBLE_BITS = (
     "local.tee $d0 local.get $d0 f64.ne if:i64 i64.const 0x7ff8000000000000 else local.get $d0 "
     "i64.reinterpret_f64 end"
 )
 _ROUND = (  # floor(x + 1/2), with the sum exact
-    "local.tee $d0 f64.floor local.tee $d1 local.get $d1 f64.const 1 f64.add local.get $d0 local.get $d1 f64.sub "
+    "local.tee $d0 f64.floor local.tee $d1 local.get $d1 f64.const 1 f64.add "
+    "local.get $d0 local.get $d1 f64.sub "
     "f64.const 0.5 f64.lt select "
 )
 _SIGN_DOUBLE = (
@@ -107,12 +120,15 @@ _SIGN_FLOAT = (
 )
 _FINITE = "f64.abs f64.const inf f64.lt"
 _COMPARE_DOUBLE = "call compare_double"
-_DIVIDE_U = "local.tee $i0 i32.eqz if i32.const 3 i32.const 0 i32.const 0 call throw i32.const 1 local.set $i0 end local.get $i0 i32."
+_THROW_ARITHMETIC = f"i32.const {ARITHMETIC} i32.const 0 i32.const 0 call throw"
+_DIVIDE_U = f"local.tee $i0 i32.eqz if {_THROW_ARITHMETIC} i32.const 1 local.set $i0 end local.get $i0 i32."
 _DIVIDE_U_LONG = (
-    "local.tee $j0 i64.eqz if i32.const 3 i32.const 0 i32.const 0 call throw i64.const 1 local.set $j0 end "
-    "local.get $j0 i64."
+    f"local.tee $j0 i64.eqz if {_THROW_ARITHMETIC} i64.const 1 local.set $j0 end local.get $j0 i64."
 )
-_EXACT = "local.tee $j0 i32.wrap_i64 local.tee $i0 i64.extend_i32_s local.get $j0 i64.ne if i32.const 3 i32.const 0 i32.const 0 call throw end local.get $i0"
+_EXACT = (
+    "local.tee $j0 i32.wrap_i64 local.tee $i0 i64.extend_i32_s local.get $j0 i64.ne if "
+    f"{_THROW_ARITHMETIC} end local.get $i0"
+)
 _WIDEN_TWO = "local.set $i1 i64.extend_i32_s local.get $i1 i64.extend_i32_s "
 
 _PURE: dict[str, dict[str, str]] = {
@@ -233,13 +249,16 @@ _THROWING: dict[str, dict[str, str]] = {
 
 def _floor_functions(suffix: str, width: str) -> list[Function]:
     minus = f"{width}.const -1 {width}.eq"
-    check = (
-        f"local.get $y {width}.eqz if i32.const 3 i32.const 0 i32.const 0 call throw {width}.const 0 return end "
+    check = f"local.get $y {width}.eqz if {_THROW_ARITHMETIC} {width}.const 0 return end "
+    signs = (
+        f"local.get $x local.get $y {width}.xor {width}.const 0 {width}.lt_s "
+        f"local.get $r {width}.const 0 {width}.ne i32.and"
     )
-    signs = f"local.get $x local.get $y {width}.xor {width}.const 0 {width}.lt_s local.get $r {width}.const 0 {width}.ne i32.and"
     return [
         Function.of(
-            f"floor_div{suffix}", f"x:{width} y:{width}", width,
+            f"floor_div{suffix}",
+            f"x:{width} y:{width}",
+            width,
             f"""{check} local.get $y {minus} if {width}.const 0 local.get $x {width}.sub return end
                 local.get $x local.get $y {width}.rem_s local.set $r
                 local.get $x local.get $y {width}.div_s local.tee $q {width}.const 1 {width}.sub local.get $q
@@ -247,12 +266,15 @@ def _floor_functions(suffix: str, width: str) -> list[Function]:
             f"q:{width} r:{width}",
         ),
         Function.of(
-            f"floor_mod{suffix}", f"x:{width} y:{width}", width,
-            f"""{check} local.get $x local.get $y {width}.rem_s local.tee $r local.get $y {width}.add local.get $r
+            f"floor_mod{suffix}",
+            f"x:{width} y:{width}",
+            width,
+            f"""{check} local.get $x local.get $y {width}.rem_s local.tee $r
+                local.get $y {width}.add local.get $r
                 {signs} select""",
             f"r:{width}",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _fill(kind: str) -> list[Function]:
@@ -261,27 +283,31 @@ def _fill(kind: str) -> list[Function]:
     loop = f"""block loop local.get $at local.get $end i32.ge_u br_if 1
                  local.get $at local.get $value {store} +8
                  local.get $at i32.const {1 << shift} i32.add local.set $at br 0 end end"""
-    null = "local.get $array i32.eqz if i32.const 1 i32.const 0 i32.const 0 call throw return end"
+    null = f"local.get $array i32.eqz if i32.const {NULL} i32.const 0 i32.const 0 call throw return end"
     return [
         Function.of(
-            f"fill_{kind}", f"array:i32 value:{width}", "",
+            f"fill_{kind}",
+            f"array:i32 value:{width}",
+            "",
             f"""{null} local.get $array local.tee $at
                 local.get $array i32.load i32.const {shift} i32.shl i32.add local.set $end {loop}""",
             "at:i32 end:i32",
         ),
         Function.of(
-            f"fill_range_{kind}", f"array:i32 from:i32 to:i32 value:{width}", "",
+            f"fill_range_{kind}",
+            f"array:i32 from:i32 to:i32 value:{width}",
+            "",
             f"""{null} local.get $from local.get $to i32.gt_s if
-                  i32.const 6 i32.const 0 i32.const 0 call throw return end
+                  i32.const {ILLEGAL_ARGUMENT} i32.const 0 i32.const 0 call throw return end
                 local.get $from i32.const 0 i32.lt_s if
-                  i32.const 2 local.get $from local.get $array i32.load call throw return end
+                  i32.const {BOUNDS} local.get $from local.get $array i32.load call throw return end
                 local.get $to local.get $array i32.load i32.gt_s if
-                  i32.const 2 local.get $to local.get $array i32.load call throw return end
+                  i32.const {BOUNDS} local.get $to local.get $array i32.load call throw return end
                 local.get $array local.get $from i32.const {shift} i32.shl i32.add local.set $at
                 local.get $array local.get $to i32.const {shift} i32.shl i32.add local.set $end {loop}""",
             "at:i32 end:i32",
         ),
-    ]  # fmt: skip
+    ]
 
 
 _STORES = {
@@ -295,7 +321,9 @@ _STORES = {
     "D": ("f64.store", "f64", 3),
 }
 _COMPARE_DOUBLES = Function.of(
-    "compare_double", "x:f64 y:f64", "i32",
+    "compare_double",
+    "x:f64 y:f64",
+    "i32",
     # -0 before 0, NaN behind all: the order of the bits, with the magnitudes of negative numbers reversed.
     """local.get $x local.get $y f64.lt if i32.const -1 return end
        local.get $x local.get $y f64.gt if i32.const 1 return end
@@ -305,17 +333,20 @@ _COMPARE_DOUBLES = Function.of(
        local.get $y i64.reinterpret_f64 i64.const 63 i64.shr_u
        local.get $x i64.reinterpret_f64 i64.const 63 i64.shr_u i64.sub i32.wrap_i64""",
     "nan:i32",
-)  # fmt: skip
+)
 _MULTIPLY_HIGH = Function.of(
-    "multiply_high", "x:i64 y:i64", "i64",
+    "multiply_high",
+    "x:i64 y:i64",
+    "i64",
     """local.get $x i64.const 0xffffffff i64.and local.tee $low
        local.get $y i64.const 0xffffffff i64.and i64.mul i64.const 32 i64.shr_u
-       local.get $x i64.const 32 i64.shr_s local.get $y i64.const 0xffffffff i64.and i64.mul i64.add local.tee $mid
+       local.get $x i64.const 32 i64.shr_s local.get $y i64.const 0xffffffff i64.and i64.mul i64.add
+       local.tee $mid
        i64.const 0xffffffff i64.and local.get $low local.get $y i64.const 32 i64.shr_s i64.mul i64.add
        i64.const 32 i64.shr_s local.get $mid i64.const 32 i64.shr_s i64.add
        local.get $x i64.const 32 i64.shr_s local.get $y i64.const 32 i64.shr_s i64.mul i64.add""",
     "low:i64 mid:i64",
-)  # fmt: skip
+)
 
 
 def _library() -> dict[MethodRef, Intrinsic]:

@@ -59,7 +59,11 @@ class Analysis:
         for at, op in self.body.ops.items():
             call = self.types.calls.get(at)
             if call is None:
-                if op.can_throw and op.name not in ("check-cast", "new-instance") and not _divides_safely(op.literal):
+                if (
+                    op.can_throw
+                    and op.name not in ("check-cast", "new-instance")
+                    and not _divides_safely(op.literal)
+                ):
                     return True
             elif call.special or (call.intrinsic and call.intrinsic.throws):
                 return True

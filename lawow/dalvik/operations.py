@@ -1,8 +1,8 @@
 """The code of single operations: what Java means, in WebAssembly's instructions.
 
 Where the two differ: integer division by zero is an exception and MIN / -1 is MIN; ``NaN`` compares as the
-mnemonic says; conversions saturate; null and bad indexes are exceptions. Shift counts, wrapping, IEEE arithmetic,
-minima and maxima are the same in both. Sources: "Dalvik bytecode", JLS 15.17 to 15.22, JVMS 6.5.
+mnemonic says; conversions saturate; null and bad indexes are exceptions. Shift counts, wrapping, IEEE
+arithmetic, minima and maxima are the same in both. Sources: "Dalvik bytecode", JLS 15.17 to 15.22, JVMS 6.5.
 """
 
 from __future__ import annotations
@@ -210,7 +210,8 @@ class Operations(ABC):
         return found
 
     def _find_tested(self) -> dict[int, Op]:
-        """The comparisons whose result is nothing but tested right behind them, by the address of the test."""
+        """The comparisons whose result is nothing but tested right behind them, by the address of the
+        test."""
         counts: dict[Web, int] = {}
         for uses in self.flow.uses.values():
             for web in uses:
@@ -386,7 +387,9 @@ class Operations(ABC):
             shift = (op.width).bit_length() - 1
             count = len(op.data) // op.width
             self._operand(op, 0, "l")
-            self.text(f"i32.const {self.unit.blob(op.data)} i32.const {count} i32.const {shift} call fill_data")
+            self.text(
+                f"i32.const {self.unit.blob(op.data)} i32.const {count} i32.const {shift} call fill_data"
+            )
             self.fault_if_thrown()
         else:
             self._filled(op)
@@ -452,7 +455,10 @@ class Operations(ABC):
             self.text(f"i32.const {shift_of(op.symbol.class_name)} call clone")
             return True
         made = self.flow.dest[op.at].ref if op.at in self.flow.dest else "[I"
-        self.load(uses[1], "l" if made.startswith("[[") and str(op.symbol).endswith("[I)Ljava/lang/Object;") else "i")
+        self.load(
+            uses[1],
+            "l" if made.startswith("[[") and str(op.symbol).endswith("[I)Ljava/lang/Object;") else "i",
+        )
         if str(op.symbol).endswith("[I)Ljava/lang/Object;"):
             self.text(f"i32.const {shift_of(made[1:] or '[I')} call rows")
         else:
@@ -571,5 +577,3 @@ class Operations(ABC):
 def _source_kind(name: str) -> str:
     word = name.partition("-to-")[0] if "-to-" in name else name.partition("-")[2]
     return {"int": "i", "long": "j", "float": "f", "double": "d"}[word]
-
-

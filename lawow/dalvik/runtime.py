@@ -1,9 +1,9 @@
 """What translated code calls: allocation, exceptions, copies of arrays, the remainder of floats.
 
 Memory: 0 to 15 are zero, so that null, address 0, is an array of length 0 and one comparison finds both a bad
-index and null. An array is a reference `r` to {length u32, capacity u32, elements}; an exception is {class u32,
-message u32, two i32 of detail}. The heap grows upwards and is dropped after each call; memory that the caller
-was lent through ``cabi_realloc`` lies below it and is kept on a free list.
+index and null. An array is a reference `r` to {length u32, capacity u32, elements}; an exception is {class
+u32, message u32, two i32 of detail}. The heap grows upwards and is dropped after each call; memory that the
+caller was lent through ``cabi_realloc`` lies below it and is kept on a free list.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ __all__ = [
     "HEAP",
     "IMPLICIT",
     "RUNTIME",
-    "RUNTIME_CALLS",
     "UNWIND",
 ]
 
@@ -49,7 +48,9 @@ NULL, BOUNDS, ARITHMETIC, NEGATIVE_SIZE, NO_MEMORY, ILLEGAL_ARGUMENT = range(1, 
 
 _FUNCTIONS = [
     Function.of(
-        "bump", "bytes:i32", "i32",
+        "bump",
+        "bytes:i32",
+        "i32",
         # An address of so many bytes (a multiple of 8), not cleared; 0 if there is no memory.
         f"""global.get {HEAP} local.tee $at i64.extend_i32_u local.get $bytes i64.extend_i32_u i64.add
             local.tee $end i64.const {_MOST_BYTES} i64.gt_u if i32.const 0 return end
@@ -63,7 +64,9 @@ _FUNCTIONS = [
         "at:i32 pages:i32 end:i64",
     ),
     Function.of(
-        "throw", "code:i32 one:i32 two:i32", "",
+        "throw",
+        "code:i32 one:i32 two:i32",
+        "",
         f"""i32.const {EXCEPTION_BYTES} call bump local.tee $at i32.eqz if
               i32.const {RESERVED} local.set $at end
             local.get $at local.get $code i32.store local.get $at i32.const 0 i32.store +4
@@ -72,7 +75,9 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
-        "new_exception", "code:i32", "i32",
+        "new_exception",
+        "code:i32",
+        "i32",
         f"""i32.const {EXCEPTION_BYTES} call bump local.tee $at i32.eqz if
               i32.const {NO_MEMORY} i32.const 0 i32.const 0 call throw i32.const 0 return end
             local.get $at local.get $code i32.store local.get $at i32.const 0 i32.store +4
@@ -80,12 +85,16 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
-        "throw_bounds", "index:i32 array:i32", "",
+        "throw_bounds",
+        "index:i32 array:i32",
+        "",
         f"""local.get $array i32.eqz if i32.const {NULL} i32.const 0 i32.const 0 call throw return end
             i32.const {BOUNDS} local.get $index local.get $array i32.load call throw""",
     ),
     Function.of(
-        "alloc", "count:i32 shift:i32", "i32",
+        "alloc",
+        "count:i32 shift:i32",
+        "i32",
         # A cleared array, or 0 with an exception. Small ones are cleared here: the instruction is a call.
         f"""local.get $count i32.const 0 i32.lt_s if
               i32.const {NEGATIVE_SIZE} local.get $count i32.const 0 call throw i32.const 0 return end
@@ -109,15 +118,21 @@ _FUNCTIONS = [
         "size:i64 bytes:i32 at:i32 end:i32 next:i32",
     ),
     Function.of(
-        "unwind", "", "",
-        f"""global.get {UNWIND} if global.get {UNWIND} global.set {HEAP} i32.const 0 global.set {UNWIND} end""",
+        "unwind",
+        "",
+        "",
+        f"""global.get {UNWIND} if
+              global.get {UNWIND} global.set {HEAP} i32.const 0 global.set {UNWIND} end""",
     ),
     Function.of(
-        "cabi_realloc", "old:i32 old_size:i32 alignment:i32 size:i32", "i32",
+        "cabi_realloc",
+        "old:i32 old_size:i32 alignment:i32 size:i32",
+        "i32",
         # Memory of the caller: never dropped, and taken again from the free list where it is large enough.
         f"""call unwind
             local.get $old if
-              local.get $size local.get $old i32.const 4 i32.sub i32.load i32.le_u if local.get $old return end end
+              local.get $size local.get $old i32.const 4 i32.sub i32.load i32.le_u if
+                local.get $old return end end
             local.get $size i32.const {_MOST_BYTES} i32.gt_u if i32.const 0 return end
             global.get {FREE} local.set $at
             block loop
@@ -139,7 +154,9 @@ _FUNCTIONS = [
         "at:i32 before:i32 bytes:i32",
     ),
     Function.of(
-        "give_back", "array:i32", "",
+        "give_back",
+        "array:i32",
+        "",
         # Twice is once: two parameters may be the same list.
         f"""global.get {FREE} local.set $at
             block loop local.get $at i32.eqz br_if 1
@@ -149,14 +166,18 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
-        "lend", "address:i32 count:i32", "i32",
+        "lend",
+        "address:i32 count:i32",
+        "i32",
         # A list of the caller as an array; an empty one may have no memory of its own.
         f"""local.get $address i32.eqz if local.get $count i32.const 0 call alloc return end
             local.get $address i32.const {HEAD_BYTES} i32.sub local.tee $address
             local.get $count i32.store local.get $address""",
     ),
     Function.of(
-        "arraycopy", "source:i32 from:i32 target:i32 to:i32 count:i32 shift:i32", "",
+        "arraycopy",
+        "source:i32 from:i32 target:i32 to:i32 count:i32 shift:i32",
+        "",
         f"""local.get $source i32.eqz local.get $target i32.eqz i32.or if
               i32.const {NULL} i32.const 0 i32.const 0 call throw return end
             local.get $from local.get $to i32.or local.get $count i32.or i32.const 0 i32.lt_s
@@ -168,7 +189,9 @@ _FUNCTIONS = [
             local.get $count local.get $shift i32.shl memory.copy""",
     ),
     Function.of(
-        "copy_of", "array:i32 count:i32 shift:i32", "i32",
+        "copy_of",
+        "array:i32 count:i32 shift:i32",
+        "i32",
         f"""local.get $count i32.const 0 i32.ge_s local.get $array i32.eqz i32.and if
               i32.const {NULL} i32.const 0 i32.const 0 call throw i32.const 0 return end
             local.get $count local.get $shift call alloc local.tee $at i32.eqz if i32.const 0 return end
@@ -179,7 +202,9 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
-        "copy_of_range", "array:i32 from:i32 to:i32 shift:i32", "i32",
+        "copy_of_range",
+        "array:i32 from:i32 to:i32 shift:i32",
+        "i32",
         f"""local.get $from local.get $to i32.gt_s if
               i32.const {ILLEGAL_ARGUMENT} i32.const 0 i32.const 0 call throw i32.const 0 return end
             local.get $array i32.eqz if
@@ -196,24 +221,31 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
-        "clone", "array:i32 shift:i32", "i32",
+        "clone",
+        "array:i32 shift:i32",
+        "i32",
         f"""local.get $array i32.eqz if
               i32.const {NULL} i32.const 0 i32.const 0 call throw i32.const 0 return end
             local.get $array local.get $array i32.load local.get $shift call copy_of""",
     ),
     Function.of(
-        "fill_data", "array:i32 address:i32 count:i32 shift:i32", "",
+        "fill_data",
+        "array:i32 address:i32 count:i32 shift:i32",
+        "",
         f"""local.get $array i32.eqz local.get $array i32.load local.get $count i32.lt_u i32.or if
               local.get $count local.get $array call throw_bounds return end
             local.get $array i32.const {HEAD_BYTES} i32.add local.get $address
             local.get $count local.get $shift i32.shl memory.copy""",
     ),
     Function.of(
-        "rows", "sizes:i32 shift:i32", "i32",
+        "rows",
+        "sizes:i32 shift:i32",
+        "i32",
         # int[2] {n, m} -> an array of n arrays of m: java.lang.reflect.Array.newInstance
         """local.get $sizes i32.load +12 i32.const 0 i32.lt_s if
               local.get $sizes i32.load +12 local.get $shift call alloc return end
-            local.get $sizes i32.load +8 i32.const 2 call alloc local.tee $at i32.eqz if i32.const 0 return end
+            local.get $sizes i32.load +8 i32.const 2 call alloc local.tee $at i32.eqz if
+              i32.const 0 return end
             block loop
               local.get $row local.get $at i32.load i32.ge_u br_if 1
               local.get $sizes i32.load +12 local.get $shift call alloc local.tee $made i32.eqz if
@@ -225,12 +257,16 @@ _FUNCTIONS = [
         "at:i32 row:i32 made:i32",
     ),
     Function.of(
-        "mantissa", "bits:i64 exponent:i32", "i64",
+        "mantissa",
+        "bits:i64 exponent:i32",
+        "i64",
         """local.get $bits i64.const 0xfffffffffffff i64.and
            local.get $exponent if:i64 i64.const 0x10000000000000 else i64.const 0 end i64.or""",
     ),
     Function.of(
-        "drem", "x:f64 y:f64", "f64",
+        "drem",
+        "x:f64 y:f64",
+        "f64",
         # Exact: the mantissas as integers, one subtraction for each bit between the exponents.
         """local.get $x f64.abs local.get $y f64.abs f64.lt if local.get $x return end
            local.get $x local.get $x f64.ne local.get $y local.get $y f64.ne i32.or
@@ -272,4 +308,3 @@ _FUNCTIONS = [
 ]
 
 RUNTIME = {function.name: function for function in _FUNCTIONS}
-RUNTIME_CALLS = {name: tuple(callee for _, callee in item.code.calls) for name, item in RUNTIME.items()}

@@ -67,7 +67,9 @@ class TableGuard:
         """Find the instruction's bytes in the file; what is no instruction does no harm but a second look."""
         readers: dict[MethodRef, MethodView] = {}
         for index in self._indexes[self.program.dexes.index(dex)].get((ref.name, ref.type), ()):
-            pattern = re.compile(bytes((_SGET_OBJECT,)) + b"." + re.escape(struct.pack("<H", index)), re.DOTALL)
+            pattern = re.compile(
+                bytes((_SGET_OBJECT,)) + b"." + re.escape(struct.pack("<H", index)), re.DOTALL
+            )
             for match in pattern.finditer(dex.data):
                 view = self._method_at(dex, match.start())
                 if view:
@@ -76,7 +78,8 @@ class TableGuard:
 
     @cached_property
     def _indexes(self) -> list[dict[tuple[str, str], list[int]]]:
-        """Indexes of fields by name and type, of each dex file: a subclass may name an inherited one as its own."""
+        """Indexes of fields by name and type, of each dex file: a subclass may name an inherited one as its
+        own."""
         found = []
         for dex in self.program.dexes:
             section = dex.sections.get(ItemType.FIELD_ID_ITEM)
@@ -156,7 +159,11 @@ class TableGuard:
 
     def _gives_away(self, op: Op, held: int, depth: int) -> bool:
         places = [place for place, register in enumerate(op.uses) if held >> register & 1]
-        if not places or op.name in ("array-length", "move-object", "check-cast") or op.name.startswith("if-"):
+        if (
+            not places
+            or op.name in ("array-length", "move-object", "check-cast")
+            or op.name.startswith("if-")
+        ):
             return False
         if op.name.startswith("aget"):
             return places != [0]

@@ -1,7 +1,8 @@
-"""The Java types of references, and with them what ``aget`` and ``aput`` move: they don't tell int from float.
+"""The Java types of references, and with them what ``aget`` and ``aput`` move: they don't tell int from
+float.
 
-A web's type is what all its definitions agree on; null agrees with everything, exceptions of different classes
-meet in Throwable. A web whose definitions disagree may exist but not be used.
+A web's type is what all its definitions agree on; null agrees with everything, exceptions of different
+classes meet in Throwable. A web whose definitions disagree may exist but not be used.
 """
 
 from __future__ import annotations
@@ -22,13 +23,32 @@ CLASS_PREFIX = "class "
 
 _CONFLICT = "?"
 _ELEMENTS = {
-    "": "IF", "-wide": "JD", "-object": "", "-boolean": "Z", "-byte": "B", "-char": "C", "-short": "S",
-}  # fmt: skip
+    "": "IF",
+    "-wide": "JD",
+    "-object": "",
+    "-boolean": "Z",
+    "-byte": "B",
+    "-char": "C",
+    "-short": "S",
+}
+_RETURNED = {
+    "return-void": ("",),
+    "return": ("i", "f"),
+    "return-wide": ("j", "d"),
+    "return-object": ("l",),
+}
 _SHIFTS = {"Z": 0, "B": 0, "S": 1, "C": 1, "J": 3, "D": 3}
 BOXES = {
-    "Ljava/lang/Boolean;": "Z", "Ljava/lang/Byte;": "B", "Ljava/lang/Short;": "S", "Ljava/lang/Character;": "C",
-    "Ljava/lang/Integer;": "I", "Ljava/lang/Long;": "J", "Ljava/lang/Float;": "F", "Ljava/lang/Double;": "D",
-}  # fmt: skip
+    "Ljava/lang/Boolean;": "Z",
+    "Ljava/lang/Byte;": "B",
+    "Ljava/lang/Short;": "S",
+    "Ljava/lang/Character;": "C",
+    "Ljava/lang/Integer;": "I",
+    "Ljava/lang/Long;": "J",
+    "Ljava/lang/Float;": "F",
+    "Ljava/lang/Double;": "D",
+}
+"""Classes whose ``TYPE`` is the class of a primitive."""
 
 
 def shift_of(array: str) -> int:
@@ -63,7 +83,9 @@ class Types:
         for types in found.values():
             for item in types:
                 if not self.program.is_throwable(item):
-                    raise next(iter(self.ops.values())).obstacle(f"catches {item}, whose superclasses are unknown")
+                    raise next(iter(self.ops.values())).obstacle(
+                        f"catches {item}, whose superclasses are unknown"
+                    )
         return found
 
     def _find_definitions(self) -> dict[Web, list[Op]]:
@@ -93,7 +115,12 @@ class Types:
             return one
         if not one:
             return other
-        if one[0] == "L" and other[0] == "L" and self.program.is_throwable(one) and self.program.is_throwable(other):
+        if (
+            one[0] == "L"
+            and other[0] == "L"
+            and self.program.is_throwable(one)
+            and self.program.is_throwable(other)
+        ):
             return THROWABLE
         return _CONFLICT
 
@@ -162,8 +189,8 @@ class Types:
                 raise op.obstacle(f"its payload does not fit {uses[0].ref}")
         elif op.name.startswith("invoke-"):
             self._check_call(op, uses)
-        elif op.name.startswith("return") and uses:
-            self._check_return(op, uses[0])
+        elif op.name.startswith("return"):
+            self._check_return(op, uses)
         elif op.name == "throw":
             if uses[0].ref and not self.program.is_throwable(uses[0].ref):
                 raise op.obstacle(f"throws {uses[0].ref}")
@@ -230,15 +257,15 @@ class Types:
         if web.ref not in ("", descriptor):
             raise op.obstacle(f"needs {descriptor} and gets {web.ref}")
 
-    def _check_return(self, op: Op, web: Web) -> None:
+    def _check_return(self, op: Op, uses: tuple[Web, ...]) -> None:
         returns = self.flow.body.returns
         kind = kind_of_type(returns)
-        expected = {"": "if", "-wide": "jd", "-object": "l"}[op.name[6:]]
-        if not kind or kind not in expected:
+        if kind not in _RETURNED[op.name]:
             raise op.obstacle(f"does not fit a method that returns {returns}")
-        web.used.add(kind)
-        if kind == "l":
-            self._require_type(op, web, returns)
+        for web in uses:
+            web.used.add(kind)
+            if kind == "l":
+                self._require_type(op, web, returns)
 
     def _check_cast(self, op: Op, web: Web) -> None:
         if web.ref and web.ref != op.symbol:

@@ -1,8 +1,9 @@
 """WebAssembly from text: a small assembler for the runtime's functions and for what the translator emits.
 
 The text is that of the specification's folded-out instructions, one after the other, with three liberties: a
-label-free ``block``, ``loop`` and ``if`` whose result type follows a colon (``if:i32``), locals by ``$name``, and
-``call`` by name, resolved when the module is linked. Loads and stores are aligned naturally; ``+8`` is an offset::
+label-free ``block``, ``loop`` and ``if`` whose result type follows a colon (``if:i32``), locals by ``$name``,
+and ``call`` by name, resolved when the module is linked. Loads and stores are aligned naturally; ``+8`` is an
+offset::
 
     local.get $a i32.eqz if i32.const 1 return end local.get $a i32.load +8
 
@@ -25,7 +26,15 @@ VALUE_TYPES = {"i32": 0x7F, "i64": 0x7E, "f32": 0x7D, "f64": 0x7C}
 _CALL_BYTES = 3
 _EMPTY = 0x40
 
-_PLAIN = {"unreachable": 0x00, "nop": 0x01, "else": 0x05, "end": 0x0B, "return": 0x0F, "drop": 0x1A, "select": 0x1B}
+_PLAIN = {
+    "unreachable": 0x00,
+    "nop": 0x01,
+    "else": 0x05,
+    "end": 0x0B,
+    "return": 0x0F,
+    "drop": 0x1A,
+    "select": 0x1B,
+}
 _BLOCKS = {"block": 0x02, "loop": 0x03, "if": 0x04}
 _INDEXED = {
     "br": 0x0C, "br_if": 0x0D, "local.get": 0x20, "local.set": 0x21, "local.tee": 0x22,
@@ -37,20 +46,92 @@ _MEMORY = {  # mnemonic -> opcode, alignment as a power of two
     "i32.store": (0x36, 2), "i64.store": (0x37, 3), "f32.store": (0x38, 2), "f64.store": (0x39, 3),
     "i32.store8": (0x3A, 0), "i32.store16": (0x3B, 1),
 }  # fmt: skip
-_PREFIXED = {"memory.copy": b"\xfc\x0a\0\0", "memory.fill": b"\xfc\x0b\0", "memory.size": b"\x3f\0", "memory.grow": b"\x40\0"}
+_PREFIXED = {
+    "memory.copy": b"\xfc\x0a\0\0",
+    "memory.fill": b"\xfc\x0b\0",
+    "memory.size": b"\x3f\0",
+    "memory.grow": b"\x40\0",
+}
 
-_COMPARES = "eqz eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u".split()
-_FLOAT_COMPARES = "eq ne lt gt le ge".split()
-_INTEGER = "clz ctz popcnt add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr".split()
-_FLOAT = "abs neg ceil floor trunc nearest sqrt add sub mul div min max copysign".split()
-_CONVERSIONS = (
-    "i32.wrap_i64 i32.trunc_f32_s i32.trunc_f32_u i32.trunc_f64_s i32.trunc_f64_u i64.extend_i32_s i64.extend_i32_u "
-    "i64.trunc_f32_s i64.trunc_f32_u i64.trunc_f64_s i64.trunc_f64_u f32.convert_i32_s f32.convert_i32_u "
-    "f32.convert_i64_s f32.convert_i64_u f32.demote_f64 f64.convert_i32_s f64.convert_i32_u f64.convert_i64_s "
-    "f64.convert_i64_u f64.promote_f32 i32.reinterpret_f32 i64.reinterpret_f64 f32.reinterpret_i32 "
-    "f64.reinterpret_i64 i32.extend8_s i32.extend16_s i64.extend8_s i64.extend16_s i64.extend32_s"
-).split()
-_SATURATING = "i32.trunc_sat_f32_s _ i32.trunc_sat_f64_s _ i64.trunc_sat_f32_s _ i64.trunc_sat_f64_s".split()
+_COMPARES = ["eqz", "eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"]
+_FLOAT_COMPARES = ["eq", "ne", "lt", "gt", "le", "ge"]
+_INTEGER = [
+    "clz",
+    "ctz",
+    "popcnt",
+    "add",
+    "sub",
+    "mul",
+    "div_s",
+    "div_u",
+    "rem_s",
+    "rem_u",
+    "and",
+    "or",
+    "xor",
+    "shl",
+    "shr_s",
+    "shr_u",
+    "rotl",
+    "rotr",
+]
+_FLOAT = [
+    "abs",
+    "neg",
+    "ceil",
+    "floor",
+    "trunc",
+    "nearest",
+    "sqrt",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "min",
+    "max",
+    "copysign",
+]
+_CONVERSIONS = [
+    "i32.wrap_i64",
+    "i32.trunc_f32_s",
+    "i32.trunc_f32_u",
+    "i32.trunc_f64_s",
+    "i32.trunc_f64_u",
+    "i64.extend_i32_s",
+    "i64.extend_i32_u",
+    "i64.trunc_f32_s",
+    "i64.trunc_f32_u",
+    "i64.trunc_f64_s",
+    "i64.trunc_f64_u",
+    "f32.convert_i32_s",
+    "f32.convert_i32_u",
+    "f32.convert_i64_s",
+    "f32.convert_i64_u",
+    "f32.demote_f64",
+    "f64.convert_i32_s",
+    "f64.convert_i32_u",
+    "f64.convert_i64_s",
+    "f64.convert_i64_u",
+    "f64.promote_f32",
+    "i32.reinterpret_f32",
+    "i64.reinterpret_f64",
+    "f32.reinterpret_i32",
+    "f64.reinterpret_i64",
+    "i32.extend8_s",
+    "i32.extend16_s",
+    "i64.extend8_s",
+    "i64.extend16_s",
+    "i64.extend32_s",
+]
+_SATURATING = [
+    "i32.trunc_sat_f32_s",
+    "_",
+    "i32.trunc_sat_f64_s",
+    "_",
+    "i64.trunc_sat_f32_s",
+    "_",
+    "i64.trunc_sat_f64_s",
+]
 
 
 def _numeric() -> dict[str, bytes]:
@@ -178,9 +259,7 @@ class Module:
         """Link. The memory is exported as ``memory``; `exports` are pairs of export and function."""
         index = {name: number for number, name in enumerate(self.functions)}
         types: dict[bytes, int] = {}
-        of_function = [
-            types.setdefault(_function_type(item), len(types)) for item in self.functions.values()
-        ]
+        of_function = [types.setdefault(_function_type(item), len(types)) for item in self.functions.values()]
         pages = (self.memory_bytes + 0xFFFF) >> 16
         sections = {
             1: vector(list(types)),

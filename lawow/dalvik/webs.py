@@ -1,8 +1,8 @@
 """From registers to typed variables.
 
 A register holds many values after each other. What belongs together, all definitions that can reach a common
-use, is a *web*; webs that are moved into each other make a *group*. A group's operations tell its kind, and so
-the type of its WebAssembly local. Where they disagree (a constant 0 that serves as int and as float) the
+use, is a *web*; webs that are moved into each other make a *group*. A group's operations tell its kind, and
+so the type of its WebAssembly local. Where they disagree (a constant 0 that serves as int and as float) the
 local is i32 or i64, which hold any value's bits; every access converts, so results never depend on a guess.
 
 References have Java types: arrays of primitives, exceptions, strings. A register that holds a number where a
@@ -18,13 +18,14 @@ from lawow.dalvik.ir import Body, Op
 from lawow.dalvik.kinds import dest_kind, is_wide, kind_of_type, use_kinds
 from lawow.formats.dex import MethodRef
 
-__all__ = ["Flow", "Web"]
+__all__ = ["Flow", "Web", "operands"]
 
 _LOCAL_TYPES = {"f": "f32", "d": "f64", "j": "i64", "8": "i64"}
 
 
 class Web:
-    """One variable. `defined` and `used` are the kinds of its definitions and uses; `ref` is the Java type of references.
+    """One variable. `defined` and `used` are the kinds of its definitions and uses; `ref` is the Java type of
+    references.
 
     `ref` is empty where nothing but null was seen. `local` is the type of its WebAssembly local.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,16 @@ def compile_java(sources: Iterable[Path], folder: Path) -> Path:
 def dex_of(classes: Path, folder: Path) -> bytes:
     """Return class files as a dex file."""
     dex = folder / "classes.dex"
-    run("java", "-cp", DX, "com.android.dx.command.Main", "--dex", "--min-sdk-version=26", f"--output={dex}", classes)
+    run(
+        "java",
+        "-cp",
+        DX,
+        "com.android.dx.command.Main",
+        "--dex",
+        "--min-sdk-version=26",
+        f"--output={dex}",
+        classes,
+    )
     return dex.read_bytes()
 
 
@@ -63,13 +72,24 @@ class Jvm:
 
     def __init__(self, folder: Path, classpath: str) -> None:
         out = folder / "driver"
-        run("javac", "--release", "8", "-nowarn", "-Xlint:-options", "-d", out, ROOT / "fixtures" / "jvm" / "CallKernels.java")
+        run(
+            "javac",
+            "--release",
+            "8",
+            "-nowarn",
+            "-Xlint:-options",
+            "-d",
+            out,
+            ROOT / "fixtures" / "jvm" / "CallKernels.java",
+        )
         self.classpath = f"{out}:{classpath}"
 
     def run(self, calls: Sequence[Call]) -> list[str]:
         """Return the outcome of each call."""
         lines = "".join(f"{call.line()}\n" for call in calls)
-        done = run("java", "-XX:-OmitStackTraceInFastThrow", "-cp", self.classpath, "CallKernels", stdin=lines)
+        done = run(
+            "java", "-XX:-OmitStackTraceInFastThrow", "-cp", self.classpath, "CallKernels", stdin=lines
+        )
         return done.stdout.splitlines()
 
 
@@ -134,18 +154,18 @@ class Guest:
         call: Call,
         arguments: Sequence[Argument],
         places: Sequence[int],
-        changed: object,
+        changed: Mapping[int, Packed],
     ) -> str:
         """Return an array as it is after the call; what the module says it does not write is as it was."""
         descriptor = item.parameters[number].descriptor
         original = number
         while call.arguments[original].startswith("="):
             original = int(call.arguments[original][1:])
-        packed = None
+        packed: Argument | None = None
         for other, parameter in enumerate(item.parameters):
             same = other == original or same_as(call, other) == original
             if same and parameter.is_written and parameter.descriptor[0] == "[":
-                packed = changed[places[other]] if places[other] in changed else packed  # type: ignore[index,operator]
+                packed = changed.get(places[other], packed)
         if packed is None:
             packed = arguments[places[original]]
         assert isinstance(packed, Packed)
@@ -172,7 +192,9 @@ def lower(item: ExportedMethod, texts: Sequence[str]) -> tuple[list[Argument], l
         descriptor = parameter.descriptor
         places.append(len(arguments))
         if descriptor[0] != "[":
-            arguments.append(bits(text).to_bytes(8, "little") if descriptor in "JD" else scalar_bytes(descriptor, text))
+            arguments.append(
+                bits(text).to_bytes(8, "little") if descriptor in "JD" else scalar_bytes(descriptor, text)
+            )
         elif text.startswith("="):
             first = places[int(text[1:])]
             arguments.append(SameAs(first))
@@ -259,7 +281,26 @@ _EXTREMES = {
     "I": (0, 1, -1, 2, 31, 32, 33, 63, 64, -(1 << 31), (1 << 31) - 1, 255, 65535),
     "J": (0, 1, -1, 2, 63, 64, -(1 << 63), (1 << 63) - 1, 1 << 32, (1 << 31) - 1),
 }
-_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 1e10, -1e10, 1e300, 5e-324, math.inf, -math.inf, math.nan, 3.7, 2147483647.5, 9.3e18)
+_FLOATS = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1.5,
+    2.5,
+    -2.5,
+    1e10,
+    -1e10,
+    1e300,
+    5e-324,
+    math.inf,
+    -math.inf,
+    math.nan,
+    3.7,
+    2147483647.5,
+    9.3e18,
+)
 
 
 def random_scalar(descriptor: str, chance: random.Random) -> str:
@@ -286,7 +327,9 @@ def random_scalar(descriptor: str, chance: random.Random) -> str:
     return f"{number:x}"
 
 
-def random_argument(descriptor: str, number: int, call: list[str], types: Sequence[str], chance: random.Random) -> str:
+def random_argument(
+    descriptor: str, number: int, call: list[str], types: Sequence[str], chance: random.Random
+) -> str:
     """Return an argument: arrays short and long, null, or one that is there already."""
     if descriptor[0] != "[":
         return random_scalar(descriptor, chance)
@@ -296,7 +339,9 @@ def random_argument(descriptor: str, number: int, call: list[str], types: Sequen
     if chance.random() < 0.05:
         return "null"
     if descriptor[1] == "[":
-        return "{" + "|".join(random_argument(descriptor[1:], 0, [], (), chance) for _ in range(chance.randrange(6)))
+        return "{" + "|".join(
+            random_argument(descriptor[1:], 0, [], (), chance) for _ in range(chance.randrange(6))
+        )
     count = chance.choice((0, 1, 2, chance.randrange(24), chance.randrange(80)))
     return "[" + ",".join(random_scalar(descriptor[1], chance) for _ in range(count))
 

@@ -1,4 +1,5 @@
-"""A method for each instruction of Dalvik, written with the assembler: what the translator has to do with it."""
+"""A method for each instruction of Dalvik, written with the assembler: what the translator has to do with
+it."""
 
 from __future__ import annotations
 
@@ -43,7 +44,15 @@ REFUSED = {
 """Instructions that are refused, and how the reason begins."""
 
 TYPES = {"int": "I", "long": "J", "float": "F", "double": "D", "byte": "B", "char": "C", "short": "S"}
-ELEMENTS = {"": "I", "-wide": "J", "-object": "[I", "-boolean": "Z", "-byte": "B", "-char": "C", "-short": "S"}
+ELEMENTS = {
+    "": "I",
+    "-wide": "J",
+    "-object": "[I",
+    "-boolean": "Z",
+    "-byte": "B",
+    "-char": "C",
+    "-short": "S",
+}
 STATICS = {
     "": ("I", EncodedValue(ValueType.INT, -0x12345678)),
     "-wide": ("J", EncodedValue(ValueType.LONG, 1 << 60)),
@@ -64,7 +73,9 @@ def ret(kind: str) -> str:
     return "return-wide" if kind in "JD" else "return-object" if kind[0] in "[L" else "return"
 
 
-def method(name: str, descriptor: str, registers: int, code: Sequence[object], tries: Sequence[Try] = ()) -> MethodSource:
+def method(
+    name: str, descriptor: str, registers: int, code: Sequence[object], tries: Sequence[Try] = ()
+) -> MethodSource:
     """Return a static method."""
     return MethodSource(mangled(name), descriptor, STATIC, Assembly(registers, tuple(code), tries))  # type: ignore[arg-type]
 
@@ -87,7 +98,9 @@ def _arithmetic(name: str) -> MethodSource:
         return method(name, f"({kind}){kind}", 2 + words(kind), [(name, 0, 2), (ret(kind), 0)])
     if head.startswith("cmp"):
         kind = TYPES[tail]
-        return method(name, f"({kind}{kind})I", 2 + 2 * words(kind), [(name, 0, 2, 2 + words(kind)), ("return", 0)])
+        return method(
+            name, f"({kind}{kind})I", 2 + 2 * words(kind), [(name, 0, 2, 2 + words(kind)), ("return", 0)]
+        )
     if OPCODES[name].format in ("22s", "22b"):
         literal = -7 if "lit8" in name else 1000
         return method(name, "(I)I", 3, [(name, 0, 2, literal), ("return", 0)])
@@ -106,10 +119,19 @@ def _element(name: str) -> MethodSource:
         return method(name, f"([{kind}I){kind}", 4, [(name, 0, 2, 3), (ret(kind), 0)])
     if name == "aput-object":  # into an array of its own, so that no row comes back
         code = [
-            ("const/4", 0, 3), ("new-array", 0, 0, "[[I"), (name, 3, 0, 4), ("aget-object", 1, 0, 4), ("return-object", 1),
-        ]  # fmt: skip
+            ("const/4", 0, 3),
+            ("new-array", 0, 0, "[[I"),
+            (name, 3, 0, 4),
+            ("aget-object", 1, 0, 4),
+            ("return-object", 1),
+        ]
         return method(name, "([II)[I", 5, code)
-    return method(name, f"({kind}[{kind}I)V", 2 + words(kind) + 2, [(name, 2, 2 + words(kind), 3 + words(kind)), ("return-void",)])
+    return method(
+        name,
+        f"({kind}[{kind}I)V",
+        2 + words(kind) + 2,
+        [(name, 2, 2 + words(kind), 3 + words(kind)), ("return-void",)],
+    )
 
 
 def _test(name: str) -> MethodSource:
@@ -149,9 +171,18 @@ def _switch(name: str) -> MethodSource:
         else ("sparse-switch-payload", ((-1 << 31, ":a"), (-1, ":b"), (7, ":a"), (0x7FFFFFFF, ":b")))
     )
     code = [
-        (name, 1, ":table"), ("const/4", 0, 0), ("return", 0), ":a", ("const/4", 0, 1), ("return", 0),
-        ":b", ("const/4", 0, 2), ("return", 0), ":table", payload,
-    ]  # fmt: skip
+        (name, 1, ":table"),
+        ("const/4", 0, 0),
+        ("return", 0),
+        ":a",
+        ("const/4", 0, 1),
+        ("return", 0),
+        ":b",
+        ("const/4", 0, 2),
+        ("return", 0),
+        ":table",
+        payload,
+    ]
     return method(name, "(I)I", 2, code)
 
 
@@ -166,49 +197,164 @@ def _special() -> list[MethodSource]:
     clone = MethodRef("[I", "clone", "()Ljava/lang/Object;")
     helper = MethodRef(OWNER, "helper", "(IJ)J")
     rows = MethodRef("Ljava/lang/reflect/Array;", "newInstance", "(Ljava/lang/Class;[I)Ljava/lang/Object;")
-    text = [("new-instance", 0, FAULT), ("const-string", 1, "my text"), ("invoke-direct", (0, 1), INIT), ("throw", 0)]
+    text = [
+        ("new-instance", 0, FAULT),
+        ("const-string", 1, "my text"),
+        ("invoke-direct", (0, 1), INIT),
+        ("throw", 0),
+    ]
     jumbo = [*text[:1], ("const-string/jumbo", 1, "my other text"), *text[2:]]
     ranged = [*text[:2], ("invoke-direct/range", (0, 2), INIT), ("throw", 0)]
-    caught = [":s", ("div-int", 0, 1, 2), ":e", ("return", 0), ":h", ("move-exception", 0), ("const/16", 0, -77), ("return", 0)]
+    caught = [
+        ":s",
+        ("div-int", 0, 1, 2),
+        ":e",
+        ("return", 0),
+        ":h",
+        ("move-exception", 0),
+        ("const/16", 0, -77),
+        ("return", 0),
+    ]
     handler = (Try(":s", ":e", (("Ljava/lang/ArithmeticException;", ":h"),)),)
     matrix = [
-        ("rem-int/lit16", 3, 3, 50), ("rem-int/lit16", 4, 4, 50),
-        ("filled-new-array", (3, 4), "[I"), ("move-result-object", 0), ("const-class", 1, "[I"),
+        ("rem-int/lit16", 3, 3, 50),
+        ("rem-int/lit16", 4, 4, 50),
+        ("filled-new-array", (3, 4), "[I"),
+        ("move-result-object", 0),
+        ("const-class", 1, "[I"),
         ("sget-object", 1, FieldRef("Ljava/lang/Integer;", "TYPE", "Ljava/lang/Class;")),
-        ("invoke-static", (1, 0), rows), ("move-result-object", 0), ("check-cast", 0, "[[I"),
-        ("array-length", 0, 0), ("return", 0),
-    ]  # fmt: skip
+        ("invoke-static", (1, 0), rows),
+        ("move-result-object", 0),
+        ("check-cast", 0, "[[I"),
+        ("array-length", 0, 0),
+        ("return", 0),
+    ]
     return [
         method("nop", "()V", 0, [("nop",), ("return-void",)]),
         method("return-void", "([I)V", 3, [("const/4", 0, 0), ("aput", 0, 2, 0), ("return-void",)]),
         method("return", "(I)I", 1, [("return", 0)]),
         method("return-wide", "(J)J", 2, [("return-wide", 0)]),
         method("return-object", "([I)[I", 1, [("return-object", 0)]),
-        method("move-result", "(I)I", 2, [("invoke-static", (1,), absolute), ("move-result", 0), ("return", 0)]),
-        method("move-result-wide", "(J)J", 2, [("invoke-static", (0, 1), wide), ("move-result-wide", 0), ("return-wide", 0)]),
-        method("move-result-object", "([II)[I", 2, [("rem-int/lit16", 1, 1, 100), ("invoke-static", (0, 1), copy), ("move-result-object", 0), ("return-object", 0)]),
+        method(
+            "move-result", "(I)I", 2, [("invoke-static", (1,), absolute), ("move-result", 0), ("return", 0)]
+        ),
+        method(
+            "move-result-wide",
+            "(J)J",
+            2,
+            [("invoke-static", (0, 1), wide), ("move-result-wide", 0), ("return-wide", 0)],
+        ),
+        method(
+            "move-result-object",
+            "([II)[I",
+            2,
+            [
+                ("rem-int/lit16", 1, 1, 100),
+                ("invoke-static", (0, 1), copy),
+                ("move-result-object", 0),
+                ("return-object", 0),
+            ],
+        ),
         method("move-exception", "(II)I", 3, caught, handler),
         _throwing("throw", text),
         _throwing("const-string", text),
         _throwing("const-string/jumbo", jumbo),
-        _throwing("new-instance", [("new-instance", 0, FAULT), ("invoke-direct", (0,), MethodRef(FAULT, "<init>", "()V")), ("throw", 0)]),
+        _throwing(
+            "new-instance",
+            [
+                ("new-instance", 0, FAULT),
+                ("invoke-direct", (0,), MethodRef(FAULT, "<init>", "()V")),
+                ("throw", 0),
+            ],
+        ),
         _throwing("invoke-direct", text),
         _throwing("invoke-direct/range", ranged),
         method("const-class", "(II)I", 5, matrix),
-        method("check-cast", "([I)[I", 2, [("invoke-virtual", (1,), clone), ("move-result-object", 0), ("check-cast", 0, "[I"), ("return-object", 0)]),
-        method("invoke-virtual", "([I)[I", 2, [("invoke-virtual", (1,), clone), ("move-result-object", 0), ("check-cast", 0, "[I"), ("return-object", 0)]),
-        method("invoke-virtual/range", "([I)[I", 2, [("invoke-virtual/range", (1, 1), clone), ("move-result-object", 0), ("check-cast", 0, "[I"), ("return-object", 0)]),
-        method("invoke-static", "(IJ)J", 3, [("invoke-static", (0, 1, 2), helper), ("move-result-wide", 0), ("return-wide", 0)]),
-        method("invoke-static/range", "(IJ)J", 3, [("invoke-static/range", (0, 3), helper), ("move-result-wide", 0), ("return-wide", 0)]),
+        method(
+            "check-cast",
+            "([I)[I",
+            2,
+            [
+                ("invoke-virtual", (1,), clone),
+                ("move-result-object", 0),
+                ("check-cast", 0, "[I"),
+                ("return-object", 0),
+            ],
+        ),
+        method(
+            "invoke-virtual",
+            "([I)[I",
+            2,
+            [
+                ("invoke-virtual", (1,), clone),
+                ("move-result-object", 0),
+                ("check-cast", 0, "[I"),
+                ("return-object", 0),
+            ],
+        ),
+        method(
+            "invoke-virtual/range",
+            "([I)[I",
+            2,
+            [
+                ("invoke-virtual/range", (1, 1), clone),
+                ("move-result-object", 0),
+                ("check-cast", 0, "[I"),
+                ("return-object", 0),
+            ],
+        ),
+        method(
+            "invoke-static",
+            "(IJ)J",
+            3,
+            [("invoke-static", (0, 1, 2), helper), ("move-result-wide", 0), ("return-wide", 0)],
+        ),
+        method(
+            "invoke-static/range",
+            "(IJ)J",
+            3,
+            [("invoke-static/range", (0, 3), helper), ("move-result-wide", 0), ("return-wide", 0)],
+        ),
         method("array-length", "([D)I", 2, [("array-length", 0, 1), ("return", 0)]),
-        method("new-array", "(I)[J", 2, [("rem-int/lit16", 1, 1, 100), ("new-array", 0, 1, "[J"), ("return-object", 0)]),
-        method("filled-new-array", "(II)[I", 3, [("filled-new-array", (2, 1, 2), "[I"), ("move-result-object", 0), ("return-object", 0)]),
-        method("filled-new-array/range", "(III)[I", 4, [("filled-new-array/range", (1, 3), "[I"), ("move-result-object", 0), ("return-object", 0)]),
-        method("fill-array-data", "()[S", 1, [("const/4", 0, 4), ("new-array", 0, 0, "[S"), ("fill-array-data", 0, ":d"), ("return-object", 0), ":d", ("array-payload", 2, (1, -2, 300))]),
+        method(
+            "new-array",
+            "(I)[J",
+            2,
+            [("rem-int/lit16", 1, 1, 100), ("new-array", 0, 1, "[J"), ("return-object", 0)],
+        ),
+        method(
+            "filled-new-array",
+            "(II)[I",
+            3,
+            [("filled-new-array", (2, 1, 2), "[I"), ("move-result-object", 0), ("return-object", 0)],
+        ),
+        method(
+            "filled-new-array/range",
+            "(III)[I",
+            4,
+            [("filled-new-array/range", (1, 3), "[I"), ("move-result-object", 0), ("return-object", 0)],
+        ),
+        method(
+            "fill-array-data",
+            "()[S",
+            1,
+            [
+                ("const/4", 0, 4),
+                ("new-array", 0, 0, "[S"),
+                ("fill-array-data", 0, ":d"),
+                ("return-object", 0),
+                ":d",
+                ("array-payload", 2, (1, -2, 300)),
+            ],
+        ),
         method("goto", "(I)I", 2, [("goto", ":on"), ":back", ("return", 1), ":on", ("goto", ":back")]),
-        method("goto/16", "(I)I", 2, [("goto/16", ":on"), ":back", ("return", 1), ":on", ("goto/16", ":back")]),
-        method("goto/32", "(I)I", 2, [("goto/32", ":on"), ":back", ("return", 1), ":on", ("goto/32", ":back")]),
-    ]  # fmt: skip
+        method(
+            "goto/16", "(I)I", 2, [("goto/16", ":on"), ":back", ("return", 1), ":on", ("goto/16", ":back")]
+        ),
+        method(
+            "goto/32", "(I)I", 2, [("goto/32", ":on"), ":back", ("return", 1), ":on", ("goto/32", ":back")]
+        ),
+    ]
 
 
 def cases() -> dict[str, MethodSource]:
@@ -239,12 +385,18 @@ def cases() -> dict[str, MethodSource]:
 
 def build() -> bytes:
     """Return a dex file with all cases."""
-    helper = method("helper", "(IJ)J", 5, [("int-to-long", 0, 2), ("sub-long/2addr", 0, 3), ("return-wide", 0)])
+    helper = method(
+        "helper", "(IJ)J", 5, [("int-to-long", 0, 2), ("sub-long/2addr", 0, 3), ("return-wide", 0)]
+    )
     unique = {item.name: item for item in cases().values()}
     builder = DexBuilder("035")
     builder.add(ClassSource(OWNER, ACC_PUBLIC, methods=(*unique.values(), helper)))
-    builder.add(ClassSource("Lcases/G;", ACC_PUBLIC, fields=_fields(encoded=True), methods=(_table_initializer("G"),)))
-    builder.add(ClassSource("Lcases/S;", ACC_PUBLIC, fields=_fields(encoded=False), methods=(_sput_initializer(),)))
+    builder.add(
+        ClassSource("Lcases/G;", ACC_PUBLIC, fields=_fields(encoded=True), methods=(_table_initializer("G"),))
+    )
+    builder.add(
+        ClassSource("Lcases/S;", ACC_PUBLIC, fields=_fields(encoded=False), methods=(_sput_initializer(),))
+    )
     return builder.build()
 
 
@@ -259,9 +411,11 @@ def _fields(*, encoded: bool) -> tuple[FieldSource, ...]:
 
 def _table(owner: str) -> list[object]:
     return [
-        ("const/4", 0, 3), ("new-array", 0, 0, "[I"), ("fill-array-data", 0, ":d"),
+        ("const/4", 0, 3),
+        ("new-array", 0, 0, "[I"),
+        ("fill-array-data", 0, ":d"),
         ("sput-object", 0, FieldRef(f"Lcases/{owner};", "get_object", "[I")),
-    ]  # fmt: skip
+    ]
 
 
 def _table_initializer(owner: str) -> MethodSource:

@@ -1,4 +1,5 @@
-"""Every instruction of Dalvik: translated, and then the same as on a JVM by way of enjarify, or refused by name."""
+"""Every instruction of Dalvik: translated, and then the same as on a JVM by way of enjarify, or refused by
+name."""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from lawow.dalvik import Program, examine
-from lawow.formats.dex import ACC_PUBLIC, Body, ClassSource, DexBuilder, FieldRef, MethodRef, MethodSource, read_dex
+from lawow.formats.dex import (
+    ACC_PUBLIC,
+    Body,
+    ClassSource,
+    DexBuilder,
+    FieldRef,
+    MethodRef,
+    MethodSource,
+    read_dex,
+)
 from lawow.formats.dex.opcodes import OPCODES, IndexKind
 from lawow.formats.dex.source import Fixup
 from tests.conftest import ROOT
@@ -39,7 +49,9 @@ def calls() -> dict[str, list[Call]]:
 
 
 @pytest.fixture(scope="module")
-def expected(dex: bytes, calls: dict[str, list[Call]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def expected(
+    dex: bytes, calls: dict[str, list[Call]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("opcodes")
     path = folder / "classes.dex"
     path.write_bytes(dex)
@@ -50,7 +62,9 @@ def expected(dex: bytes, calls: dict[str, list[Call]], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="module")
 def guest(dex: bytes) -> Guest:
-    return Guest.of(dex, dict.fromkeys(MethodRef(OWNER, item.name, item.descriptor) for item in CASES.values()))
+    return Guest.of(
+        dex, dict.fromkeys(MethodRef(OWNER, item.name, item.descriptor) for item in CASES.values())
+    )
 
 
 def test_every_instruction_is_translated_or_refused() -> None:

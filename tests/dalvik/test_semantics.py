@@ -78,7 +78,17 @@ PLAIN = {ref: item for ref, item in LIBRARY.items() if ref.name != "arraycopy"}
 
 def _source(refs: list[MethodRef]) -> str:
     """Return a Java class that calls each method of the library."""
-    names = {"Z": "boolean", "B": "byte", "S": "short", "C": "char", "I": "int", "J": "long", "F": "float", "D": "double", "V": "void"}
+    names = {
+        "Z": "boolean",
+        "B": "byte",
+        "S": "short",
+        "C": "char",
+        "I": "int",
+        "J": "long",
+        "F": "float",
+        "D": "double",
+        "V": "void",
+    }
     lines = []
     for number, ref in enumerate(refs):
         proto = parse_method_descriptor(ref.descriptor)
@@ -113,7 +123,11 @@ def test_each_method_of_the_library_does_what_the_class_library_does(tmp_path: P
     run("javac", "-nowarn", "-d", tmp_path / "out", tmp_path / "All.java")
     methods = [MethodRef("Llibrary/All;", f"m{number}", ref.descriptor) for number, ref in enumerate(refs)]
     chance = random.Random(7)
-    calls = [_small(random_call(method, chance), ref) for method, ref in zip(methods, refs, strict=True) for _ in range(CALLS)]
+    calls = [
+        _small(random_call(method, chance), ref)
+        for method, ref in zip(methods, refs, strict=True)
+        for _ in range(CALLS)
+    ]
     guest = Guest.of(_dex(refs), methods)
     for call, wanted in zip(calls, Jvm(tmp_path, str(tmp_path / "out")).run(calls), strict=True):
         assert guest.call(call) == wanted, (refs[int(call.method.name[1:])], call.arguments)
@@ -125,5 +139,3 @@ def _small(call: Call, ref: MethodRef) -> Call:
         return call
     numbers = [f"{int(text, 16) % 200:x}" for text in call.arguments[1:]]
     return Call(call.method, (call.arguments[0], *numbers))
-
-

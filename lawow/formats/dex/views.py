@@ -21,7 +21,15 @@ from lawow.formats.dex.items import (
     read_encoded_array,
     read_tries,
 )
-from lawow.formats.dex.spec import ACC_ABSTRACT, ACC_FINAL, ACC_INTERFACE, ACC_NATIVE, ACC_STATIC, NO_INDEX, ItemType
+from lawow.formats.dex.spec import (
+    ACC_ABSTRACT,
+    ACC_FINAL,
+    ACC_INTERFACE,
+    ACC_NATIVE,
+    ACC_STATIC,
+    NO_INDEX,
+    ItemType,
+)
 from lawow.formats.dex.symbols import (
     Annotation,
     EncodedValue,
