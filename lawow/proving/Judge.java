@@ -29,6 +29,7 @@ import java.nio.file.Paths;
 public final class Judge {
     private static final int SAME = -1;
     private static final int STILL_RUNNING = 3;
+    private static final long STACK_BYTES = 256L << 20;
 
     private final DataInputStream cases;
     private final DataOutputStream outcomes;
@@ -44,7 +45,8 @@ public final class Judge {
         Judge judge = new Judge(
             new DataInputStream(new BufferedInputStream(Files.newInputStream(Paths.get(arguments[0])), 1 << 16)),
             new DataOutputStream(new BufferedOutputStream(Files.newOutputStream(Paths.get(arguments[1])), 1 << 16)));
-        Thread worker = new Thread(judge::runAll, "cases");
+        // What ends on WebAssembly's small stack must end here.
+        Thread worker = new Thread(null, judge::runAll, "cases", STACK_BYTES);
         worker.setDaemon(true);
         worker.start();
         long before = -1;
