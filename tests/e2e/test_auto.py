@@ -1,4 +1,4 @@
-"""`lawow refactor --auto` on an app without a line of WebAssembly: split, judged, run here and on a real edge."""
+"""`lawow refactor --auto` on an app without any WebAssembly: split, judged, run here and on a real edge."""
 
 from __future__ import annotations
 

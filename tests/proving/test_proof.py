@@ -105,5 +105,5 @@ def test_a_missing_judge_is_named_with_its_package(
     program: Program, translation: Translation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Refused, match="apt-get install default-jdk-headless enjarify .*--unproved"):
+    with pytest.raises(Refused, match=r"apt-get install default-jdk-headless enjarify .*--unproved"):
         proofs_of(program, subject(program, translation, "add"))
