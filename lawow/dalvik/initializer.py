@@ -64,6 +64,7 @@ class Constants:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.steps_left = DALVIK.initializer_steps_in_all
         self._classes: dict[str, dict[FieldRef, Value] | None] = {}
 
     def value(self, ref: FieldRef) -> int | Table | None:
@@ -99,7 +100,11 @@ class Constants:
                 )
         method = view.method("<clinit>", "()V")
         if method:
-            _Run(self, descriptor, fields).call(method, [], 0)
+            run = _Run(self, descriptor, fields, min(DALVIK.initializer_steps, self.steps_left))
+            try:
+                run.call(method, [], 0)
+            finally:
+                self.steps_left -= run.steps
         return fields
 
 
@@ -132,6 +137,7 @@ class _Run:
     constants: Constants
     owner: str
     fields: dict[FieldRef, Value]
+    most_steps: int
     steps: int = 0
     table_bytes: int = 0
     bodies: dict[MethodRef, Body] = field(default_factory=dict)
@@ -150,8 +156,8 @@ class _Run:
         while True:
             op = body.ops[at]
             self.steps += 1
-            if self.steps > DALVIK.initializer_steps:
-                raise Obstacle(f"takes more than {DALVIK.initializer_steps:,} steps")
+            if self.steps > self.most_steps:
+                raise Obstacle(f"takes more than {self.most_steps:,} steps")
             if op.name.startswith("return"):
                 return registers[op.uses[0]] if op.uses else None
             at = self._step(op, registers, depth)
