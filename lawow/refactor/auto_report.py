@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from lawow.dalvik import Untranslatable
 from lawow.refactor.automatic import Ranked, Survey
+from lawow.refactor.candidates import Rejection
 from lawow.refactor.loop_cost import Polynomial
 
 __all__ = ["survey_lines", "survey_record"]
@@ -80,10 +80,11 @@ def _candidate_record(item: Ranked) -> dict[str, object]:
     }
 
 
-def _rejection_record(item: Untranslatable) -> dict[str, object]:
+def _rejection_record(item: Rejection) -> dict[str, object]:
     return {
         "method": str(item.method),
         "reason": item.reason,
-        "instruction": item.instruction or None,
-        "offset": item.offset,
+        "where": str(item.obstacle.method),
+        "instruction": item.obstacle.instruction or None,
+        "offset": item.obstacle.offset,
     }

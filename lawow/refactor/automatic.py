@@ -15,13 +15,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from lawow.dalvik import ExportedMethod, Program, Translation, Untranslatable, translate
+from lawow.dalvik import ExportedMethod, Program, Translation, translate
 from lawow.dalvik.ir import Body, Obstacle, decode
 from lawow.errors import FormatError, Refused
 from lawow.formats.apk import AppPackage
 from lawow.formats.bundle import BoundMethod, BundledModule, bundled_module
 from lawow.formats.dex.symbols import MethodRef
-from lawow.refactor.candidates import Candidate, find_candidates
+from lawow.refactor.candidates import Candidate, Rejection, find_candidates
 from lawow.refactor.closure import require_copyable_class, require_movable_class
 from lawow.refactor.code_index import CodeIndex, use_target
 from lawow.refactor.costs import call_cost
@@ -69,7 +69,7 @@ class Survey:
     app: AppPackage
     program: Program
     ranked: tuple[Ranked, ...]
-    rejected: tuple[Untranslatable, ...]
+    rejected: tuple[Rejection, ...]
     others: int
 
     @cached_property
@@ -103,7 +103,8 @@ def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
         )
     except FormatError as error:
         raise error if error.file.startswith(app.name) else error.within(app.name) from None
-    refused = whole.refused if whole else ()
+    left = [item.ref for item in found.accepted if item.ref not in exports]
+    refused = map(Rejection, left, whole.refused if whole else ())
     return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lawow.dalvik import Examined, Program, Untranslatable, examine
 from lawow.dalvik.ir import decode
@@ -21,7 +21,7 @@ from lawow.refactor.binding import SCALARS
 from lawow.refactor.classify import is_library
 from lawow.refactor.identity import returned_parameter
 
-__all__ = ["Candidate", "Candidates", "find_candidates"]
+__all__ = ["Candidate", "Candidates", "Rejection", "find_candidates"]
 
 _NUMBERS = frozenset(SCALARS)
 _LOCKED = ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED
@@ -42,11 +42,25 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """A static method that is no candidate, and why: its own obstacle, or that of a method that it calls."""
+
+    method: MethodRef
+    obstacle: Untranslatable
+
+    @property
+    def reason(self) -> str:
+        """Why, as a clause."""
+        own = self.obstacle.method == self.method
+        return self.obstacle.reason if own else f"a callee {self.obstacle.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Candidates:
     """What was found. `others` counts methods with code that are not static, or initialise a class."""
 
     accepted: tuple[Candidate, ...]
-    rejected: tuple[Untranslatable, ...]
+    rejected: tuple[Rejection, ...]
     others: int
 
 
@@ -68,7 +82,7 @@ def find_candidates(program: Program) -> Candidates:
         for view in static
         if view.ref not in obstacles
     )
-    rejected = tuple(obstacles[view.ref] for view in static if view.ref in obstacles)
+    rejected = tuple(Rejection(view.ref, obstacles[view.ref]) for view in static if view.ref in obstacles)
     return Candidates(accepted, rejected, others)
 
 
@@ -139,8 +153,7 @@ class _Search:
             callee = pending.pop()
             for caller in callers[callee]:
                 if caller not in self.obstacles:
-                    cause = self.obstacles[callee]
-                    self.obstacles[caller] = replace(cause, reason=_through(cause.reason))
+                    self.obstacles[caller] = self.obstacles[callee]
                     pending.append(caller)
 
     def closure(self, ref: MethodRef) -> tuple[MethodRef, ...]:
@@ -153,7 +166,3 @@ class _Search:
                     found[callee] = None
                     pending.append(callee)
         return tuple(found)
-
-
-def _through(reason: str) -> str:
-    return reason if reason.startswith("a callee ") else f"a callee {reason}"
