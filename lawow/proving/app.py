@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lawow.dalvik import Program, Translation
 from lawow.dalvik.program import PLATFORM_EXCEPTIONS
 from lawow.errors import Refused
 from lawow.formats.dex.names import java_name
@@ -36,7 +37,7 @@ def prove_app(survey: Survey, made: Sequence[ClassTranslation], *, cases: int, s
     Raises `Refused` if nothing is left, or if the JVM or enjarify is not there, `LawowError` if they fail.
     """
     program = survey.program
-    subjects = [subject for item in made for subject in subjects_of(survey, item)]
+    subjects = [subject for item in made for subject in subjects_of(program, item.translation)]
     found = prove(subjects, program.method, program.class_view, PLATFORM_EXCEPTIONS, cases=cases, seed=seed)
     proofs = {proof.method: proof for proof in found}
     failures = {ref: proof.failure for ref, proof in proofs.items() if not proof.is_proved}
@@ -48,11 +49,11 @@ def prove_app(survey: Survey, made: Sequence[ClassTranslation], *, cases: int, s
     return ProvedApp(classes, refused)
 
 
-def subjects_of(survey: Survey, made: ClassTranslation) -> Iterator[Subject]:
-    """Yield the methods of a class as they are compared."""
-    exceptions = tuple(map(java_name, made.translation.exceptions))
-    for ref, export in made.translation.exports.items():
-        view = survey.program.method(ref)
+def subjects_of(program: Program, translation: Translation) -> Iterator[Subject]:
+    """Yield the methods of a module as they are compared."""
+    exceptions = tuple(map(java_name, translation.exceptions))
+    for ref, export in translation.exports.items():
+        view = program.method(ref)
         if view is not None:
             guest = GuestMethod(
                 export.export,
@@ -63,7 +64,7 @@ def subjects_of(survey: Survey, made: ClassTranslation) -> Iterator[Subject]:
                 view.proto.parameters,
                 view.proto.return_type,
             )
-            yield Subject(view, made.module.data, guest)
+            yield Subject(view, translation.wasm, guest)
 
 
 def _failure(survey: Survey, ref: MethodRef, failures: Mapping[MethodRef, str]) -> str:

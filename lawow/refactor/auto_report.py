@@ -11,16 +11,21 @@ from lawow.refactor.loop_cost import Polynomial
 
 __all__ = ["survey_lines", "survey_record"]
 
-_MOST_LINES = 20
+_MOST_LINES = 12
 _DIGITS = str.maketrans("0123456789.", "⁰¹²³⁴⁵⁶⁷⁸⁹·")
 
 
 def survey_lines(survey: Survey) -> Iterator[str]:
     """Yield the survey as plain text: the first candidates, the most frequent reasons."""
-    for item in survey.ranked[:_MOST_LINES]:
+    worth = [item for item in survey.ranked if not item.stays or item.gains_from is not None]
+    worth.sort(key=lambda item: bool(item.stays))
+    for item in worth[:_MOST_LINES]:
         yield f"candidate {item.label}: {_gain(item)}" + (f"; stays: {item.stays}" if item.stays else "")
-    if len(survey.ranked) > _MOST_LINES:
-        yield f"candidate and {len(survey.ranked) - _MOST_LINES:,} more, which gain less (--json lists them)"
+    if len(worth) > _MOST_LINES:
+        yield f"candidate and {len(worth) - _MOST_LINES:,} more, which gain less (--json lists them)"
+    if len(survey.ranked) > len(worth):
+        rest = len(survey.ranked) - len(worth)
+        yield f"candidate and {rest:,} more, which never pay, however long their arrays"
     reasons = Counter(item.reason for item in survey.rejected).most_common()
     for reason, count in reasons[:_MOST_LINES]:
         yield f"rejected  {count:,} static {'method' if count == 1 else 'methods'}: {reason}"

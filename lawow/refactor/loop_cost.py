@@ -3,8 +3,8 @@
 How often a loop turns depends on what ends it: a comparison with a constant is taken at its word, one with
 the length of an array means N turns. Any other bound, in a method with arrays, is taken for a side of a
 square that lies in one of them: the root of N. Without arrays N is whatever the numbers say. Recursion counts
-as one more loop. All of it is an estimate: a loop that ends early is counted in full, and N stands for every
-length.
+as one more such loop. All of it is an estimate: a loop that ends early is counted in full, and N stands for
+every length.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class LoopCosts:
                 is_recursive = True
             else:
                 _add(total, self._known.get(op.symbol, (_LIBRARY_CALL,)), turns)
-        return _trimmed([0.0, 0.0, *total[: HIGHEST_POWER - 1]] if is_recursive else total)
+        return _trimmed([0.0, *total[:HIGHEST_POWER]] if is_recursive else total)
 
 
 def _callees(body: Body) -> list[MethodRef]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lawow.dalvik import Program, Translation
 from lawow.dalvik.program import PLATFORM_EXCEPTIONS
 from lawow.errors import Refused
-from lawow.formats.dex.names import java_name
-from lawow.formats.signature import parse_typed_signature
-from lawow.proving.guest import GuestMethod
+from lawow.proving.app import subjects_of
 from lawow.proving.proof import Proof, Subject, prove
 
 pytestmark = pytest.mark.slow
@@ -18,20 +18,8 @@ CASES = 120
 
 def subject(program: Program, translation: Translation, name: str, *, exported: str = "") -> Subject:
     """Return a method as its own export, or as that of another method with the same types."""
-    (ref,) = [item for item in translation.exports if item.name == name]
-    (other,) = [item for item in translation.exports.values() if item.method.name == (exported or name)]
-    view = program.method(ref)
-    assert view is not None
-    guest = GuestMethod(
-        other.export,
-        parse_typed_signature(other.signature),
-        other.checked,
-        parse_typed_signature(other.checked_signature),
-        tuple(map(java_name, translation.exceptions)),
-        view.proto.parameters,
-        view.proto.return_type,
-    )
-    return Subject(view, translation.wasm, guest)
+    known = {item.method.name: item for item in subjects_of(program, translation)}
+    return replace(known[name], guest=known[exported or name].guest)
 
 
 def proofs_of(program: Program, *subjects: Subject, seed: int = 7) -> dict[str, Proof]:
