@@ -1,8 +1,8 @@
 """Generates arguments: edge values, small numbers, random bits, lengths that fit each other, aliases.
 
 Pure functions fail at edges: the least integer, NaN, an empty array, an index that equals the length. But a
-call that throws at once shows little, so most integers of a case are chosen near the lengths of its arrays,
-and most of its arrays have the same length. The same seed gives the same cases everywhere.
+call that throws at once shows little, so in every second case all arrays have one length, and numbers may be
+places in them. The same seed gives the same cases everywhere.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _SPECIAL_FLOATS = (0x7FC00000, 0x7F800000, 0xFF800000, 0x00000001, 0x007FFFFF, 0
 _SPECIAL_DOUBLES = (0x7FF8 << 48, 0x7FF0 << 48, 0xFFF0 << 48, 1, (1 << 52) - 1, 0x7FEFFFFFFFFFFFFF)
 _FORMATS = {"F": ("<f", 4, _SPECIAL_FLOATS), "D": ("<d", 8, _SPECIAL_DOUBLES)}
 _STYLES = 5
+_PLACE = _STYLES + 1
+"""The style of a number that may be a place in an array, or its length."""
 
 
 class _Source:
@@ -49,10 +51,12 @@ def generate_cases(subject: int, parameters: Sequence[str], seed: int) -> Iterat
     source = _Source(seed)
     while True:
         length = source.pick(_LENGTHS)
+        is_tame = source.one_in(2)
         arguments: list[Argument] = []
         for index, kind in enumerate(parameters):
             if not is_array(kind):
-                arguments.append(_number(source, kind, length))
+                style = _PLACE if is_tame else source.below(_STYLES)
+                arguments.append(_number(source, kind, style, length))
                 continue
             others = [at for at in range(index) if parameters[at] == kind]
             if others and source.one_in(6):
@@ -60,14 +64,14 @@ def generate_cases(subject: int, parameters: Sequence[str], seed: int) -> Iterat
                 same = arguments[first]
                 arguments.append(same if isinstance(same, SameAs) else SameAs(first))
             else:
-                count = source.pick(_LENGTHS) if source.one_in(4) else length
+                count = length if is_tame or source.one_in(2) else source.pick(_LENGTHS)
                 arguments.append(_array(source, kind[1], count, length))
         yield Case(subject, tuple(arguments))
 
 
-def _number(source: _Source, kind: str, length: int) -> bytes:
+def _number(source: _Source, kind: str, style: int, length: int) -> bytes:
     """Return one number in its slot of 8 bytes; a guest gets bytes and shorts with their sign."""
-    element = _element(source, kind, source.below(_STYLES), length)
+    element = _element(source, kind, style, length)
     if kind in "BS":
         element = int.from_bytes(element, "little", signed=True).to_bytes(4, "little", signed=True)
     return element.ljust(8, b"\0")
@@ -87,14 +91,16 @@ def _element(source: _Source, kind: str, style: int, length: int) -> bytes:
     if kind in "FD":
         return _float(source, kind, style)
     bits = 8 * SIZES[kind]
-    if style == 0:
+    if style == _PLACE:
+        value = source.below(length + 1)
+    elif style == 0:
         value = source.below(16)
     elif style == 1:
         value = length + source.below(3) - 1 if source.one_in(2) else source.below(max(1, length))
     elif style == 2:
         value = source.below(512) - 256
     elif style == 3:
-        power = 1 << source.below(bits)
+        power = 1 << (bits - 1 if source.one_in(2) else source.below(bits))
         value = source.pick((power, power - 1, -power, -power - 1))
     else:
         value = source.bits(bits)
@@ -103,7 +109,7 @@ def _element(source: _Source, kind: str, style: int, length: int) -> bytes:
 
 def _float(source: _Source, kind: str, style: int) -> bytes:
     code, size, special = _FORMATS[kind]
-    if style <= 1:
+    if style in (_PLACE, 0, 1):
         return struct.pack(code, (source.below(512) - 256) / 8)
     if style == 2:
         return struct.pack(code, _FLOATS[source.below(len(_FLOATS))])

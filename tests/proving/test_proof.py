@@ -80,13 +80,14 @@ def test_what_the_judge_is_known_to_read_wrong_is_not_proved(proofs: dict[str, P
     assert "without its sign" in proofs["sign"].failure
 
 
-def test_the_same_seed_gives_the_same_proof(
-    program: Program, translation: Translation, proofs: dict[str, Proof]
-) -> None:
-    again = proofs_of(program, *(subject(program, translation, ref.name) for ref in translation.exports))
-    assert again == proofs
+def test_the_same_seed_gives_the_same_proof(program: Program, translation: Translation) -> None:
+    names = ("divide", "deep")
+    first, again = (
+        proofs_of(program, *(subject(program, translation, name) for name in names)) for _ in range(2)
+    )
+    assert first == again
     other = proofs_of(program, subject(program, translation, "divide"), seed=8)
-    assert other["divide"].outcomes != proofs["divide"].outcomes
+    assert other["divide"].outcomes != first["divide"].outcomes
 
 
 def test_a_missing_judge_is_named_with_its_package(
