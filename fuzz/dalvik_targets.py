@@ -1,4 +1,4 @@
-"""The translator of Dalvik code under fire: what it makes of damaged code validates, or it says why it makes none."""
+"""The translator of Dalvik code under fire: what it makes validates, or it says why it makes nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def codes() -> list[bytes]:
         4,
         (
             ":s", ("invoke-static", (2, 3), MethodRef(OWNER, "sums", "([II)I")), ("move-result", 0), ":e",
-            ("return", 0), ":h", ("move-exception", 0), ("new-instance", 0, FAULT), ("const-string", 1, "text"),
+            ("return", 0), ":h", ("move-exception", 0), ("new-instance", 0, FAULT),
+            ("const-string", 1, "text"),
             ("invoke-direct", (0, 1), INIT), ("throw", 0),
         ),
         (Try(":s", ":e", (("Ljava/lang/ArithmeticException;", ":h"),)),),
@@ -70,7 +71,8 @@ def codes() -> list[bytes]:
     table = Assembly(
         2,
         (
-            ("const/4", 0, 3), ("new-array", 0, 0, "[I"), ("fill-array-data", 0, ":d"), ("sput-object", 0, TABLE),
+            ("const/4", 0, 3), ("new-array", 0, 0, "[I"), ("fill-array-data", 0, ":d"),
+            ("sput-object", 0, TABLE),
             ("return-void",), ":d", ("array-payload", 4, (5, -6, 7)),
         ),
     )  # fmt: skip

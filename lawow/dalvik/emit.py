@@ -16,6 +16,7 @@ from functools import partial
 
 from lawow.dalvik.graph import Block
 from lawow.dalvik.ir import Op
+from lawow.dalvik.loops import Plan, find_plans
 from lawow.dalvik.methods import Analysis
 from lawow.dalvik.operations import Operations, Unit
 from lawow.dalvik.runtime import ARITHMETIC, EXCEPTION, NULL
@@ -60,6 +61,8 @@ class _Emitter(Operations):
         self._work: list[Callable[[], None]] = []
         self._place = _Place(None, ("function", -1), 0)
         self._caught: int | None = None
+        self._plans = find_plans(analysis.graph, analysis.flow)
+        self._fast: Plan | None = None
 
     def function(self) -> Function:
         """Emit everything."""
@@ -89,13 +92,38 @@ class _Emitter(Operations):
     # ---- structure
 
     def _tree(self, block: Block, place: _Place) -> None:
-        merges = [child for child in block.children if child.is_merge]
         if not block.is_loop:
-            self._within(block, merges, place)
-            return
+            self._within(block, self._merges(block), place)
+        elif block.number in self._plans:
+            self._unchecked_first(block, self._plans[block.number], place)
+        else:
+            self._loop(block, place)
+
+    def _loop(self, block: Block, place: _Place) -> None:
         self.out.data += _LOOP
         inside = place.inside("loop", block.number)
-        self._later(partial(self._within, block, merges, inside), self._raw(_END))
+        self._later(partial(self._within, block, self._merges(block), inside), self._raw(_END))
+
+    def _merges(self, block: Block) -> list[Block]:
+        """Return the blocks that need a label around the code of this one."""
+        found = [child for child in block.children if child.is_merge]
+        return [child for child in found if child.number in self._fast.blocks] if self._fast else found
+
+    def _unchecked_first(self, block: Block, plan: Plan, place: _Place) -> None:
+        """A loop twice: without checks if the guard holds, and as it is."""
+        self.guard(plan)
+        self.out.data += _IF
+        self.safe, self._fast = plan.safe, plan
+        inside = place.inside("out", block.number)
+        self._later(
+            partial(self._loop, block, inside),
+            self._checked_again,
+            self._raw(_END),
+            partial(self._loop, block, place),
+        )
+
+    def _checked_again(self) -> None:
+        self.safe, self._fast = frozenset(), None
 
     def _within(self, block: Block, merges: list[Block], place: _Place) -> None:
         steps: list[Callable[[], None]] = []
@@ -152,6 +180,8 @@ class _Emitter(Operations):
 
     def _label(self, block: Block, target: Block, place: _Place) -> int | None:
         """Return how many levels out a branch to `target` goes, or None if its code follows right here."""
+        if self._fast and target.number not in self._fast.blocks:
+            return self._levels(("out", min(self._fast.blocks)), place)
         if target.number <= block.number:
             wanted = ("loop", target.number)
         elif target.is_merge:

@@ -8,6 +8,7 @@ docs/dalvik.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ __all__ = ["MATRICES", "OUTCOME_WORDS", "describe", "name_exports", "wit_of", "w
 OUTCOME_WORDS = 4
 """Fewest elements of the list in front of a checked call."""
 
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_$]{0,200}")
 _RESERVED = ("memory", "cabi-realloc")
 _LETTERS = {"Z": "z", "B": "b", "C": "c", "S": "s", "I": "i", "J": "I", "F": "f", "D": "F"}
 _KIND_LETTERS = {"i": "i", "j": "I", "f": "f", "d": "F"}
@@ -99,28 +101,30 @@ MATRICES = (
 def describe(method: MethodRef, effects: Effects, export: str) -> ExportedMethod:
     """Return how a method is called. Raises `Obstacle` for types that cannot cross."""
     proto = parse_method_descriptor(method.descriptor)
-    # Arrays of the same type may be the same array: what is written through the one is written to the other.
-    written = {proto.parameters[number] for number in effects.written}
-    parameters = tuple(Parameter(item, item[0] == "[" and item in written) for item in proto.parameters)
+    parameters = tuple(
+        Parameter(descriptor, descriptor[0] == "[" and number in effects.written)
+        for number, descriptor in enumerate(proto.parameters)
+    )
+    # Two lists can only be the same if their types are: where one is written, all of its Java type come back.
+    written = {item.descriptor for item in parameters if item.is_written}
     text = ""
     for number, item in enumerate(parameters):
         if item.descriptor.startswith("[[") and number in effects.rows:
             raise Obstacle(f"puts rows into its parameter {number}: which row it is does not come back")
-        text += _letters(item)
+        text += _letters(item.descriptor, is_in_out=item.descriptor in written)
     if proto.return_type.startswith("[["):
         raise Obstacle("returns an array of arrays")
-    result = "" if proto.return_type == "V" else _letters(Parameter(proto.return_type, False))
+    result = "" if proto.return_type == "V" else _letters(proto.return_type, is_in_out=False)
     signature = f"{text}>{result}"
     return ExportedMethod(
         method, export, signature, f"{export}_checked", f"&[i{signature}", parameters, proto.return_type
     )
 
 
-def _letters(item: Parameter) -> str:
-    descriptor = item.descriptor
+def _letters(descriptor: str, *, is_in_out: bool) -> str:
     if descriptor[0] != "[":
         return _KIND_LETTERS[kind_of_type(descriptor)]
-    in_out = "&" if item.is_written else ""
+    in_out = "&" if is_in_out else ""
     if descriptor.startswith("[[["):
         raise Obstacle("takes an array of more than two dimensions")
     if descriptor[1] == "[":
@@ -133,7 +137,7 @@ def name_exports(methods: Iterable[MethodRef]) -> dict[MethodRef, str]:
     names: dict[MethodRef, str] = {}
     taken = set(_RESERVED)
     for method in methods:
-        base = method.name if kebab_name(method.name) != "unnamed" else "method"
+        base = method.name if _NAME.fullmatch(method.name) else "method"
         name, number = base, 1
         while kebab_name(name) in taken or kebab_name(f"{name}_checked") in taken:
             number += 1
@@ -220,13 +224,21 @@ class _Wrapper:
             self.params.append(f"p{number}:{core_type(kind_of_type(descriptor))}")
             self.arguments.append(f"local.get $p{number} {_NARROW.get(descriptor, '')}")
             return
-        self._list(f"a{number}", is_lent=parameter.is_written)
+        is_lent = any(item.is_written and item.descriptor == descriptor for item in self.item.parameters)
+        self._list(f"a{number}", is_lent=is_lent)
         self.arguments.append(f"local.get $r{number}")
         self.locals.append(f"r{number}:i32")
         if descriptor[1] == "[":
             shift = shift_of(descriptor[1:])
             self._list(f"b{number}", is_lent=False)
             made = f"local.get $a{number} local.get $b{number} i32.const {shift} call matrix_in"
+            for earlier in range(number):
+                if self.item.parameters[earlier].descriptor == descriptor:
+                    made = (
+                        f"local.get $a{number} local.get $a{earlier} i32.eq "
+                        f"local.get $b{number} local.get $b{earlier} i32.eq i32.and "
+                        f"if:i32 local.get $r{earlier} else {made} end"
+                    )
             if parameter.is_written:
                 back = f"local.get $r{number} local.get $a{number} local.get $b{number} i32.const {shift}"
                 self.after.insert(0, f"{back} call matrix_out")
@@ -260,10 +272,8 @@ class _Wrapper:
         return text
 
     def _array_result(self) -> str:
-        """An array of the caller's is told by its parameter's number, and copied: its memory is given
-        back."""
+        """Where the list is, in eight bytes; an array of the caller's is told by its parameter's number."""
         self.locals.append("area:i32")
-        shift = shift_of(self.item.returns)
         text = (
             "i32.const 8 call bump local.tee $area i32.eqz if unreachable end local.get $thrown i32.eqz if "
         )
@@ -279,9 +289,6 @@ class _Wrapper:
         else:
             text += "local.get $result i32.eqz if unreachable end "
         text += (
-            "local.get $result local.get $mark i32.lt_u local.get $result i32.eqz i32.eqz i32.and if "
-            f"local.get $result local.get $result i32.load i32.const {shift} call copy_of local.tee $result "
-            "i32.eqz if unreachable end end "
             f"local.get $area local.get $result i32.const {HEAD_BYTES} i32.add i32.store "
             "local.get $area local.get $result i32.load i32.store +4 else "
             f"local.get $area i32.const {HEAD_BYTES} i32.store local.get $area i32.const 0 i32.store +4 end"

@@ -12,7 +12,7 @@ from lawow.dalvik.types import Types
 from lawow.dalvik.webs import Flow
 from lawow.formats.dex import FieldRef, MethodRef
 
-__all__ = ["Analysis", "analyse"]
+__all__ = ["Analysis", "analyse", "symbol_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class Analysis:
 
 def _divides_safely(literal: int | None) -> bool:
     return literal is not None and literal != 0
+
+
+def symbol_of(method: MethodRef) -> str:
+    """Return the name of a method's function in a module: one word, whatever letters a dex file uses."""
+    return str(method).encode("unicode_escape").decode().replace(" ", "\\x20")
 
 
 def analyse(program: Program, ref: MethodRef) -> Analysis:

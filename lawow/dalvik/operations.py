@@ -15,7 +15,8 @@ from typing import Protocol
 
 from lawow.dalvik.ir import Op
 from lawow.dalvik.kinds import dest_kind, kind_of_type
-from lawow.dalvik.methods import Analysis
+from lawow.dalvik.loops import Limit, Linear, Plan
+from lawow.dalvik.methods import Analysis, symbol_of
 from lawow.dalvik.runtime import HEAD_BYTES
 from lawow.dalvik.types import CLASS_PREFIX, shift_of
 from lawow.dalvik.wat import Code, Function, assemble
@@ -126,6 +127,7 @@ class Operations(ABC):
         self.flow = analysis.flow
         self.types = analysis.types
         self.out = Code()
+        self.safe: frozenset[int] = frozenset()
         self._params = tuple(core_type(kind_of_type(item)) for item in analysis.body.parameters)
         self._locals: list[str] = []
         self._slots: dict[tuple[int, str], int] = {}
@@ -254,8 +256,7 @@ class Operations(ABC):
         """Return the function."""
         returns = self.flow.body.returns
         results = () if returns == "V" else (core_type(kind_of_type(returns)),)
-        name = str(self.analysis.method)
-        return Function(name, self._params, results, tuple(self._locals), self.out)
+        return Function(symbol_of(self.analysis.method), self._params, results, tuple(self._locals), self.out)
 
     # ---- operations
 
@@ -352,7 +353,8 @@ class Operations(ABC):
             self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"))
             return
         shift = shift_of(array.ref)
-        self._check_bounds(index, array)
+        if op.at not in self.safe:
+            self._check_bounds(index, array)
         self.load(array, "l")
         self.load(index, "i")
         self.text(f"i32.const {shift} i32.shl i32.add" if shift else "i32.add")
@@ -369,6 +371,36 @@ class Operations(ABC):
         self.load(index, "i")
         self.text(f"local.get {self._length_slot(array)} i32.ge_u")
         self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"))
+
+    def guard(self, plan: Plan) -> None:
+        """Push whether all accesses of a loop are within their arrays, from the first turn to the last."""
+        self._push_last(plan.last)
+        self.text(f"i32.const {0x7FFFFFFF - plan.margin} i32.le_s")
+        for access in plan.accesses:
+            self._linear(access.index, partial(self.load, plan.counter, "i"))
+            self.text("i64.const 0 i64.ge_s i32.and")
+            self._linear(access.index, partial(self._push_last, plan.last))
+            self.text(f"local.get {self._length_slot(access.array)} i64.extend_i32_u i64.lt_s i32.and")
+
+    def _push_last(self, last: Limit) -> None:
+        if last.web:
+            self.load(last.web, "i")
+        elif last.array:
+            self.load(last.array, "l")
+            self.text("i32.load")
+        self.text(f"i32.const {last.constant}{' i32.add' if last.web or last.array else ''}")
+
+    def _linear(self, linear: Linear, counter: Callable[[], None]) -> None:
+        self.text(f"i64.const {linear.constant}")
+        if linear.factor:
+            counter()
+            self.text(f"i64.extend_i32_s i64.const {linear.factor} i64.mul i64.add")
+        for factor, webs in linear.terms:
+            self.text(f"i64.const {factor}")
+            for web in webs:
+                self.load(web, "i")
+                self.text("i64.extend_i32_s i64.mul")
+            self.text("i64.add")
 
     def _array(self, op: Op) -> None:
         if op.name == "new-array":
@@ -437,7 +469,7 @@ class Operations(ABC):
     def _call(self, op: Op, uses: tuple[Web, ...]) -> bool:
         call = self.types.calls[op.at]
         if call.callee:
-            self.out.call(str(call.callee))
+            self.out.call(symbol_of(call.callee))
             return self.unit.may_throw(call.callee)
         assert call.intrinsic
         code = call.intrinsic.code

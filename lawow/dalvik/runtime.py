@@ -138,10 +138,10 @@ _FUNCTIONS = [
             block loop
               local.get $at i32.eqz br_if 1
               local.get $at i32.load +4 local.get $size i32.ge_u if
-                local.get $before if local.get $before local.get $at i32.load +8 i32.store +8
-                else local.get $at i32.load +8 global.set {FREE} end
+                local.get $before if local.get $before local.get $at i32.load i32.store
+                else local.get $at i32.load global.set {FREE} end
                 br 2 end
-              local.get $at local.set $before local.get $at i32.load +8 local.set $at br 0
+              local.get $at local.set $before local.get $at i32.load local.set $at br 0
             end end
             local.get $at i32.eqz if
               local.get $size i32.const {HEAD_BYTES + 15} i32.add i32.const -8 i32.and local.tee $bytes
@@ -157,12 +157,13 @@ _FUNCTIONS = [
         "give_back",
         "array:i32",
         "",
-        # Twice is once: two parameters may be the same list.
+        # Twice is once: two parameters may be the same list. The link takes the place of the length: the
+        # elements stay for the host to read, as a list that is given back may be the result, too.
         f"""global.get {FREE} local.set $at
             block loop local.get $at i32.eqz br_if 1
               local.get $at local.get $array i32.eq if return end
-              local.get $at i32.load +8 local.set $at br 0 end end
-            local.get $array global.get {FREE} i32.store +8 local.get $array global.set {FREE}""",
+              local.get $at i32.load local.set $at br 0 end end
+            local.get $array global.get {FREE} i32.store local.get $array global.set {FREE}""",
         "at:i32",
     ),
     Function.of(

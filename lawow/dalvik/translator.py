@@ -12,7 +12,7 @@ from lawow.dalvik.exports import MATRICES, describe, name_exports, wit_of, wrapp
 from lawow.dalvik.initializer import Constants
 from lawow.dalvik.ir import Obstacle
 from lawow.dalvik.library import FUNCTIONS
-from lawow.dalvik.methods import Analysis, analyse
+from lawow.dalvik.methods import Analysis, analyse, symbol_of
 from lawow.dalvik.program import Program
 from lawow.dalvik.runtime import FREE, RUNTIME
 from lawow.dalvik.tables import TableGuard
@@ -176,7 +176,9 @@ def _link(functions: list[Function], exports: dict[MethodRef, ExportedMethod], u
     for function in functions:
         module.add(function)
     for item in exports.values():
-        for name, function in zip((item.export, item.checked), wrappers(item, str(item.method)), strict=True):
+        for name, function in zip(
+            (item.export, item.checked), wrappers(item, symbol_of(item.method)), strict=True
+        ):
             module.add(function)
             module.exports.append((name, function.name))
     module.add(RUNTIME[_REALLOC])

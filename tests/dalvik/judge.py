@@ -158,16 +158,13 @@ class Guest:
     ) -> str:
         """Return an array as it is after the call; what the module says it does not write is as it was."""
         descriptor = item.parameters[number].descriptor
-        original = number
-        while call.arguments[original].startswith("="):
-            original = int(call.arguments[original][1:])
-        packed: Argument | None = None
-        for other, parameter in enumerate(item.parameters):
-            same = other == original or same_as(call, other) == original
-            if same and parameter.is_written and parameter.descriptor[0] == "[":
-                packed = changed.get(places[other], packed)
-        if packed is None:
-            packed = arguments[places[original]]
+        original = same_as(call, number)
+        is_written = any(
+            parameter.is_written and same_as(call, other) == original
+            for other, parameter in enumerate(item.parameters)
+        )
+        place = places[original]
+        packed = changed[place] if is_written else arguments[place]
         assert isinstance(packed, Packed)
         if descriptor[1] != "[":
             return array_text(descriptor, packed.data)
@@ -197,7 +194,7 @@ def lower(item: ExportedMethod, texts: Sequence[str]) -> tuple[list[Argument], l
             )
         elif text.startswith("="):
             first = places[int(text[1:])]
-            arguments.append(SameAs(first))
+            arguments += [SameAs(first), SameAs(first + 1)][: 1 + (descriptor[1] == "[")]
         elif descriptor[1] == "[":
             arguments += matrix(descriptor[1:], text)
         else:

@@ -1,4 +1,4 @@
-"""Damaged and hostile code: refused with a reason, never a crash and never a module that does not validate."""
+"""Damaged and hostile code: refused with a reason, or a module that validates, and never a crash."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def reason(descriptor: str, registers: int, code: Sequence[object], tries: Seque
     ("descriptor", "registers", "code", "wanted"),
     [
         ("()I", 1, [("return", 0)], "v0 is read before it is set"),
-        ("(I)I", 2, [("if-eqz", 1, ":x"), ("const/4", 0, 1), ":x", ("return", 0)], "v0 is read before it is set"),
+        ("(I)I", 2, [("if-eqz", 1, ":x"), ("const/4", 0, 1),
+            ":x", ("return", 0)], "v0 is read before it is set"),
         ("(I)I", 1, [("array-length", 0, 0), ("return", 0)], "holds a number where a reference is needed"),
         ("([I)I", 1, [("add-int", 0, 0, 0), ("return", 0)], "holds a reference where a number is needed"),
         ("(J)I", 3, [("move", 0, 1), ("return", 0)], "holds half of a wide value"),
@@ -57,13 +58,15 @@ def reason(descriptor: str, registers: int, code: Sequence[object], tries: Seque
         ("(JI)J", 4, [("move", 2, 3), ("return-wide", 1)], "holds half of a wide value"),
         ("(I)J", 1, [("return-void",)], "does not fit a method that returns J"),
         ("(I)J", 1, [("return", 0)], "does not fit a method that returns J"),
-        ("([I[J)I", 3, [("if-eqz", 1, ":x"), ("move-object", 1, 2), ":x", ("array-length", 0, 1), ("return", 0)], "different types"),
+        ("([I[J)I", 3, [("if-eqz", 1, ":x"), ("move-object", 1, 2), ":x", ("array-length", 0, 1),
+            ("return", 0)], "different types"),
         ("([II)I", 3, [("const/4", 0, 0), ("aget-byte", 0, 1, 2), ("return", 0)], "moves no elements of [I"),
         ("([II)V", 3, [("aput-object", 0, 1, 2), ("return-void",)], "is read before it is set"),
         ("(I)I", 1, [("nop",)], "control leaves the code"),
         ("(I)I", 1, [("move-exception", 0), ("return", 0)], "is reached without an exception"),
         ("(I)I", 1, [("move-result", 0), ("return", 0)], "does not follow what it moves"),
-        ("(I)V", 1, [("packed-switch", 0, ":t"), ("return-void",), ":t", ("array-payload", 1, (1,))], "its payload"),
+        ("(I)V", 1, [("packed-switch", 0, ":t"), ("return-void",),
+            ":t", ("array-payload", 1, (1,))], "its payload"),
         ("(I)V", 1, [":t", ("array-payload", 1, (1,)), ("return-void",)], "control runs into a payload"),
     ],
 )  # fmt: skip
@@ -94,7 +97,8 @@ def test_flow_that_no_nesting_can_say_runs_by_a_table() -> None:
     # Two blocks jump into the middle of each other's loop.
     code = [
         ("const/4", 0, 0), ("if-eqz", 2, ":b"), ":a", ("add-int/lit8", 0, 0, 1), ("add-int/lit8", 3, 3, -1),
-        ("if-lez", 3, ":end"), ":b", ("mul-int/lit8", 0, 0, 3), ("add-int/lit8", 3, 3, -2), ("if-gtz", 3, ":a"),
+        ("if-lez", 3, ":end"), ":b", ("mul-int/lit8", 0, 0, 3), ("add-int/lit8", 3, 3, -2),
+        ("if-gtz", 3, ":a"),
         ":end", ("return", 0),
     ]  # fmt: skip
     dex = dex_with("(II)I", Assembly(4, tuple(code)))

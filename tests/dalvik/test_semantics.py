@@ -25,8 +25,7 @@ from lawow.formats.dex import (
 from tests.dalvik.judge import Call, Guest, Jvm, random_call
 from tests.tools import run
 
-CALLS = 60
-OWNER = "Lkernels/Semantics;"
+CALLS = 150
 RUNS = {
     "Linpack": ("(I)D", (7, 30)),
     "Dct": ("(I)I", (50,)),
@@ -41,16 +40,23 @@ def jvm(classes: Path) -> Jvm:
     return Jvm(classes.parent, str(classes))
 
 
-def test_methods_do_the_same_as_on_a_jvm(kernels: bytes, jvm: Jvm) -> None:
-    view = read_dex(kernels).class_def(OWNER)
-    methods = [item.ref for item in view.methods if item.is_static and not item.is_initializer]
-    assert len(methods) >= 33
+def _methods(dex: bytes, name: str) -> list[MethodRef]:
+    view = read_dex(dex).class_def(name)
+    return [item.ref for item in view.methods if item.is_static and not item.is_initializer]
+
+
+@pytest.mark.parametrize(("owner", "count", "kinds"), [("Semantics", 34, 6), ("Loops", 18, 2)])
+def test_methods_do_the_same_as_on_a_jvm(
+    kernels: bytes, jvm: Jvm, owner: str, count: int, kinds: int
+) -> None:
+    methods = _methods(kernels, f"Lkernels/{owner};")
+    assert len(methods) >= count
     chance = random.Random(20261128)
     calls = [random_call(method, chance) for method in methods for _ in range(CALLS)]
     guest = Guest.of(kernels, methods)
     expected = jvm.run(calls)
     outcomes = {text.split()[1] for text in expected if text.startswith("throws")}
-    assert len(outcomes) >= 7, outcomes
+    assert len(outcomes) >= kinds, outcomes
     for call, wanted in zip(calls, expected, strict=True):
         assert guest.call(call) == wanted, call.line()
 
