@@ -127,7 +127,9 @@ def classify(definitions: Iterable[tuple[str, str]], selection: Selection) -> li
     for dex_file, descriptor in definitions:
         where.setdefault(descriptor, []).append(dex_file)
     unselected = f"its name matches no rule ({', '.join(rule.text for rule in selection.rules)})"
-    if not selection.rules or selection.listed:
+    if selection.translated:
+        unselected = "no method of it was chosen (--auto)"
+    elif not selection.rules or selection.listed:
         unselected = f"nothing selects it ({selection.shown or 'no rule is given'})"
     classes = []
     for descriptor, files in where.items():
