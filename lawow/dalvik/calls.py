@@ -82,7 +82,7 @@ def _only_calls_super(ref: MethodRef, program: Program) -> bool:
 
 def is_array_of_numbers(descriptor: str) -> bool:
     """Tell whether a type is an array, of any depth, of primitives."""
-    return descriptor[0] == "[" and descriptor.lstrip("[") in "ZBSCIJFD"
+    return descriptor[:1] == "[" and descriptor.lstrip("[") in "ZBSCIJFD"
 
 
 def require_simple(ref: MethodRef, op: Op | None = None) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lawow.dalvik.arithmetic import binary, compare, convert, narrowed, negated
+from lawow.dalvik.calls import is_array_of_numbers
 from lawow.dalvik.ir import Body, Obstacle, Op, decode, is_wide_type
 from lawow.dalvik.program import Program
 from lawow.dalvik.types import BOXES
@@ -224,7 +225,7 @@ class _Run:
         assert isinstance(ref, FieldRef)
         if op.name.startswith("sput"):
             if ref.class_name == self.owner:
-                self.fields[ref] = values[0] if values[0] != 0 or ref.type[0] not in "L[" else None
+                self.fields[ref] = _fitting(op, ref.type, values[0])
             else:
                 _give_away(values[0])
             return None
@@ -244,7 +245,7 @@ class _Run:
             return self._new(op, _number(op, values[0]))
         if op.name == "filled-new-array":
             made = self._new(op, len(values))
-            made.elements[:] = values
+            made.elements[:] = [_fitting(op, made.type[1:], value) for value in values]
             return made
         table = values[1] if op.name.startswith("aput") else values[0]
         if isinstance(table, _Unknown):
@@ -263,11 +264,7 @@ class _Run:
             raise op.obstacle("leaves its array")
         if op.name.startswith("aget"):
             return table.elements[index]
-        value = values[0]
-        bits = _ELEMENT_BITS.get(table.type[1:], 0)
-        if isinstance(value, int) and bits:
-            value = value & 0xFFFF if table.type == "[C" else narrowed(value, bits)
-        table.elements[index] = None if not bits and value == 0 else value
+        table.elements[index] = _fitting(op, table.type[1:], values[0])
         return None
 
     def _rows(self, op: Op, element: str, sizes: list[int]) -> Table:
@@ -284,6 +281,8 @@ class _Run:
 
     def _new(self, op: Op, count: int, array: str = "") -> Table:
         array = array or str(op.symbol)
+        if not is_array_of_numbers(array):
+            raise op.obstacle(f"makes {array}")
         bits = _ELEMENT_BITS.get(array[1:], 32)
         self.table_bytes += max(count, 0) * bits // 8
         if count < 0 or self.table_bytes > DALVIK.table_bytes:
@@ -297,6 +296,20 @@ class _Run:
             raise op.obstacle("does not fit its array")
         letter = "H" if table.type == "[C" else {1: "b", 2: "h", 4: "i", 8: "q"}[op.width]
         table.elements[:count] = struct.unpack(f"<{count}{letter}", op.data)
+
+
+def _fitting(op: Op, descriptor: str, value: Value) -> Value:
+    """Return a value as a field or element of this type holds it. Raises `Obstacle` for another type."""
+    if isinstance(value, _Unknown | _Class):
+        return _UNKNOWN
+    bits = _ELEMENT_BITS.get(descriptor)
+    if bits is None:
+        if isinstance(value, Table) and value.type != descriptor and descriptor[0] == "[":
+            raise op.obstacle(f"puts {value.type} where {descriptor} belongs")
+        return None if value == 0 else _UNKNOWN if isinstance(value, int) or descriptor[0] != "[" else value
+    if not isinstance(value, int):
+        raise op.obstacle(f"puts a reference where {descriptor} belongs")
+    return value & 0xFFFF if descriptor == "C" else narrowed(value, bits)
 
 
 def _number(op: Op, value: Value) -> int:

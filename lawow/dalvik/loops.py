@@ -1,9 +1,9 @@
 """Loops whose array accesses can be checked before they start.
 
 An innermost loop that counts upwards to a limit is emitted twice: first without the checks of those accesses
-whose index is linear in the counter, if a guard finds all of them within their arrays for every turn; then as it
-is. The first copy ends where the limit is reached, and the second one finds that and is left at once; with a
-guard that fails, the second does everything, so exceptions come at the same place as ever.
+whose index is linear in the counter, if a guard finds all of them within their arrays for every turn; then as
+it is. The first copy ends where the limit is reached, and the second one finds that and is left at once; with
+a guard that fails, the second does everything, so exceptions come at the same place as ever.
 
 Sums are taken in 64 bits: a value that is within an array there is what 32 bits, which wrap, hold, too.
 """

@@ -263,8 +263,10 @@ class Operations(ABC):
     def operation(self, op: Op) -> None:
         """Emit one operation that does not branch."""
         name = op.name
-        if name in ("nop", "goto", "check-cast"):
-            self._moved(op) if name == "check-cast" else None
+        if name in ("nop", "goto") or name.endswith("-switch"):
+            return  # a switch without cases falls through
+        if name == "check-cast":
+            self._moved(op)
         elif name.startswith(("move", "const")):
             self._move(op)
         elif name.startswith(("aget", "aput")):
