@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from lawow.dalvik import ExportedMethod, Program, Translation, translate
+from lawow.dalvik import ExportedMethod, Program, Translation, Untranslatable, translate
 from lawow.dalvik.ir import Body, Obstacle, decode
-from lawow.errors import FormatError, Refused
+from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.apk import AppPackage
 from lawow.formats.bundle import BoundMethod, BundledModule, bundled_module
 from lawow.formats.dex.symbols import MethodRef
@@ -96,16 +96,38 @@ def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
     program = Program([item.dex for item in app.dexes])
     try:
         found = find_candidates(program)
-        whole = translate(program, [item.ref for item in found.accepted]) if found.accepted else None
-        exports = whole.exports if whole else {}
+        exports, refused = _translated(program, found.accepted)
         ranked = _Ranking(app, program, options).ranked(
             [(item, exports[item.ref]) for item in found.accepted if item.ref in exports]
         )
     except FormatError as error:
         raise error if error.file.startswith(app.name) else error.within(app.name) from None
-    left = [item.ref for item in found.accepted if item.ref not in exports]
-    refused = map(Rejection, left, whole.refused if whole else ())
     return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others)
+
+
+def _translated(
+    program: Program, candidates: Iterable[Candidate]
+) -> tuple[dict[MethodRef, ExportedMethod], list[Rejection]]:
+    """Return how the candidates are called once they are translated, and those that can't be."""
+    exports: dict[MethodRef, ExportedMethod] = {}
+    rejected = []
+    for refs in _by_class(candidates).values():
+        try:
+            translation = translate(program, refs)
+        except (Refused, LimitExceeded) as error:
+            rejected += [Rejection(ref, Untranslatable(ref, str(error))) for ref in refs]
+            continue
+        exports.update(translation.exports)
+        left = [ref for ref in refs if ref not in translation.exports]
+        rejected += map(Rejection, left, translation.refused)
+    return exports, rejected
+
+
+def _by_class(candidates: Iterable[Candidate]) -> dict[str, list[MethodRef]]:
+    found: dict[str, list[MethodRef]] = {}
+    for candidate in candidates:
+        found.setdefault(candidate.ref.class_name, []).append(candidate.ref)
+    return found
 
 
 class _Ranking:
@@ -184,9 +206,7 @@ class _Ranking:
 
 def translate_chosen(survey: Survey, chosen: Iterable[Candidate]) -> list[ClassTranslation]:
     """Return a module for each class of the chosen methods, by class name."""
-    by_class: dict[str, list[MethodRef]] = {}
-    for candidate in chosen:
-        by_class.setdefault(candidate.ref.class_name, []).append(candidate.ref)
+    by_class = _by_class(chosen)
     files = _file_names(by_class)
     made = []
     for descriptor in sorted(by_class):

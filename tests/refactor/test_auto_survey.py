@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import random
+import zipfile
+
 import pytest
 
 from lawow.dalvik import Program
-from lawow.errors import FormatError
+from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.apk import read_app
 from lawow.refactor.auto_report import survey_lines, survey_record
 from lawow.refactor.automatic import AutoOptions, Ranked, Survey, survey_app, translate_chosen
@@ -13,7 +17,7 @@ from lawow.refactor.candidates import find_candidates
 from lawow.refactor.profit import Conditions, estimate_seconds
 from lawow.refactor.rules import parse_rules
 from lawow.refactor.timings import Timings, read_timings
-from tests.refactor.builders import CONSTRUCTOR, smali_class, smali_method
+from tests.refactor.builders import CONSTRUCTOR, make_zip, smali_class, smali_method
 from tests.refactor.conftest import BuildApp
 from tests.refactor.kernels import KERNELS, build_kernels
 
@@ -254,3 +258,24 @@ def test_a_profile_that_is_none_is_refused_with_its_line(text: str, said: str) -
     with pytest.raises(FormatError, match=said) as caught:
         read_timings(text.encode("utf-8", "surrogateescape"), name="profile.csv")
     assert str(caught.value).startswith("profile.csv: ")
+
+
+# ---- hostile files
+
+
+def test_damaged_code_is_a_reason_or_a_refusal_and_nothing_else(kernels: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(kernels)) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    dex, source = contents["classes.dex"], random.Random(20261128)
+    survived = 0
+    for _ in range(40):
+        damaged = bytearray(dex)
+        for _ in range(source.randrange(1, 4)):
+            damaged[source.randrange(0x70, len(dex))] = source.randrange(256)
+        try:
+            found = survey(make_zip({**contents, "classes.dex": bytes(damaged)}), AutoOptions(rules=ALL))
+            translate_chosen(found, found.chosen)
+            survived += 1
+        except (FormatError, Refused, LimitExceeded):
+            continue
+    assert survived > 8
