@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from fuzz import channel_targets, seeds
+from fuzz.dalvik_targets import codes, translate_all
 from fuzz.seeds import PART
 from fuzz.wasm_targets import (
     components,
@@ -194,6 +195,7 @@ TARGETS = {
     "zip": Target(seeds.archives, _guarded(_read_all)),
     "axml": Target(seeds.manifests, _guarded(_edit_manifest)),
     "dex": Target(seeds.dex_files, _guarded(_use_dex)),
+    "dalvik": Target(codes, _guarded(translate_all)),
     "mutf8": Target(seeds.texts, _guarded(_decode_text)),
     "signing": Target(seeds.apks, _guarded(_sign_anew)),
     "bundle": Target(seeds.bundles, _guarded(read_bundle)),

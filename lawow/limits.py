@@ -13,17 +13,21 @@ __all__ = [
     "CALL",
     "CHANNEL",
     "COMPILE",
+    "DALVIK",
     "EDGE",
     "MODULE",
     "NN",
+    "PROVING",
     "STATE",
     "ArchiveLimits",
     "CallLimits",
     "ChannelLimits",
     "CompileLimits",
+    "DalvikLimits",
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
+    "ProvingLimits",
     "StateLimits",
 ]
 
@@ -77,6 +81,18 @@ class CompileLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class DalvikLimits:
+    """What a method may have to be translated to WebAssembly. Java's own limit is 64 KiB of bytecode."""
+
+    instructions: int = 30_000  # of a method, which Java's limit lets be 65,536 at most
+    registers: int = 2_000  # a 30 KiB method of a real codec has 90
+    methods: int = 20_000  # of one module
+    table_bytes: int = 8 * MIB  # of all constant tables of one module
+    initializer_steps: int = 400_000  # of one static initialiser, seconds; tables of AES take 40,000
+    initializer_steps_in_all: int = 2_000_000  # of all that one translation looks at
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveLimits:
     """What an APK, a JAR or a ZIP may be."""
 
@@ -106,6 +122,18 @@ class NnLimits:
     memory_bytes: int = 2 * GIB  # weights and intermediate tensors of all models, on each device
     threads: int = 4  # of one model; never more than the machine has processors
     name_bytes: int = 256  # of a model
+
+
+@dataclass(frozen=True, slots=True)
+class ProvingLimits:
+    """What comparing a translated method with the original may cost (`lawow refactor --auto`)."""
+
+    fuel: int = 5_000_000  # of one call in WebAssembly, about 5 ms; random arguments may make endless loops
+    memory_bytes: int = 64 * MIB  # of one call; a random length may be any number
+    heap_bytes: int = 256 * MIB  # of the JVM, which holds a call's arrays several times
+    call_seconds: int = 10  # one call on the JVM, which ended within `fuel` in WebAssembly
+    tool_seconds: int = 600  # one run of enjarify or of the JVM
+    cases: int = 100_000  # of one method
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +233,10 @@ class ChannelLimits:
 MODULE = ModuleLimits()
 CALL = CallLimits()
 COMPILE = CompileLimits()
+DALVIK = DalvikLimits()
 ARCHIVE = ArchiveLimits()
 NN = NnLimits()
+PROVING = ProvingLimits()
 STATE = StateLimits()
 EDGE = EdgeLimits()
 CHANNEL = ChannelLimits()

@@ -19,6 +19,8 @@ MAY_IMPORT = {
         "server",
         "figures",
         "pack",
+        "pack",
+        "proving",
         "refactor",
         "doctor",
         "build",
@@ -33,14 +35,16 @@ MAY_IMPORT = {
     "device": {"channel", "execution", "formats"},
     "execution": {"runtime", "formats"},
     "pack": {"formats"},
-    "refactor": {"formats"},
+    "proving": {"refactor", "dalvik", "runtime", "formats"},
+    "refactor": {"dalvik", "formats"},
+    "dalvik": {"formats"},
     "doctor": {"formats"},
     "build": {"formats"},
     "runtime": {"formats"},
     "channel": {"formats"},
     "formats": set(),
 }
-PURE = {"formats", "channel"}
+PURE = {"formats", "channel", "dalvik"}
 IMPURE = {
     "os",
     "socket",

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from lawow.cli.app_files import read_source
 from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
-from lawow.cli.refactor_files import Results, command_line, result_paths
+from lawow.cli.refactor_auto import AutoArguments, auto_options, proved_classes, survey, translated_plan
+from lawow.cli.refactor_files import Results, command_line, result_paths, with_warnings
 from lawow.cli.refactor_options import (
     PlanView,
     SelectionArguments,
     plan_view_options,
     selection_options,
-    show_plan,
+    show_forecast,
 )
 from lawow.errors import UsageError
 
@@ -58,12 +60,14 @@ TOKEN_BYTES = 64 << 10
     show_default=True,
     help="elastic: the originals stay, too, and the app decides for each call where it runs.",
 )
+@auto_options
 @click.option("--gc/--no-gc", default=True, help="Remove names that only the offloaded code used.")
 @click.option("--report/--no-report", default=True, help="Write a certificate as .report.json and .html.")
 @click.option("--judges", is_flag=True, help="Ask Android's tools on the PATH, too; refuse what they refuse.")
 @click.pass_context
 def command(
     context: click.Context,
+    automatic: AutoArguments,
     apk: Path,
     rules: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -106,10 +110,14 @@ def command(
     lawow refactor app.apk --plan --html plan.html
     lawow refactor app.apk --debug-key --edge https://192.168.1.10:8443
     lawow refactor app.apk --rule 'com.example.Fib' --module Fib=fib.wasm --keystore release.p12
+    lawow refactor app.apk --auto --plan
     """
     keys = KeyOptions(keystore, key_alias, debug_key)
     require_key(keys, subject="the slim APK must be signed", optional=plan)
-    view = PlanView(html, local_ms, remote_ms, elements)
+    explicit = context.get_parameter_source("mode") is not ParameterSource.DEFAULT
+    others = (("--module", modules), ("--annotation", annotations), ("--classes", classes))
+    automatic.require_sound(others=others, mode=mode if explicit else None)
+    view = PlanView(html, local_ms, remote_ms, None if automatic.auto else elements)
     view.require_plan(planning=plan)
     selection = SelectionArguments(rules, exclude, annotations, classes, mapping, config, modules)
     plan_options = selection.plan_options(
@@ -121,22 +129,24 @@ def command(
     )
     properties = _edge_properties(edge, certificate_sha256, token_file, timeout)
     source = read_source(apk)
+    is_elastic = automatic.auto or mode == "elastic"
+    found = survey(source, automatic.options(plan_options, rules, elements)) if automatic.auto else None
     if plan:
-        from lawow.refactor.forecast import forecast_app
-
-        forecast = forecast_app(
-            source.base, source.base_name, plan_options, properties, is_elastic=mode == "elastic"
-        )
-        show_plan(forecast, view, as_json=as_json)
+        show_forecast(source, plan_options, properties, view, found, as_json=as_json, is_elastic=is_elastic)
         return
+    proved = None if found is None else proved_classes(found, automatic)
+    if proved is not None:
+        plan_options = translated_plan(plan_options, proved.classes)
 
     from lawow.refactor.pipeline import refactor_app
     from lawow.refactor.split import SplitOptions
 
-    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc, is_elastic=mode == "elastic")
+    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc, is_elastic=is_elastic)
     paths = result_paths(apk, out)
     key = load_key(keys)
     done = refactor_app(source.base, source.base_name, plan_options, split_options, key, source.companions)
+    if proved is not None:
+        done = with_warnings(done, proved.refused)
     results = Results(source, paths, done)
     judged = results.judged() if judges else ()
     results.write(results.certificate(command_line(context), key, judged) if report else ())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lawow.refactor.certificate import JudgeResult
     from lawow.refactor.pipeline import Refactored
 
-__all__ = ["ResultPaths", "Results", "command_line", "result_paths"]
+__all__ = ["ResultPaths", "Results", "command_line", "result_paths", "with_warnings"]
 
 _NOT_RESULTS = {"out", "as_json", "plan", "html", "report", "judges"}
 """Options that change nothing about the bytes of the results."""
@@ -120,6 +120,11 @@ class Results:
         whole = {self.paths.source_name: self.source.data} if self.source.data else {}
         members = {item.path: item.data for item in self.source.companions}
         return {**whole, self.source.base_path: self.source.base, **members}
+
+
+def with_warnings(done: Refactored, warnings: Iterable[str]) -> Refactored:
+    """Return results whose report says more."""
+    return replace(done, report=replace(done.report, warnings=(*done.report.warnings, *warnings)))
 
 
 def command_line(context: click.Context) -> str:

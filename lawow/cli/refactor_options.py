@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from lawow.cli.keys import read_file
+from lawow.cli.refactor_auto import translated_plan, unproved_classes
 from lawow.errors import FormatError, UsageError
 from lawow.limits import MODULE
 
 if TYPE_CHECKING:
+    from lawow.formats.apk_set import AppInput
+    from lawow.refactor.automatic import Survey
     from lawow.refactor.binding import ModuleChoice
     from lawow.refactor.correction import Corrections
+    from lawow.refactor.edge_properties import EdgeProperties
     from lawow.refactor.forecast import Forecast
     from lawow.refactor.plan import PlanOptions
     from lawow.refactor.plan_report import Timing
 
-__all__ = ["PlanView", "SelectionArguments", "plan_view_options", "selection_options", "show_plan"]
+__all__ = ["PlanView", "SelectionArguments", "plan_view_options", "selection_options", "show_forecast"]
 
 LIST_BYTES = 64 << 20
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -202,28 +206,64 @@ class PlanView:
         return Timing(self.local_ms / 1000, self.remote_ms / 1000, self.elements or 0)
 
 
-def show_plan(forecast: Forecast, view: PlanView, *, as_json: bool) -> None:
-    """Print the plan, write its page, then raise `Refused` if it can't be carried out."""
+def show_forecast(
+    source: AppInput,
+    options: PlanOptions,
+    edge: EdgeProperties | None,
+    view: PlanView,
+    survey: Survey | None,
+    *,
+    as_json: bool,
+    is_elastic: bool,
+) -> None:
+    """Print the plan, write its page, then raise `Refused` if it can't be carried out.
+
+    With ``--auto`` the survey comes first, and alone if nothing is to be offloaded.
+    """
+    from lawow.refactor.forecast import forecast_app
+
+    if survey is not None and not survey.chosen:
+        _print_survey(survey, as_json=as_json)
+        return
+    if survey is not None:
+        options = translated_plan(options, unproved_classes(survey))
+    forecast = forecast_app(source.base, source.base_name, options, edge, is_elastic=is_elastic)
     if view.html is None:
-        _print_plan(forecast, view, as_json=as_json)
+        _print_plan(forecast, view, survey, as_json=as_json)
     else:
         from lawow.durable import removed_if_nobody_hears, write_file
         from lawow.refactor.picture import plan_page
 
         write_file(view.html, plan_page(forecast, view.timing).encode("utf-8", "replace"))
         with removed_if_nobody_hears([view.html], view.html.parent):
-            _print_plan(forecast, view, as_json=as_json)
+            _print_plan(forecast, view, survey, as_json=as_json)
     if as_json and forecast.plan.refusals:
         sys.exit(4)  # the JSON says what is refused
     forecast.plan.require_allowed()
 
 
-def _print_plan(forecast: Forecast, view: PlanView, *, as_json: bool) -> None:
+def _print_survey(survey: Survey, *, as_json: bool) -> None:
+    from lawow.refactor.auto_report import survey_lines, survey_record
+
+    if as_json:
+        click.echo(json.dumps({"auto": survey_record(survey)}, indent=2, ensure_ascii=False))
+        return
+    for line in survey_lines(survey):
+        click.echo(line)
+
+
+def _print_plan(forecast: Forecast, view: PlanView, survey: Survey | None, *, as_json: bool) -> None:
+    from lawow.refactor.auto_report import survey_record
     from lawow.refactor.plan_report import plan_lines, plan_record
 
     if as_json:
-        click.echo(json.dumps(plan_record(forecast, view.timing), indent=2, ensure_ascii=False))
+        record = plan_record(forecast, view.timing)
+        if survey is not None:
+            record["auto"] = survey_record(survey)
+        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
         return
+    if survey is not None:
+        _print_survey(survey, as_json=False)
     on_terminal = sys.stdout.isatty()
     if on_terminal:
         _draw_classes(forecast)

@@ -24,6 +24,7 @@ from lawow.refactor.plan import ClassMove
 from lawow.refactor.proof import CHECKS
 from lawow.refactor.report import report_record
 from lawow.refactor.split import EntryChange, Split
+from lawow.refactor.translated import trial_records
 
 __all__ = ["Certified", "JudgeResult", "certificate_bytes", "certificate_record"]
 
@@ -146,6 +147,7 @@ def _move(move: ClassMove) -> dict[str, object]:
         "class": move.classified.name,
         "reason": move.classified.reason,
         "dex_files": list(move.classified.dex_files),
+        "trials": trial_records(move.translation),
         "code_sha256": _sha256(_lines(codes)),
         "methods": [
             {

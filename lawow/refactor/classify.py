@@ -5,7 +5,7 @@ What decides, the first that says something:
 1. LAWOW's own library stays, whatever anybody says;
 2. the correction file (``lawow.toml``), resident before offloadable;
 3. ``--exclude``;
-4. ``--module``, which names a class to bind it;
+4. ``--auto``, which has translated methods of it, or ``--module``, which names a class to bind it;
 5. ``--classes``, an explicit list;
 6. annotations (``@dev.lawow.Offload`` unless the user says otherwise);
 7. rules (``*Wasm`` unless the user says otherwise).
@@ -80,13 +80,14 @@ class ClassifiedClass:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What the user selects. `bound` and `listed` are original full names, `annotated` maps the descriptors
-    of classes to the annotation that they, or methods of theirs, carry.
+    of classes to the annotation that they, or methods of theirs, carry; `translated` are descriptors, too.
     """
 
     rules: Sequence[Rule] = ()
     exclude: Sequence[Rule] = ()
     bound: frozenset[str] = frozenset()
     listed: frozenset[str] = frozenset()
+    translated: frozenset[str] = frozenset()
     annotations: Sequence[str] = ()
     annotated: Mapping[str, str] = field(default_factory=dict)
     corrections: Corrections = NO_CORRECTIONS
@@ -126,7 +127,9 @@ def classify(definitions: Iterable[tuple[str, str]], selection: Selection) -> li
     for dex_file, descriptor in definitions:
         where.setdefault(descriptor, []).append(dex_file)
     unselected = f"its name matches no rule ({', '.join(rule.text for rule in selection.rules)})"
-    if not selection.rules or selection.listed:
+    if selection.translated:
+        unselected = "no method of it was chosen (--auto)"
+    elif not selection.rules or selection.listed:
         unselected = f"nothing selects it ({selection.shown or 'no rule is given'})"
     classes = []
     for descriptor, files in where.items():
@@ -147,6 +150,8 @@ def _decide(descriptor: str, name: str, selection: Selection) -> tuple[ClassRole
         return ClassRole.OFFLOADABLE, f"{corrections.name} says that {rule.text} is offloadable"
     if rule := _first_match(selection.exclude, name):
         return ClassRole.RESIDENT, f"excluded by {rule.text}"
+    if descriptor in selection.translated:
+        return ClassRole.OFFLOADABLE, "methods of it were translated (--auto)"
     if name in selection.bound:
         return ClassRole.OFFLOADABLE, "named by --module"
     if name in selection.listed:

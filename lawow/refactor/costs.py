@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from lawow.errors import UsageError
 from lawow.formats.bundle import BoundMethod
 from lawow.formats.dex.symbols import parse_method_descriptor
+from lawow.formats.signature import ListType, ValueType, parse_typed_signature
 from lawow.refactor.binding import MULTI_VALUE
+from lawow.refactor.names import Names
 from lawow.refactor.plan import SplitPlan
 
-__all__ = ["BreakEven", "CallCost", "break_even", "call_costs"]
+__all__ = ["BreakEven", "CallCost", "break_even", "call_cost", "call_costs"]
 
 REQUEST_HEAD_BYTES = 420
 RESPONSE_HEAD_BYTES = 430
@@ -80,13 +82,15 @@ class BreakEven:
 
 def call_costs(plan: SplitPlan) -> tuple[CallCost, ...]:
     """Return the cost of a call for every method that moves."""
-    return tuple(_call_cost(bound, plan) for move in plan.moves for bound in move.methods)
+    return tuple(call_cost(bound, plan.names) for move in plan.moves for bound in move.methods)
 
 
-def _call_cost(bound: BoundMethod, plan: SplitPlan) -> CallCost:
+def call_cost(bound: BoundMethod, names: Names) -> CallCost:
+    """Return the cost of a call of one method."""
     proto = parse_method_descriptor(bound.descriptor)
     results = bound.signature.partition(">")[2] if proto.return_type == MULTI_VALUE else proto.return_type
-    owner = plan.names.of_class(f"L{bound.class_name.replace('.', '/')};")
+    owner = names.of_class(f"L{bound.class_name.replace('.', '/')};")
+    sent = parse_typed_signature(bound.signature).params
     return CallCost(
         method=f"{owner}.{bound.method}",
         types=bound.descriptor,
@@ -94,14 +98,14 @@ def _call_cost(bound: BoundMethod, plan: SplitPlan) -> CallCost:
         results_bytes=0
         if results == "V"
         else VALUE_BYTES * (1 if results == proto.return_type else len(results)),
-        per_element_bytes=sum(_parameter_element_bytes(kind) for kind in proto.parameters)
+        per_element_bytes=sum(map(_parameter_element_bytes, proto.parameters, sent))
         + _element_bytes(proto.return_type),
     )
 
 
-def _parameter_element_bytes(kind: str) -> int:
-    """Return what one element of a parameter takes: contents of arrays come back with the result."""
-    return _element_bytes(kind) * (2 if kind.startswith("[") else 1)
+def _parameter_element_bytes(kind: str, sent: ValueType) -> int:
+    """Return what one element of a parameter takes: contents of in-out arrays come back with the result."""
+    return _element_bytes(kind) * (2 if isinstance(sent, ListType) and sent.is_in_out else 1)
 
 
 def _element_bytes(kind: str) -> int:

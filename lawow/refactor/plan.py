@@ -35,6 +35,7 @@ from lawow.refactor.correction import NO_CORRECTIONS, Corrections
 from lawow.refactor.findings import Finding, Severity
 from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.rules import OFFLOAD, Rule, did_you_mean, java_name, parse_rule, parse_rules
+from lawow.refactor.translated import TranslatedClass
 
 __all__ = [
     "NOTHING_MOVES",
@@ -60,7 +61,8 @@ class PlanOptions:
     `rules` and `exclude` are globs, or ``re:`` and a regular expression. `annotations` are descriptors,
     `classes` full names. With a `mapping` all names are original ones. An unbound class is refused unless
     `allow_unbound`, and a plan that moves nothing unless `allow_empty`. With
-    `show_refused`, methods that must not move are in the plan for a person to see.
+    `show_refused`, methods that must not move are in the plan for a person to see. `translated` are classes
+    with modules of their own code, which must be split elastically.
     """
 
     rules: tuple[str, ...] = DEFAULT_RULES
@@ -74,6 +76,7 @@ class PlanOptions:
     mapping: Mapping | None = None
     corrections: Corrections = NO_CORRECTIONS
     show_refused: bool = False
+    translated: tuple[TranslatedClass, ...] = ()
 
     @property
     def names(self) -> Names:
@@ -83,13 +86,17 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClassMove:
-    """One class on its way: its module, the methods that become proxies, and what the user should know."""
+    """One class on its way: its module, the methods that become proxies, and what the user should know.
+
+    `translation` says where the module comes from if it was made of the class' own code.
+    """
 
     classified: ClassifiedClass
     view: ClassView
     binding: ModuleBinding
     methods: tuple[BoundMethod, ...]
     notes: tuple[str, ...]
+    translation: TranslatedClass | None = None
 
     @property
     def descriptor(self) -> str:
@@ -173,10 +180,13 @@ def make_plan(app: AppPackage, options: PlanOptions) -> SplitPlan:
 
 
 def _closed(plan: SplitPlan) -> SplitPlan:
-    """Return the plan with what its moves reach, and notes on that at each move."""
+    """Return the plan with what its moves reach, and notes on that at each move.
+
+    A translated method reaches nothing: `lawow.refactor.candidates` has looked at that more strictly.
+    """
     closure = close_over(
         plan.app,
-        [(move.view, move.methods) for move in plan.moves],
+        [(move.view, move.methods) for move in plan.moves if move.translation is None],
         names=plan.names,
         corrections=plan.corrections,
     )
@@ -217,6 +227,7 @@ def _selection(app: AppPackage, options: PlanOptions, descriptors: Collection[st
         exclude=parse_rules(options.exclude, option="--exclude"),
         bound=frozenset(name for name in names if any(rule.matches(name) for rule in bound)),
         listed=frozenset(options.classes),
+        translated=frozenset(item.descriptor for item in options.translated),
         annotations=options.annotations,
         annotated=_annotated(app, options.annotations),
         corrections=options.corrections,
@@ -252,6 +263,8 @@ def _plan_class(
     holder = next(dex for dex in app.dexes if dex.name == item.dex_files[0])
     try:
         view = _class_view(holder, item.descriptor)
+        if translation := next((t for t in options.translated if t.descriptor == item.descriptor), None):
+            return _translated_move(item, view, translation, holder, descriptors)
         binding = find_module(view, app.archive, options.modules, options.names)
         if binding is None:
             return _unbound(item, expected_module(view, options.names)[0], options)
@@ -263,18 +276,36 @@ def _plan_class(
     return ClassMove(item, view, binding, methods, tuple(consequences(view, methods, descriptors)))
 
 
+def _translated_move(
+    item: ClassifiedClass,
+    view: ClassView,
+    translation: TranslatedClass,
+    holder: AppDex,
+    descriptors: set[str],
+) -> ClassMove:
+    _require_copyable(view, translation.methods, holder)
+    notes = (*translation.notes, *consequences(view, translation.methods, descriptors))
+    binding = ModuleBinding(translation.module, ())
+    return ClassMove(item, view, binding, translation.methods, notes, translation)
+
+
 def _bound_methods(
     view: ClassView, binding: ModuleBinding, options: PlanOptions, holder: AppDex
 ) -> list[BoundMethod]:
     require_movable_class(view)
     methods = bind_methods(view, binding.module, options.names)
+    _require_copyable(view, methods, holder)
+    return methods
+
+
+def _require_copyable(view: ClassView, methods: Sequence[BoundMethod], holder: AppDex) -> None:
+    """Refuse a class that can't be carried into another dex file, naming its own."""
     try:
         require_copyable_class(view, methods)
     except Refused as error:
         raise Refused(f"{holder.name}: {error}") from None
     except FormatError as error:
         raise error.within(holder.name) from None
-    return methods
 
 
 def _class_view(holder: AppDex, descriptor: str) -> ClassView:

@@ -12,6 +12,9 @@ An elastic proxy keeps the original under another name, and runs it when the stu
 
     Object result = Lawow.elastic("fibonacci.wasm@<sha256>", "fib", "i>i", new Object[] { box(p0) });
     return result == Lawow.LOCAL ? fib$local(p0) : unbox(result);
+
+Where the module is a translation of the original, a call that ends with a trap, or that can't be sent (null),
+runs the original, too, whose exception it then is: both do the same, and neither changes anything but arrays.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from lawow.formats.dex.seam import (
     asking_code,
     module_name,
 )
-from lawow.formats.dex.source import Assembly, Instruction, MethodSource
+from lawow.formats.dex.source import Assembly, Instruction, MethodSource, Try
 from lawow.formats.dex.spec import (
     ACC_DECLARED_SYNCHRONIZED,
     ACC_NATIVE,
@@ -48,6 +51,9 @@ CLOSE_INSTANCE = MethodRef(LAWOW, "closeInstance", "(Ljava/lang/Object;)V")
 LOAD_LIBRARY = MethodRef(LAWOW, "loadLibrary", "(Ljava/lang/String;)V")
 """Stands in for System.loadLibrary where the library may be gone."""
 
+NO_RESULT = ("Ldev/lawow/Trap;", "Ljava/lang/NullPointerException;", "Ljava/lang/IllegalArgumentException;")
+"""What an elastic call of a translated method throws when only the original can tell what happens."""
+
 UNSHARED_FLAGS = ACC_NATIVE | ACC_SYNCHRONIZED | ACC_DECLARED_SYNCHRONIZED
 REMOTE = Seam("remote")
 REMOTE_INSTANCE = Seam("remoteInstance", names_object=True)
@@ -62,12 +68,13 @@ def proxy_method(
     *,
     of_instance: bool = False,
     local: MethodRef | None = None,
+    is_translated: bool = False,
 ) -> MethodSource:
     """Return `method` with its annotations and a body that calls the export on the edge.
 
     The method is neither native nor synchronized any more. `of_instance`: each object has an instance of its
-    own. `local` is the private method that holds the original of an elastic method. The method's types are
-    those that `lawow.refactor.binding` has checked.
+    own. `local` is the private method that holds the original of an elastic method, of which the export is a
+    translation if `is_translated`. The method's types are those that `lawow.refactor.binding` has checked.
     """
     seams = (ELASTIC, ELASTIC_INSTANCE) if local else (REMOTE, REMOTE_INSTANCE)
     seam = seams[of_instance and not method.is_static]
@@ -76,6 +83,8 @@ def proxy_method(
         code = asking_code(method.proto, call, seam, is_static=method.is_static)
     else:
         code = _elastic_code(method.proto, call, seam, local, is_static=method.is_static)
+        if is_translated:
+            code = _with_original_on_failure(code)
     return MethodSource(
         name=method.name,
         descriptor=method.descriptor,
@@ -97,6 +106,12 @@ def _elastic_code(proto: Proto, call: StubCall, seam: Seam, local: MethodRef, *,
     return Assembly(SCRATCH + words, code)
 
 
+def _with_original_on_failure(code: Assembly) -> Assembly:
+    """Return an elastic body that runs the original where the call has no result."""
+    handlers = tuple((kind, ":local") for kind in NO_RESULT)
+    return Assembly(code.registers, [":ask", *code.instructions], (Try(":ask", ":asked", handlers),))
+
+
 def closing_method(method: MethodView, original: MethodRef | None) -> MethodSource:
     """Return a ``close()V`` that closes the object's instance, and then does what it did before."""
     this = SCRATCH
@@ -115,8 +130,10 @@ def closing_method(method: MethodView, original: MethodRef | None) -> MethodSour
 def _unless_local(kind: str, local: MethodRef, words: int, *, is_static: bool) -> Iterator[Instruction]:
     """Yield the code that runs the original if the result is the sentinel; behind it the result is real."""
     yield "move-result-object", RESULT
+    yield ":asked"
     yield "sget-object", SENTINEL, LOCAL
     yield "if-ne", RESULT, SENTINEL, ":remote"
+    yield ":local"
     yield "invoke-static/range" if is_static else "invoke-direct/range", (SCRATCH, words), local
     yield from return_call(kind, RESULT)
     yield ":remote"

@@ -50,7 +50,14 @@ def replaced_class(dex: Dex, move: ClassMove, *, is_elastic: bool) -> ClassSourc
     def replacement(method: MethodView) -> MethodSource | None:
         if method.ref[1:] in bound:
             binding, local = bound[method.ref[1:]], originals.get(method.ref)
-            return proxy_method(method, binding, move.binding.module, of_instance=of_instance, local=local)
+            return proxy_method(
+                method,
+                binding,
+                move.binding.module,
+                of_instance=of_instance,
+                local=local,
+                is_translated=move.translation is not None,
+            )
         return closing_method(method, originals.get(method.ref)) if method.ref == _ref(closing) else None
 
     copied = transplant_class(dex, move.descriptor, replacement, redirect={} if is_elastic else REDIRECTED)

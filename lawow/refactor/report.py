@@ -16,6 +16,7 @@ from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
 from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_rows, residents_by_reason
 from lawow.refactor.split import Split, SplitOptions
+from lawow.refactor.translated import trial_records
 
 __all__ = ["Report", "make_report", "report_lines", "report_record"]
 
@@ -141,6 +142,7 @@ def _move_record(move: ClassMove) -> dict[str, object]:
             for item in move.methods
         ],
         "notes": list(move.notes),
+        "trials": trial_records(move.translation),
     }
 
 

@@ -21,7 +21,15 @@ from lawow.formats.dex.items import (
     read_encoded_array,
     read_tries,
 )
-from lawow.formats.dex.spec import ACC_ABSTRACT, ACC_INTERFACE, ACC_NATIVE, ACC_STATIC, NO_INDEX, ItemType
+from lawow.formats.dex.spec import (
+    ACC_ABSTRACT,
+    ACC_FINAL,
+    ACC_INTERFACE,
+    ACC_NATIVE,
+    ACC_STATIC,
+    NO_INDEX,
+    ItemType,
+)
 from lawow.formats.dex.symbols import (
     Annotation,
     EncodedValue,
@@ -66,6 +74,11 @@ class FieldView:
     def is_static(self) -> bool:
         """Whether the field belongs to the class and not to its instances."""
         return bool(self.access_flags & ACC_STATIC)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the field is assigned once: by the constructor or the static initialiser."""
+        return bool(self.access_flags & ACC_FINAL)
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:

@@ -1,0 +1,94 @@
+"""What an invoke means to the translator: a method of the app, one of the library, or an exception's
+constructor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lawow.dalvik.ir import Obstacle, Op
+from lawow.dalvik.library import LIBRARY, Intrinsic
+from lawow.dalvik.program import Program
+from lawow.formats.dex import MethodRef, parse_method_descriptor
+
+__all__ = ["Call", "is_array_of_numbers", "require_simple", "resolve"]
+
+_NEW_INSTANCE = "Ljava/lang/reflect/Array;"
+_INIT = {"()V": 0, "(Ljava/lang/String;)V": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Exactly one of the four: `callee` in the app, `intrinsic` of the library, `init` of an exception (its
+    number of arguments), `special`: ``clone`` of an array or ``newInstance`` of java.lang.reflect.Array.
+    """
+
+    callee: MethodRef | None = None
+    intrinsic: Intrinsic | None = None
+    init: int | None = None
+    special: str = ""
+
+
+def resolve(op: Op, program: Program) -> Call:
+    """Return what an invoke calls. Raises `Obstacle` that names what cannot be translated."""
+    ref = op.symbol
+    assert isinstance(ref, MethodRef)
+    name = op.name.partition("/")[0]
+    if name == "invoke-static":
+        return _static(op, ref, program)
+    if name == "invoke-virtual" and ref.class_name[0] == "[" and ref[1:] == ("clone", "()Ljava/lang/Object;"):
+        return Call(special="clone")
+    if name == "invoke-direct" and ref.name == "<init>" and program.is_throwable(ref.class_name):
+        if ref.descriptor not in _INIT:
+            raise op.obstacle(f"exceptions are made without arguments or of a text, not by {ref}")
+        if program.method(ref) and not _only_calls_super(ref, program):
+            raise op.obstacle(f"{ref} does more than its superclass")
+        return Call(init=_INIT[ref.descriptor])
+    raise op.obstacle(f"calls {ref}")
+
+
+def _static(op: Op, ref: MethodRef, program: Program) -> Call:
+    if ref in LIBRARY:
+        return Call(intrinsic=LIBRARY[ref])
+    if ref.class_name == _NEW_INSTANCE and ref.name == "newInstance":
+        return Call(special="newInstance")
+    for owner in program.superclasses(ref.class_name):
+        found = MethodRef(owner, ref.name, ref.descriptor)
+        if program.method(found):
+            require_simple(found, op)
+            return Call(callee=found)
+    raise op.obstacle(f"calls {ref}")
+
+
+def _only_calls_super(ref: MethodRef, program: Program) -> bool:
+    """Tell whether a constructor is ``super(...)`` with the same arguments, and nothing else."""
+    view = program.method(ref)
+    if view is None or view.code is None or view.tries:
+        return False
+    units = view.owner.dex.code_units(view.code)
+    if len(units) != 4 or units[0] & 0xFF != 0x70 or units[3] != 0x0E:
+        return False
+    called = view.owner.dex.method(units[1])
+    first = view.code.registers_size - view.code.ins_size
+    count = view.code.ins_size
+    passed = [units[2] & 15, units[2] >> 4 & 15][:count]
+    return (
+        units[0] >> 12 == count
+        and passed == list(range(first, first + count))
+        and called[1:] == ref[1:]
+        and called.class_name == view.owner.superclass
+        and (not program.method(called) or _only_calls_super(called, program))
+    )
+
+
+def is_array_of_numbers(descriptor: str) -> bool:
+    """Tell whether a type is an array, of any depth, of primitives."""
+    return descriptor[:1] == "[" and descriptor.lstrip("[") in "ZBSCIJFD"
+
+
+def require_simple(ref: MethodRef, op: Op | None = None) -> None:
+    """Raise `Obstacle` unless a method takes and gives numbers and arrays of numbers only."""
+    proto = parse_method_descriptor(ref.descriptor)
+    for descriptor in (*proto.parameters, proto.return_type):
+        if descriptor not in "ZBSCIJFDV" and not is_array_of_numbers(descriptor):
+            reason = f"{ref} takes or gives {descriptor}; numbers and arrays of numbers are translated"
+            raise op.obstacle(reason) if op else Obstacle(reason)

@@ -1,0 +1,65 @@
+"""Arguments of one call, as both judges get them: numbers as bits, arrays as packed bytes.
+
+An array may be the very array of an earlier parameter. A case belongs to a method by its descriptor; its
+form on the wire to the JVM is that of `Judge.java`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lawow.formats.elements import Argument, Packed, SameAs
+
+__all__ = ["SIZES", "Case", "encode_case", "is_array"]
+
+SIZES = {"Z": 1, "B": 1, "S": 2, "C": 2, "I": 4, "J": 8, "F": 4, "D": 8}
+"""Bytes of one element, by Java's letter."""
+_SAME = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The arguments of one call of the method at `subject`, in the form that guests get them in."""
+
+    subject: int
+    arguments: tuple[Argument, ...]
+
+    def shown(self, parameters: Sequence[str]) -> str:
+        """Return the arguments for a person, long arrays cut."""
+        return ", ".join(map(_shown, parameters, self.arguments))
+
+
+def is_array(kind: str) -> bool:
+    """Tell whether a type descriptor is that of an array."""
+    return kind.startswith("[")
+
+
+def encode_case(case: Case) -> bytes:
+    """Return a case as `Judge.java` reads it."""
+    parts = [struct.pack(">H", case.subject)]
+    for value in case.arguments:
+        if isinstance(value, bytes):
+            parts.append(value[::-1])
+        elif isinstance(value, SameAs):
+            parts.append(struct.pack(">IB", _SAME, value.parameter))
+        else:
+            parts.append(struct.pack(">I", value.count) + value.data)
+    return b"".join(parts)
+
+
+def _shown(kind: str, value: Argument) -> str:
+    if isinstance(value, SameAs):
+        return f"the array of parameter {value.parameter}"
+    if isinstance(value, Packed):
+        size = SIZES[kind[1]]
+        items = [_number(kind[1], value.data[at : at + size]) for at in range(0, len(value.data), size)]
+        return f"{{{', '.join(items[:8])}{', ...' if len(items) > 8 else ''}}} ({len(items)} elements)"
+    return _number(kind, value[: SIZES[kind]])
+
+
+def _number(kind: str, data: bytes) -> str:
+    if kind in "FD":
+        return repr(struct.unpack("<f" if kind == "F" else "<d", data)[0])
+    return str(int.from_bytes(data, "little", signed=kind not in "ZC"))

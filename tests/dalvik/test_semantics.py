@@ -1,0 +1,147 @@
+"""Translated Java does what the same class files do on a JVM: values, arrays, aliases, null, exceptions."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+from pathlib import Path
+
+import pytest
+
+from lawow.dalvik.library import LIBRARY
+from lawow.formats.dex import (
+    ACC_PUBLIC,
+    ACC_STATIC,
+    Assembly,
+    ClassSource,
+    DexBuilder,
+    MethodRef,
+    MethodSource,
+    argument_words,
+    parse_method_descriptor,
+    read_dex,
+)
+from tests.dalvik.judge import Call, Guest, Jvm, random_call
+from tests.tools import run
+
+CALLS = 150
+RUNS = {
+    "Linpack": ("(I)D", (7, 30)),
+    "Dct": ("(I)I", (50,)),
+    "SuffixSort": ("(I)I", (0, 1, 2000)),
+    "Sha256": ("(I)I", (0, 55, 56, 10000)),
+    "Chess": ("(I)J", (200,)),
+}
+
+
+@pytest.fixture(scope="module")
+def jvm(classes: Path) -> Jvm:
+    return Jvm(classes.parent, str(classes))
+
+
+def _methods(dex: bytes, name: str) -> list[MethodRef]:
+    view = read_dex(dex).class_def(name)
+    return [item.ref for item in view.methods if item.is_static and not item.is_initializer]
+
+
+@pytest.mark.parametrize(("owner", "count", "kinds"), [("Semantics", 34, 6), ("Loops", 18, 2)])
+def test_methods_do_the_same_as_on_a_jvm(
+    kernels: bytes, jvm: Jvm, owner: str, count: int, kinds: int
+) -> None:
+    methods = _methods(kernels, f"Lkernels/{owner};")
+    assert len(methods) >= count
+    chance = random.Random(20261128)
+    calls = [random_call(method, chance) for method in methods for _ in range(CALLS)]
+    guest = Guest.of(kernels, methods)
+    expected = jvm.run(calls)
+    outcomes = {text.split()[1] for text in expected if text.startswith("throws")}
+    assert len(outcomes) >= kinds, outcomes
+    for call, wanted in zip(calls, expected, strict=True):
+        assert guest.call(call) == wanted, call.line()
+
+
+def test_kernels_do_the_same_as_on_a_jvm(kernels: bytes, jvm: Jvm) -> None:
+    refs = {name: MethodRef(f"Lkernels/{name};", "run", descriptor) for name, (descriptor, _) in RUNS.items()}
+    calls = [Call(refs[name], (f"{size:x}",)) for name, (_, sizes) in RUNS.items() for size in sizes]
+    assert Guest.of(kernels, refs.values()).run(calls) == jvm.run(calls)
+
+
+@pytest.mark.parametrize("size", [0, 1, 55, 56, 64, 1000])
+def test_a_translated_hash_is_that_of_the_standard_library(kernels: bytes, size: int) -> None:
+    message = random.Random(size).randbytes(size)
+    method = MethodRef("Lkernels/Sha256;", "hash", "([B)[B")
+    text = "[" + ",".join(f"{byte:x}" for byte in message)
+    outcome = Guest.of(kernels, [method]).call(Call(method, (text,)))
+    signed = struct.unpack("32b", hashlib.sha256(message).digest())
+    assert outcome.split()[1] == "[" + ",".join(f"{byte & 0xFFFFFFFF:x}" for byte in signed)
+
+
+# ---- the library, method by method
+
+PLAIN = {ref: item for ref, item in LIBRARY.items() if ref.name != "arraycopy"}
+
+
+def _source(refs: list[MethodRef]) -> str:
+    """Return a Java class that calls each method of the library."""
+    names = {
+        "Z": "boolean",
+        "B": "byte",
+        "S": "short",
+        "C": "char",
+        "I": "int",
+        "J": "long",
+        "F": "float",
+        "D": "double",
+        "V": "void",
+    }
+    lines = []
+    for number, ref in enumerate(refs):
+        proto = parse_method_descriptor(ref.descriptor)
+        types = [names[item[-1]] + "[]" * (len(item) - 1) for item in proto.parameters]
+        returns = names[proto.return_type[-1]] + "[]" * (len(proto.return_type) - 1)
+        params = ", ".join(f"{item} p{place}" for place, item in enumerate(types))
+        passed = ", ".join(f"p{place}" for place in range(len(types)))
+        owner = ref.class_name[1:-1].replace("/", ".")
+        give = "" if returns == "void" else "return "
+        lines.append(f"public static {returns} m{number}({params}) {{ {give}{owner}.{ref.name}({passed}); }}")
+    return "package library;\npublic class All {\n" + "\n".join(lines) + "\n}\n"
+
+
+def _dex(refs: list[MethodRef]) -> bytes:
+    methods = []
+    for number, ref in enumerate(refs):
+        proto = parse_method_descriptor(ref.descriptor)
+        words = argument_words(proto.parameters, is_static=True)
+        kind = proto.return_type
+        suffix = "-wide" if kind in ("J", "D") else "-object" if kind[0] == "[" else ""
+        end = [("return-void",)] if kind == "V" else [(f"move-result{suffix}", 0), (f"return{suffix}", 0)]
+        code = Assembly(max(words, 2), [("invoke-static/range", (max(words, 2) - words, words), ref), *end])
+        methods.append(MethodSource(f"m{number}", ref.descriptor, ACC_PUBLIC | ACC_STATIC, code))
+    builder = DexBuilder("035")
+    builder.add(ClassSource("Llibrary/All;", ACC_PUBLIC, methods=tuple(methods)))
+    return builder.build()
+
+
+def test_each_method_of_the_library_does_what_the_class_library_does(tmp_path: Path) -> None:
+    refs = list(PLAIN)
+    (tmp_path / "All.java").write_text(_source(refs))
+    run("javac", "-nowarn", "-d", tmp_path / "out", tmp_path / "All.java")
+    methods = [MethodRef("Llibrary/All;", f"m{number}", ref.descriptor) for number, ref in enumerate(refs)]
+    chance = random.Random(7)
+    calls = [
+        _small(random_call(method, chance), ref)
+        for method, ref in zip(methods, refs, strict=True)
+        for _ in range(CALLS)
+    ]
+    guest = Guest.of(_dex(refs), methods)
+    for call, wanted in zip(calls, Jvm(tmp_path, str(tmp_path / "out")).run(calls), strict=True):
+        assert guest.call(call) == wanted, (refs[int(call.method.name[1:])], call.arguments)
+
+
+def _small(call: Call, ref: MethodRef) -> Call:
+    """Keep the copies that a call makes small."""
+    if not ref.name.startswith("copyOf"):
+        return call
+    numbers = [f"{int(text, 16) % 200:x}" for text in call.arguments[1:]]
+    return Call(call.method, (call.arguments[0], *numbers))

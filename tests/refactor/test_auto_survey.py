@@ -1,0 +1,281 @@
+"""What `--auto` finds in an app, what it expects of it, and what it takes."""
+
+from __future__ import annotations
+
+import io
+import random
+import zipfile
+
+import pytest
+
+from lawow.dalvik import Program
+from lawow.errors import FormatError, LimitExceeded, Refused
+from lawow.formats.apk import read_app
+from lawow.refactor.auto_report import survey_lines, survey_record
+from lawow.refactor.automatic import AutoOptions, Ranked, Survey, survey_app, translate_chosen
+from lawow.refactor.candidates import find_candidates
+from lawow.refactor.profit import Conditions, estimate_seconds
+from lawow.refactor.rules import parse_rules
+from lawow.refactor.timings import Timings, read_timings
+from tests.refactor.builders import CONSTRUCTOR, make_zip, smali_class, smali_method
+from tests.refactor.conftest import BuildApp
+from tests.refactor.kernels import KERNELS, build_kernels
+
+ALL = parse_rules(["*"])
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return build_kernels(tmp_path_factory.mktemp("kernels"))
+
+
+def survey(apk: bytes, options: AutoOptions | None = None) -> Survey:
+    return survey_app(read_app(apk, name="app.apk"), options or AutoOptions())
+
+
+def by_name(found: Survey) -> dict[str, Ranked]:
+    return {item.candidate.ref.name: item for item in found.ranked}
+
+
+# ---- finding
+
+
+METHODS = {
+    "fine(I)I": "add-int/lit8 v0, p0, 1; return v0",
+    "calls_fine(I)I": "invoke-static {p0}, La/A;->fine(I)I; move-result v0; return v0",
+    "text(Ljava/lang/String;)I": "const/4 v0, 0; return v0",
+    "object()Ljava/lang/Object;": "const/4 v0, 0; return-object v0",
+    "time()J": "invoke-static {}, Ljava/lang/System;->nanoTime()J; move-result-wide v0; return-wide v0",
+    "calls_time()J": "invoke-static {}, La/A;->time()J; move-result-wide v0; return-wide v0",
+    "given([I)[I": "move-object v0, p0; return-object v0",
+    "fresh([I)[I": "array-length v0, p0; new-array p0, v0, [I; return-object p0",
+}
+"""Signature -> instructions."""
+
+
+def methods() -> str:
+    """Return them as smali text, with one that takes a lock and one of instances."""
+    text = smali_method("locked", "()V", "return-void", flags="public static declared-synchronized")
+    text += smali_method("instance", "()V", "return-void", flags="public")
+    for signature, code in METHODS.items():
+        name, _, types = signature.partition("(")
+        text += smali_method(name, f"({types}", code.replace("; ", "\n"))
+    return text
+
+
+@pytest.fixture(scope="module")
+def small(build_app: BuildApp) -> bytes:
+    return build_app([smali_class("a.A", CONSTRUCTOR + methods())])
+
+
+def test_methods_that_only_compute_are_candidates_with_all_that_they_call(small: bytes) -> None:
+    found = find_candidates(Program([item.dex for item in read_app(small, name="a").dexes]))
+    accepted = {item.ref.name: [ref.name for ref in item.closure] for item in found.accepted}
+    assert accepted == {"fine": ["fine"], "calls_fine": ["calls_fine", "fine"], "fresh": ["fresh"]}
+    assert found.others == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "instruction"),
+    [
+        ("text", "takes something other than numbers and arrays of numbers", ""),
+        ("object", "returns something other than a number or an array of numbers", ""),
+        ("locked", "is synchronized", ""),
+        ("time", "calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
+        ("calls_time", "a callee calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
+        ("given", "returns an array that it was given, and a copy would come back", "return-object"),
+    ],
+)
+def test_every_other_static_method_has_one_reason(
+    small: bytes, name: str, reason: str, instruction: str
+) -> None:
+    (item,) = [item for item in survey(small).rejected if item.method.name == name]
+    assert (item.reason, item.obstacle.instruction) == (reason, instruction)
+    assert (item.obstacle.offset is None) == (not instruction)
+
+
+# ---- costs
+
+
+@pytest.mark.parametrize(
+    ("name", "power"),
+    [
+        ("multiply", 1.5),  # of the elements: the third power of a side
+        ("solve", 1.5),
+        ("distances", 1.5),
+        ("editDistance", 2),
+        ("adler32", 1),
+        ("transform8x8", 0),  # eight turns, twice
+        ("root", 0),  # eighty turns
+        ("mandelbrot", 2),
+        ("find", 1),
+        ("convert", 0),
+    ],
+)
+def test_loops_are_counted_by_what_ends_them(kernels: bytes, name: str, power: float) -> None:
+    cost = by_name(survey(kernels))[name].cost
+    assert (len(cost) - 1) / 2 == power
+    assert min(cost) >= 0
+    assert estimate_seconds(cost, 10_000) >= estimate_seconds(cost, 100) > 0
+
+
+def test_a_loop_to_a_constant_costs_that_many_turns(kernels: bytes) -> None:
+    costs = {name: item.cost for name, item in by_name(survey(kernels)).items()}
+    assert costs["transform8x8"][0] > 15 * costs["butterfly"][0]
+    assert 60 * 3 < costs["root"][0] < 80 * 20
+
+
+# ---- choice
+
+
+def test_by_default_nothing_is_taken_that_is_expected_to_lose(kernels: bytes) -> None:
+    found = survey(kernels, AutoOptions(exclude=parse_rules(["*Main"])))
+    assert [item.candidate.ref.name for item in found.ranked if not item.stays] == ["editDistance"]
+    assert all(item.gain.seconds > 0 for item in found.ranked if not item.stays)
+    gains = [item.gain.seconds for item in found.ranked]
+    assert gains == sorted(gains, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        (Conditions(elements=100), Conditions(elements=5000)),
+        (Conditions(round_trip_seconds=0.1), Conditions(round_trip_seconds=0.001)),
+        (Conditions(bits_per_second=1e6), Conditions(bits_per_second=1e9)),
+        (Conditions(edge_speed=1), Conditions(edge_speed=10)),
+    ],
+)
+def test_better_conditions_never_gain_less(kernels: bytes, worse: Conditions, better: Conditions) -> None:
+    first, second = (by_name(survey(kernels, AutoOptions(item))) for item in (worse, better))
+    rising = [name for name, item in second.items() if item.gain.seconds > 0]
+    assert rising
+    assert all(second[name].gain.seconds >= first[name].gain.seconds for name in rising)
+
+
+def test_a_measured_time_overrules_the_estimate(kernels: bytes) -> None:
+    label = f"{KERNELS}.Digests.crc32([BII)I"
+    timings = Timings({label: (0.5, 4096), f"{KERNELS}.Sequences.editDistance([C[C)I": (0.0001, 10)})
+    found = by_name(survey(kernels, AutoOptions(timings=timings)))
+    assert found["crc32"].stays == ""
+    assert found["crc32"].gain.is_measured
+    assert found["crc32"].gain.local_seconds == 0.5
+    assert found["editDistance"].stays == "a call loses time"
+
+
+def test_rules_take_what_they_name_whatever_it_gains_and_exclude_has_the_last_word(kernels: bytes) -> None:
+    rules, exclude = parse_rules(["*Digests", "*Signals"]), parse_rules(["*Signals"])
+    found = by_name(survey(kernels, AutoOptions(rules=rules, exclude=exclude)))
+    assert {name for name, item in found.items() if not item.stays} == {"crc32", "adler32", "sha256"}
+    assert found["blur"].stays == "excluded by *Signals"
+    assert found["sort"].stays == "no rule names its class"
+
+
+def test_helpers_go_along_with_their_callers(kernels: bytes) -> None:
+    found = survey(kernels, AutoOptions(rules=ALL))
+    idle = {item.candidate.ref.name for item in found.ranked if "goes along" in item.stays}
+    assert idle == {"compress", "turn", "largest", "swapRows", "butterfly"}
+    (made,) = translate_chosen(
+        found, [item for item in found.chosen if item.ref.class_name.endswith("Digests;")]
+    )
+    assert {ref.name for ref in made.translation.exports} == {"crc32", "adler32", "sha256"}
+    assert made.module.file == "auto-Digests.wasm"
+    assert made.module.pure
+
+
+def test_two_classes_of_one_simple_name_have_modules_of_different_names(build_app: BuildApp) -> None:
+    body = smali_method("run", "(I)I", "    return p0")
+    apk = build_app([smali_class("a.Same", body), smali_class("b.Same", body)])
+    found = survey(apk, AutoOptions(rules=ALL))
+    assert [item.module.file for item in translate_chosen(found, found.chosen)] == [
+        "auto-Same.wasm",
+        "auto-Same-2.wasm",
+    ]
+
+
+def test_an_app_without_candidates_is_no_error(build_app: BuildApp) -> None:
+    found = survey(build_app([smali_class("a.A", CONSTRUCTOR)]))
+    assert found.chosen == ()
+    assert list(survey_lines(found)) == ["rejected  1 methods: not static"]
+
+
+def test_a_very_long_chain_of_calls_is_followed(build_app: BuildApp) -> None:
+    chain = "".join(
+        smali_method(
+            f"m{at}", "(I)I", f"invoke-static {{p0}}, La/A;->m{at + 1}(I)I\nmove-result v0\nreturn v0"
+        )
+        for at in range(1500)
+    )
+    last = smali_method("m1500", "(I)I", "    return p0")
+    found = by_name(survey(build_app([smali_class("a.A", chain + last)])))
+    assert len(found["m0"].candidate.closure) == 1501
+    assert found["m0"].cost[0] > found["m1400"].cost[0] * 10
+
+
+# ---- what people and programs read
+
+
+def test_the_survey_tells_gain_reason_and_rejections(kernels: bytes) -> None:
+    found = survey(kernels)
+    lines = list(survey_lines(found))
+    assert lines[0].startswith(f"candidate {KERNELS}.Sequences.")
+    assert "gains" in lines[0]
+    assert "pays from" in lines[0]
+    assert any("loses" in line and line.endswith("stays: a call loses time") for line in lines)
+    assert any(line.startswith("rejected  ") and "java/util/Random" in line for line in lines)
+    record = survey_record(found)
+    assert isinstance(record["candidates"], list)
+    assert len(record["candidates"]) == len(found.ranked)
+    assert record["candidates"][0]["chosen"] is True
+
+
+# ---- a profile
+
+
+def test_a_profile_gives_seconds_and_elements_of_one_call() -> None:
+    text = "# taken on a phone\nmethod,calls,seconds,elements\n\na.B.run([D[D)V, 4, 2.0, 4096\n"
+    text += "a.B.idle()V,1,0,\n"
+    timings = read_timings(text.encode(), name="profile.csv")
+    assert timings.of("a.B.run([D[D)V") == (0.5, 4096)
+    assert timings.of("a.B.idle()V") == (0.0, 0)
+    assert timings.of("a.B.other()V") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("method,seconds\n", r"line\[1\]: must name the columns"),
+        ("method,calls,seconds,elements\na.B.f()V,1\n", r"line\[2\]: must have every column"),
+        ("method,calls,seconds,elements\na.B.f()V,0,1,1\n", r"line\[2\]: holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,1,nan,1\n", "holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,1,-1,1\n", "holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,1,1,inf\n", "holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,1,1,1\na.B.f()V,1,1,1\n", r"line\[3\]: stands twice"),
+        ('method,calls,seconds,elements\n"a\n', "must have every column|file of commas"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_a_profile_that_is_none_is_refused_with_its_line(text: str, said: str) -> None:
+    with pytest.raises(FormatError, match=said) as caught:
+        read_timings(text.encode("utf-8", "surrogateescape"), name="profile.csv")
+    assert str(caught.value).startswith("profile.csv: ")
+
+
+# ---- hostile files
+
+
+def test_damaged_code_is_a_reason_or_a_refusal_and_nothing_else(kernels: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(kernels)) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    dex, source = contents["classes.dex"], random.Random(20261128)
+    survived = 0
+    for _ in range(40):
+        damaged = bytearray(dex)
+        for _ in range(source.randrange(1, 4)):
+            damaged[source.randrange(0x70, len(dex))] = source.randrange(256)
+        try:
+            found = survey(make_zip({**contents, "classes.dex": bytes(damaged)}), AutoOptions(rules=ALL))
+            translate_chosen(found, found.chosen)
+            survived += 1
+        except (FormatError, Refused, LimitExceeded):
+            continue
+    assert survived > 8
