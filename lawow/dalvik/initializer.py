@@ -314,7 +314,7 @@ class _Run:
 
 
 def _require_uncaught(op: Op) -> None:
-    """Raise `Obstacle` if what the operation may throw would be caught: nobody knows where the run goes on."""
+    """Raise `Obstacle` if what the operation may throw would be caught: who knows where the run goes on."""
     if op.handlers:
         raise op.obstacle("may throw what is caught")
 
