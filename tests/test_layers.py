@@ -19,7 +19,6 @@ MAY_IMPORT = {
         "server",
         "figures",
         "pack",
-        "pack",
         "proving",
         "refactor",
         "doctor",
