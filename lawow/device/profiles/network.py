@@ -97,7 +97,9 @@ def read_network(data: bytes, file: str) -> NetworkProfile:
     if not isinstance(phases, list) or not phases:
         raise FormatError("must be one [[phase]] or more", structure="phase", file=file)
     return NetworkProfile(
-        *(text_of(table[key], file=file, place=key) for key in ("name", "kind", "description")),
+        text_of(table["name"], file=file, place="name"),
+        text_of(table["kind"], file=file, place="kind"),
+        text_of(table["description"], file=file, place="description"),
         Provenance(table["provenance"]),
         text_of(table["source"], file=file, place="source"),
         _phases(phases, file),
