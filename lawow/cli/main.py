@@ -36,6 +36,8 @@ VERBS = {
     "leases": "lawow.cli.offload:leases",
     "edges": "lawow.cli.edges",
     "build": "lawow.cli.build",
+    "trace": "lawow.cli.trace",
+    "simulate": "lawow.cli.simulate",
 }
 """Verb -> module that defines its click command, as ``command`` or under the name behind a colon.
 
