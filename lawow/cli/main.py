@@ -37,6 +37,8 @@ VERBS = {
     "edges": "lawow.cli.edges",
     "build": "lawow.cli.build",
     "bench": "lawow.cli.bench",
+    "trace": "lawow.cli.trace",
+    "simulate": "lawow.cli.simulate",
 }
 """Verb -> module that defines its click command, as ``command`` or under the name behind a colon.
 

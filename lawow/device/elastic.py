@@ -16,6 +16,7 @@ from lawow.channel.documents import Value
 from lawow.device.elastic_module import Answer, ElasticModule
 from lawow.device.outcomes import Failure, failure_of
 from lawow.device.policy import Automatic, ElasticCall, Place, Policy
+from lawow.device.tracing import recorder, size_and_bytes
 from lawow.errors import HostLost, LawowError, OutcomeUnknown, UsageError
 from lawow.formats.bundle import read_bundle
 from lawow.formats.signature import parse_typed_signature
@@ -70,7 +71,7 @@ class ElasticFunction:
         `OutcomeUnknown`, and `HostLost` where the edge that has the state cannot be reached.
         """
         seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
-        call = ElasticCall(self.module.digest, self.export, len(values), seconds)
+        call = ElasticCall(self.module.digest, self.export, len(values), seconds, *size_and_bytes(values))
         if self._place_of(call) is Place.LOCAL:
             return self._here(call, values, seconds)
         ends = None if seconds is None else time.monotonic() + seconds
@@ -108,7 +109,10 @@ class ElasticFunction:
         self.last_place = place
         started = time.perf_counter()
         result = run()
-        self.policy.learn(call, place, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.policy.learn(call, place, seconds)
+        if (trace := recorder()) is not None:
+            trace.note(call, place, seconds, result)
         return result
 
     def _require_fallback(self, error: LawowError, before: Place | None) -> None:

@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lawow.device.policy import Place
+from lawow.device.energy_units import JOULES_PER_MWH
+from lawow.device.policy.basic import Place
 from lawow.device.profiles.device import DeviceProfile
 from lawow.device.provenance import Provenance
 
-__all__ = ["JOULES_PER_MWH", "EnergyLedger", "EnergySample", "EnergyTotal", "PowerModel"]
+__all__ = ["EnergyLedger", "EnergySample", "EnergyTotal", "PowerModel"]
 
-JOULES_PER_MWH = 3.6
 SAMPLES_KEPT = 10_000
 """Newest samples that a ledger remembers one by one; sums hold all."""
 

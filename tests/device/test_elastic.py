@@ -382,5 +382,5 @@ def test_a_policy_of_the_program_is_asked_only_where_there_is_a_choice(handler: 
     assert asked == []
     module.offload(handler)
     assert (fib(7), fib.last_place) == (13, Place.LOCAL)
-    assert asked == [ElasticCall(module.digest, "fib", 1, 3)]
+    assert asked == [ElasticCall(module.digest, "fib", 1, 3, size=7.0, sent_bytes=8)]
     module.recall()

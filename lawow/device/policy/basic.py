@@ -21,12 +21,20 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ElasticCall:
-    """A call that is about to be made. `digest` is the module's SHA-256 in hex."""
+    """A call that is about to be made. `digest` is the module's SHA-256 in hex.
+
+    `size` is how much work there is, in a unit of the caller's that grows with it: elements of lists, or the
+    number if there is but one; 0 if nobody knows. `sent_bytes` would travel to the edge. `is_cold`: the edge
+    has to prepare the module first.
+    """
 
     digest: str
     export: str
     arguments: int
     deadline_seconds: float | None
+    size: float = 0.0
+    sent_bytes: int = 0
+    is_cold: bool = False
 
 
 class Policy(Protocol):

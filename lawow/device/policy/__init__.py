@@ -1,0 +1,31 @@
+"""Where calls run: the hook that an elastic function asks, and policies to put there.
+
+`Adaptive` weighs time, energy and price by what it learned; docs/decision.md tells how. The others are to
+compare it with, and for those who know better.
+"""
+
+from __future__ import annotations
+
+from lawow.device.policy.adaptive import Adaptive, Explanation
+from lawow.device.policy.basic import Automatic, ElasticCall, Local, Place, Policy, Remote
+from lawow.device.policy.classic import CallGraph, QLearning, Static, Threshold
+from lawow.device.policy.cost import CostModel, Link, Objective, Prediction
+
+__all__ = [
+    "Adaptive",
+    "Automatic",
+    "CallGraph",
+    "CostModel",
+    "ElasticCall",
+    "Explanation",
+    "Link",
+    "Local",
+    "Objective",
+    "Place",
+    "Policy",
+    "Prediction",
+    "QLearning",
+    "Remote",
+    "Static",
+    "Threshold",
+]

@@ -1,0 +1,181 @@
+"""The default decision: where a call costs least by what was learned, hard limits first.
+
+What it has not tried it tries only where that can pay: the way to the edge alone must cost less than the
+call here. What it has tried and found worse it tries again out of a budget, `EXPLORE` of all that the chosen
+place has cost; so looking around is predicted to cost no more than that share. It stays where it is for gains
+below `STAY`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import exp, log
+
+from lawow.device.policy.basic import ElasticCall, Place
+from lawow.device.policy.cost import CostModel, Link, Prediction
+from lawow.device.policy.estimate import Estimate
+
+__all__ = ["Adaptive", "Explanation"]
+
+EXPLORE = 0.015
+STAY = 0.03
+APART = 8
+"""Calls between two tries of the other place, at least."""
+LEAST_REST = 0.2
+"""Of a call's time, at least, is no travel: that is measured with errors, and the rest must not be noise."""
+FIRST_SLOPE = 1.5
+"""Of the time here over the size, before any is seen: to be wrong about a large call here is what is dear."""
+STEEPEST = 3.0
+FIRST_REST_SLOPE = 0.5
+STEEPEST_REST = 1.5
+"""A rest is a constant and the work: to think little of a large one costs a try, to think much of it shuts
+the edge out just where it pays most."""
+SPREAD_OVER = 50.0
+"""Calls that preparing a cold edge is charged to; it is paid once, and the module stays warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The numbers behind a choice. A place that was never tried has None; `reason` says what decided."""
+
+    place: Place
+    reason: str
+    local: Prediction | None
+    remote: Prediction | None
+    link: Link
+    local_calls: int
+    remote_calls: int
+
+    def __str__(self) -> str:
+        parts = [f"{self.place.value}: {self.reason}"]
+        for name, prediction, calls in (
+            ("here", self.local, self.local_calls),
+            ("edge", self.remote, self.remote_calls),
+        ):
+            if prediction is not None:
+                parts.append(
+                    f"{name} {prediction.seconds * 1000:.3f} ms, {prediction.mwh:.4f} mWh, "
+                    f"cost {prediction.cost:.4g} ({calls} calls)"
+                )
+        return "; ".join(parts)
+
+
+@dataclass(slots=True)
+class _Function:
+    """What is known of one export."""
+
+    local: Estimate = field(default_factory=lambda: Estimate(FIRST_SLOPE, STEEPEST))
+    rest: Estimate = field(default_factory=lambda: Estimate(FIRST_REST_SLOPE, STEEPEST_REST))
+    prepare_seconds: float = 0.0
+    last: Place = Place.LOCAL
+    budget: float = 0.0
+    since: int = 0
+
+
+class Adaptive:
+    """Learns call by call. `model` says what counts; `link` is told by who measures the network."""
+
+    def __init__(self, model: CostModel | None = None, link: Link | None = None) -> None:
+        self.model = CostModel() if model is None else model
+        self.link = Link() if link is None else link
+        self._functions: dict[tuple[str, str], _Function] = {}
+        self._limited = self.model.has_limits()
+
+    def notice(self, link: Link) -> None:
+        """Take note of a new measurement of the network; it is in force with the next call."""
+        self.link = link
+
+    def decide(self, call: ElasticCall) -> Place:
+        """Return where to run the call. A few microseconds; no clock, no chance, nothing that blocks."""
+        return self._choose(call)[0]
+
+    def explain(self, call: ElasticCall) -> Explanation:
+        """Return what `decide` would say of this call now, and why. Changes nothing."""
+        item = self._function(call)
+        kept = (item.budget, item.since, item.last)
+        place, reason = self._choose(call)
+        item.budget, item.since, item.last = kept
+        x = log(1.0 + call.size)
+        local = remote = None
+        if item.local.calls:
+            local = self.model.prediction(Place.LOCAL, item.local.seconds(x))
+        if item.rest.calls:
+            rest = item.rest.seconds(x)
+            remote = self.model.prediction(Place.REMOTE, self._travel(call) + rest, rest)
+        return Explanation(place, reason, local, remote, self.link, item.local.calls, item.rest.calls)
+
+    def learn(self, call: ElasticCall, place: Place, seconds: float) -> None:
+        """Take note that a call returned after so many seconds, all of it."""
+        item = self._function(call)
+        x = log(1.0 + call.size)
+        if place is Place.LOCAL:
+            item.local.learn(x, seconds)
+            return
+        rest = max(seconds - self._travel(call), seconds * LEAST_REST)
+        if call.is_cold:  # preparing is no part of what the next calls take
+            item.prepare_seconds = seconds
+        else:
+            item.rest.learn(x, rest)
+
+    # inside
+
+    def _choose(self, call: ElasticCall) -> tuple[Place, str]:
+        """Return the place and the reason; counts what trying the other one may cost."""
+        item = self._function(call)
+        travel = self.link.round_trip_seconds + call.sent_bytes / self.link.bytes_per_second
+        x = log(1.0 + call.size)
+        rest = exp(item.rest.level + item.rest.slope * x) if item.rest.calls else 0.0
+        if not item.local.calls:
+            return Place.LOCAL, "never tried here"
+        local = exp(item.local.level + item.local.slope * x)
+        if self._limited or call.deadline_seconds is not None:
+            place = self._within_limits(call, local, travel + rest, rest)
+            if place is not None:
+                return place, "the other place misses a limit by more"
+        model = self.model
+        here = model.local_rate * local
+        there = model.remote_rate * (travel + rest) + model.edge_rate * rest
+        if call.is_cold:
+            there += model.remote_rate * item.prepare_seconds / SPREAD_OVER
+        if not item.rest.calls:
+            if there < here:
+                return Place.REMOTE, "never tried there, and the way costs less than the call here"
+            return Place.LOCAL, "the way there alone costs more"
+        return self._weigh(item, here, there)
+
+    def _weigh(self, item: _Function, here: float, there: float) -> tuple[Place, str]:
+        """Return the cheaper place, the last one if there is little between them, or a place to look at."""
+        if item.last is Place.LOCAL:
+            place = Place.REMOTE if there < here * (1 - STAY) else Place.LOCAL
+        else:
+            place = Place.LOCAL if here < there * (1 - STAY) else Place.REMOTE
+        item.last = place
+        cost, other = (here, there) if place is Place.LOCAL else (there, here)
+        item.budget += EXPLORE * cost
+        item.since += 1
+        if item.since >= APART and other - cost <= item.budget:
+            item.budget = min(item.budget, 4 * cost) - max(other - cost, 0.0)
+            item.since = 0
+            return (Place.REMOTE if place is Place.LOCAL else Place.LOCAL), "a look at the other place"
+        return place, "costs less"
+
+    def _within_limits(
+        self, call: ElasticCall, local: float, remote: float, edge_seconds: float
+    ) -> Place | None:
+        """Return the place that the hard limits demand, None if both meet them (or the edge is not known)."""
+        model = self.model
+        here = model.breaks(model.prediction(Place.LOCAL, local), call.deadline_seconds)
+        there = model.breaks(model.prediction(Place.REMOTE, remote, edge_seconds), call.deadline_seconds)
+        if max(here, there) <= 1:
+            return None
+        return Place.LOCAL if here <= there else Place.REMOTE
+
+    def _travel(self, call: ElasticCall) -> float:
+        return self.link.seconds(call.sent_bytes)
+
+    def _function(self, call: ElasticCall) -> _Function:
+        key = (call.digest, call.export)
+        item = self._functions.get(key)
+        if item is None:
+            item = self._functions[key] = _Function()
+        return item
