@@ -42,6 +42,10 @@ GUEST = module_of(
     (local.set $size (call $receive (i32.const 16) (i32.const 65536)))
     (if (i32.gt_s (local.get $size) (i32.const 0))
       (then (drop (call $publish (i32.const 0) (i32.const 4) (i32.const 16) (local.get $size))))))
+  (func (export "flood") (local $size i32)
+    (local.set $size (call $receive (i32.const 16) (i32.const 65536)))
+    (loop $more (br_if $more
+      (call $publish (i32.const 0) (i32.const 4) (i32.const 16) (local.get $size)))))
   (func (export "lie") (drop (call $receive (i32.const 16) (i32.const 64)))
     (i64.store (i32.const 16) (i64.const -1)) (drop (call $send (i32.const 16) (i32.const 8))))
   (func (export "wild") (drop (call $receive (i32.const -4) (i32.const 64))))
@@ -221,6 +225,18 @@ def tell(end: ElasticChannel, texts: list[str]) -> None:
     """Send, and wait for half a second at most."""
     for text in texts:
         end.send(text, timeout_seconds=0.5)
+
+
+def test_a_guest_that_publishes_without_end_is_told_that_there_is_no_room(session: DataSession) -> None:
+    news, text = topic(session, "news", kind="string"), "x" * 20_000
+    with ElasticChannel("flood", "string", {"edge": session}, "edge") as channel:
+        channel.send(text)
+        assert heard_by(news, 13) == [text] * 13  # 256 KiB
+        with pytest.raises(LimitExceeded):
+            news.receive(timeout_seconds=0.3)
+        channel.send(text)
+        assert heard_by(news, 13) == [text] * 13
+    news.reset()
 
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", Kind.ENDPOINT), ("talk", Kind.TOPIC)])

@@ -221,12 +221,22 @@ class Channels:
             for (session, name), topic in self._topics.items()
             if session == channel.client.lease.admitted.session
         }
+        published = 0
+
+        def may_publish(name: str, size: int) -> bool:
+            """Bound what waits in a topic, and what one call publishes, heard or not."""
+            nonlocal published
+            if topics.get(name, 0) + published + size > CHANNEL.window_bytes:
+                return False
+            published += size
+            return True
+
         return Mailbox(
             [value for _, value in channel.arrived],
             0 if end.closed else end.peer_window - end.kept_bytes - waiting,
             MESSAGE_BYTES,
             lambda value: unpack_message(end.type, value),
-            lambda name, size: topics.get(name, 0) + size <= CHANNEL.window_bytes,
+            may_publish,
         )
 
     def conclude(self, delivery: Delivery, answer: Answer) -> None:
