@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from lawow.channel.client import ClientConnection
 from lawow.channel.payloads import Kind, Policy
 from lawow.device.channel_host import CarriedByClient, ChannelHost
 from lawow.device.data_session import DataSession, dial
@@ -42,6 +43,10 @@ GUEST = module_of(
     (local.set $size (call $receive (i32.const 16) (i32.const 65536)))
     (if (i32.gt_s (local.get $size) (i32.const 0))
       (then (drop (call $publish (i32.const 0) (i32.const 4) (i32.const 16) (local.get $size))))))
+  (func (export "flood") (local $size i32)
+    (local.set $size (call $receive (i32.const 16) (i32.const 65536)))
+    (loop $more (br_if $more
+      (call $publish (i32.const 0) (i32.const 4) (i32.const 16) (local.get $size)))))
   (func (export "lie") (drop (call $receive (i32.const 16) (i32.const 64)))
     (i64.store (i32.const 16) (i64.const -1)) (drop (call $send (i32.const 16) (i32.const 8))))
   (func (export "wild") (drop (call $receive (i32.const -4) (i32.const 64))))
@@ -221,6 +226,49 @@ def tell(end: ElasticChannel, texts: list[str]) -> None:
     """Send, and wait for half a second at most."""
     for text in texts:
         end.send(text, timeout_seconds=0.5)
+
+
+def test_a_guest_that_publishes_without_end_is_told_that_there_is_no_room(session: DataSession) -> None:
+    news, text = topic(session, "news", kind="string"), "x" * 20_000
+    with ElasticChannel("flood", "string", {"edge": session}, "edge") as channel:
+        channel.send(text)
+        assert heard_by(news, 13) == [text] * 13  # 256 KiB
+        with pytest.raises(LimitExceeded):
+            news.receive(timeout_seconds=0.3)
+        channel.send(text)
+        assert heard_by(news, 13) == [text] * 13
+    news.reset()
+
+
+@pytest.mark.parametrize("ending", ["reset", "goodbye"])
+def test_frames_that_come_together_with_their_channels_end_harm_nobody(
+    session: DataSession, plane: Plane, ending: str
+) -> None:
+    with topic(session, "talk") as mine, dial(plane.host, plane.port, plane.pin) as connection:
+        link = ClientConnection()
+        link.send_hello(plane.token.encode())
+        connection.sendall(link.data_to_send())
+        link.receive_data(connection.recv(65536))
+        drops = Policy.DROP_OLDEST  # else the topic waits for the session to come back
+        talks = [link.send_open("talk", "s32", kind=Kind.TOPIC, policy=drops) for _ in range(3)]
+        echo = link.send_open("echo", "s32")
+        connection.sendall(link.data_to_send())
+        while not all(link.can_send(item, 8) for item in (*talks, echo)):
+            link.receive_data(connection.recv(65536))
+        for channel_id in (talks[0], echo):
+            link.send_message(channel_id, bytes(8))
+        link.send_move(talks[1], "elsewhere")
+        late = [link.send_open(name, "s32") for name in ("echo", "absent")]
+        if ending == "reset":
+            for channel_id in (*talks, echo, *late):
+                link.send_reset(channel_id, "closed")
+        else:
+            link.send_goodbye("")
+        connection.sendall(link.data_to_send())
+        if ending == "goodbye":  # a RESET ends what is on its way, too
+            assert mine.receive(timeout_seconds=10) == 0
+        mine.send(7)
+        assert mine.receive(timeout_seconds=10) == 7
 
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", Kind.ENDPOINT), ("talk", Kind.TOPIC)])

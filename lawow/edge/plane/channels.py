@@ -10,6 +10,7 @@ Everything in here is for the thread that leads, but for `Delivery.work`.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -110,7 +111,10 @@ class Channels:
     def handle(self, client: Client, server: ServerConnection, event: Event) -> None:
         """Do what an event of an open connection asks for."""
         if isinstance(event, ChannelAsked):
-            self._open(client, server, event)
+            if server.state not in SPEAKING:  # GOODBYE came in the same bytes: it never opened
+                client.session.channels.pop(event.id, None)
+            elif event.id in client.session.channels:  # else RESET did
+                self._open(client, server, event)
             return
         if isinstance(event, ChannelEnded):
             self._drop_ended(client)
@@ -221,12 +225,22 @@ class Channels:
             for (session, name), topic in self._topics.items()
             if session == channel.client.lease.admitted.session
         }
+        published = 0
+
+        def may_publish(name: str, size: int) -> bool:
+            """Bound what waits in a topic, and what one call publishes, heard or not."""
+            nonlocal published
+            if topics.get(name, 0) + published + size > CHANNEL.window_bytes:
+                return False
+            published += size
+            return True
+
         return Mailbox(
             [value for _, value in channel.arrived],
             0 if end.closed else end.peer_window - end.kept_bytes - waiting,
             MESSAGE_BYTES,
             lambda value: unpack_message(end.type, value),
-            lambda name, size: topics.get(name, 0) + size <= CHANNEL.window_bytes,
+            may_publish,
         )
 
     def conclude(self, delivery: Delivery, answer: Answer) -> None:
@@ -245,20 +259,24 @@ class Channels:
         channel.outgoing += mailbox.sent
         for name, value in mailbox.published:
             topic = self._topics.get(self._topic_key(channel.client, name))
-            if topic is not None:
-                self._publish_later(topic, None, 0, value)
+            if topic is None:
+                continue
+            try:
+                unpack_message(topic.type, value)
+            except FormatError as error:
+                self._end(channel, "bad-arguments", f"to the topic {name!r:.80}: {error}")
+                return
+            self._publish_later(topic, None, 0, value)
         if mailbox.taken and channel.arrived:
             self._make_ready(channel)
         self._settle(channel)
 
     def _credit(self, channel: _Channel, sequence: int) -> None:
         link = channel.link
-        try:
-            if link is not None:
+        if link is not None:
+            with suppress(LocalProtocolError):  # the client has closed, or moves the end
                 link.send_credit(channel.id, sequence)
                 return
-        except LocalProtocolError:  # the connection is lost; the next one says it
-            pass
         channel.end.take(sequence)
 
     def _settle(self, channel: _Channel) -> None:
@@ -290,7 +308,8 @@ class Channels:
 
     def _at_topic(self, channel: _Channel, topic: _Topic, server: ServerConnection, event: Event) -> None:
         if isinstance(event, MoveAsked):
-            server.send_refused(event.id, "conflict", "a topic stays where it is")
+            if channel.link is not None:
+                server.send_refused(event.id, "conflict", "a topic stays where it is")
         elif isinstance(event, Message):
             value = bytes(event.value)
             try:
@@ -313,6 +332,9 @@ class Channels:
 
     def _publish(self, topic: _Topic) -> None:
         """Publish what waits, until a receiver must be waited for."""
+        for channel in [item for item in self._channels.values() if item.topic is topic and item.is_over]:
+            del self._channels[channel.end]  # its end is an event that was not handled yet
+            topic.receivers.leave(channel.end)
         while topic.waiting and topic.receivers.can_publish(len(topic.waiting[0][2])):
             source, sequence, value = topic.waiting.popleft()
             topic.waiting_bytes -= len(value) + MESSAGE_BYTES
