@@ -16,9 +16,9 @@ from lawow.dalvik.api import ExportedMethod, Parameter
 from lawow.dalvik.effects import Effects
 from lawow.dalvik.ir import Obstacle
 from lawow.dalvik.kinds import kind_of_type
-from lawow.dalvik.operations import core_type
 from lawow.dalvik.runtime import EXCEPTION, HEAD_BYTES, HEAP, UNWIND
 from lawow.dalvik.types import shift_of
+from lawow.dalvik.variables import core_type
 from lawow.dalvik.wat import Function
 from lawow.formats.dex import MethodRef, parse_method_descriptor
 from lawow.formats.interface import kebab_name
