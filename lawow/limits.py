@@ -85,9 +85,9 @@ class DalvikLimits:
     """What a method may have to be translated to WebAssembly. Java's own limit is 64 KiB of bytecode."""
 
     instructions: int = 30_000  # of a method, which Java's limit lets be 65,536 at most
-    registers: int = 2_000  # a 30 KiB method of a real codec has 90
+    registers: int = 1_000  # a 30 KiB method of a real codec has 90
     methods: int = 20_000  # of one module
-    table_bytes: int = 8 * MIB  # of all constant tables of one module
+    table_bytes: int = 4 * MIB  # of all constant tables of one module
     initializer_steps: int = 400_000  # of one static initialiser, seconds; tables of AES take 40,000
     initializer_steps_in_all: int = 2_000_000  # of all that one translation looks at
 

@@ -23,6 +23,9 @@ from lawow.limits import DALVIK
 __all__ = ["Constants", "Table", "Value"]
 
 _DEEPEST_CALLS = 32
+_TABLE_BYTES = 64
+"""What a table costs besides its elements: an array of a million empty rows is a million tables."""
+
 _NEW_ROWS = MethodRef("Ljava/lang/reflect/Array;", "newInstance", "(Ljava/lang/Class;[I)Ljava/lang/Object;")
 _ELEMENT_BITS = {"Z": 8, "B": 8, "S": 16, "C": 16, "I": 32, "F": 32, "J": 64, "D": 64}
 _TESTS: dict[str, Callable[[int, int], bool]] = {
@@ -214,8 +217,7 @@ class _Run:
             return self._rows(op, values[0].descriptor, [_number(op, item) for item in values[1].elements])
         if isinstance(ref, MethodRef) and ref.class_name[0] == "[" and isinstance(values[0], Table):
             return self._copy(op, values[0])
-        if op.handlers:
-            raise op.obstacle("may throw what is caught")
+        _require_uncaught(op)
         for value in values:
             _give_away(value)
         return _UNKNOWN
@@ -241,16 +243,15 @@ class _Run:
     # ---- arrays
 
     def _array(self, op: Op, values: list[Value]) -> Value:
-        if op.name == "new-array":
-            return self._new(op, _number(op, values[0]))
-        if op.name == "filled-new-array":
-            made = self._new(op, len(values))
-            made.elements[:] = [_fitting(op, made.type[1:], value) for value in values]
-            return made
+        if op.name in ("new-array", "filled-new-array"):
+            return self._made(op, values)
         table = values[1] if op.name.startswith("aput") else values[0]
-        if isinstance(table, _Unknown):
+        is_indexed = op.name.startswith(("aget", "aput"))
+        if isinstance(table, _Unknown) or (is_indexed and isinstance(values[-1], _Unknown)):
+            _require_uncaught(op)
             for value in values:
-                _give_away(value)
+                if not op.name.startswith("aget"):
+                    _give_away(value)
             return _UNKNOWN
         if not isinstance(table, Table):
             raise op.obstacle("needs an array")
@@ -263,9 +264,23 @@ class _Run:
         if not 0 <= index < len(table.elements):
             raise op.obstacle("leaves its array")
         if op.name.startswith("aget"):
-            return table.elements[index]
+            return table.elements[index] if table.is_known else _UNKNOWN
         table.elements[index] = _fitting(op, table.type[1:], values[0])
         return None
+
+    def _made(self, op: Op, values: list[Value]) -> Value:
+        if not is_array_of_numbers(str(op.symbol)) or (
+            op.name == "new-array" and isinstance(values[0], _Unknown)
+        ):
+            _require_uncaught(op)
+            for value in values:
+                _give_away(value)
+            return _UNKNOWN
+        if op.name == "new-array":
+            return self._new(op, _number(op, values[0]))
+        made = self._new(op, len(values))
+        made.elements[:] = [_fitting(op, made.type[1:], value) for value in values]
+        return made
 
     def _rows(self, op: Op, element: str, sizes: list[int]) -> Table:
         """Make arrays in arrays: java.lang.reflect.Array.newInstance."""
@@ -284,7 +299,7 @@ class _Run:
         if not is_array_of_numbers(array):
             raise op.obstacle(f"makes {array}")
         bits = _ELEMENT_BITS.get(array[1:], 32)
-        self.table_bytes += max(count, 0) * bits // 8
+        self.table_bytes += _TABLE_BYTES + max(count, 0) * bits // 8
         if count < 0 or self.table_bytes > DALVIK.table_bytes:
             raise op.obstacle(f"makes tables of more than {DALVIK.table_bytes:,} bytes")
         return Table(array, [0 if array[1:] in _ELEMENT_BITS else None] * count)
@@ -296,6 +311,12 @@ class _Run:
             raise op.obstacle("does not fit its array")
         letter = "H" if table.type == "[C" else {1: "b", 2: "h", 4: "i", 8: "q"}[op.width]
         table.elements[:count] = struct.unpack(f"<{count}{letter}", op.data)
+
+
+def _require_uncaught(op: Op) -> None:
+    """Raise `Obstacle` if what the operation may throw would be caught: who knows where the run goes on."""
+    if op.handlers:
+        raise op.obstacle("may throw what is caught")
 
 
 def _fitting(op: Op, descriptor: str, value: Value) -> Value:

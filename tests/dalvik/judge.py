@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures.build import DX, maven_jar
 from lawow.dalvik import ExportedMethod, Program, Translation, translate
 from lawow.formats.dex import MethodRef, parse_method_descriptor, read_dex
 from lawow.formats.elements import Argument, Packed, SameAs
@@ -19,12 +20,11 @@ from lawow.formats.signature import parse_typed_signature
 from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EXEC_FUEL_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
-from tests.conftest import CACHE, ROOT
+from tests.conftest import ROOT
 from tests.tools import run
 
 __all__ = ["Call", "Guest", "Jvm", "compile_java", "dex_of", "random_call"]
 
-DX = CACHE / "maven" / "dalvik-dx-16.0.1.jar"
 OUTCOME_WORDS = 4
 FUEL = 400_000_000
 FORMATS = {"Z": "b", "B": "b", "S": "h", "C": "H", "I": "i", "J": "q", "F": "f", "D": "d"}
@@ -44,7 +44,7 @@ def dex_of(classes: Path, folder: Path) -> bytes:
     run(
         "java",
         "-cp",
-        DX,
+        maven_jar(DX),
         "com.android.dx.command.Main",
         "--dex",
         "--min-sdk-version=26",
@@ -110,7 +110,12 @@ class Guest:
 
     def renew(self) -> None:
         """Go on with a fresh instance."""
-        self.caller = TypedCaller(self.module.instantiate(fuel=1 << 62), result_bytes=RESULT_BYTES)
+        self.instance = self.module.instantiate(fuel=1 << 62)
+        self.caller = TypedCaller(self.instance, result_bytes=RESULT_BYTES)
+
+    def memory_bytes(self) -> int:
+        """Return how much memory the instance has."""
+        return self.instance.memory_bytes
 
     def run(self, calls: Sequence[Call]) -> list[str]:
         """Return the outcome of each call, all in one instance."""
@@ -193,7 +198,10 @@ def lower(item: ExportedMethod, texts: Sequence[str]) -> tuple[list[Argument], l
                 bits(text).to_bytes(8, "little") if descriptor in "JD" else scalar_bytes(descriptor, text)
             )
         elif text.startswith("="):
-            first = places[int(text[1:])]
+            while text.startswith("="):
+                root = int(text[1:])
+                text = texts[root]
+            first = places[root]
             arguments += [SameAs(first), SameAs(first + 1)][: 1 + (descriptor[1] == "[")]
         elif descriptor[1] == "[":
             arguments += matrix(descriptor[1:], text)
