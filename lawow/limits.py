@@ -85,6 +85,7 @@ class DalvikLimits:
     """What a method may have to be translated to WebAssembly. Java's own limit is 64 KiB of bytecode."""
 
     instructions: int = 30_000  # of a method, which Java's limit lets be 65,536 at most
+    live_values: int = 400_000  # registers that are live, over all blocks of a method: a second of work
     registers: int = 1_000  # a 30 KiB method of a real codec has 90
     methods: int = 20_000  # of one module
     table_bytes: int = 4 * MIB  # of all constant tables of one module

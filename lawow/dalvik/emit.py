@@ -18,9 +18,10 @@ from lawow.dalvik.graph import Block
 from lawow.dalvik.ir import Op
 from lawow.dalvik.loops import Plan, find_plans
 from lawow.dalvik.methods import Analysis
-from lawow.dalvik.operations import Operations, Unit
+from lawow.dalvik.operations import Operations
 from lawow.dalvik.runtime import ARITHMETIC, EXCEPTION, NULL
 from lawow.dalvik.types import THROWABLE
+from lawow.dalvik.variables import Unit
 from lawow.dalvik.wat import Function
 from lawow.formats.bytes import encode_uleb128
 

@@ -16,9 +16,9 @@ from lawow.dalvik.api import ExportedMethod, Parameter
 from lawow.dalvik.effects import Effects
 from lawow.dalvik.ir import Obstacle
 from lawow.dalvik.kinds import kind_of_type
-from lawow.dalvik.operations import core_type
 from lawow.dalvik.runtime import EXCEPTION, HEAD_BYTES, HEAP, UNWIND
 from lawow.dalvik.types import shift_of
+from lawow.dalvik.variables import core_type
 from lawow.dalvik.wat import Function
 from lawow.formats.dex import MethodRef, parse_method_descriptor
 from lawow.formats.interface import kebab_name
@@ -228,25 +228,27 @@ class _Wrapper:
         self._list(f"a{number}", is_lent=is_lent)
         self.arguments.append(f"local.get $r{number}")
         self.locals.append(f"r{number}:i32")
-        if descriptor[1] == "[":
-            shift = shift_of(descriptor[1:])
-            self._list(f"b{number}", is_lent=False)
-            made = f"local.get $a{number} local.get $b{number} i32.const {shift} call matrix_in"
-            for earlier in range(number):
-                if self.item.parameters[earlier].descriptor == descriptor:
-                    made = (
-                        f"local.get $a{number} local.get $a{earlier} i32.eq "
-                        f"local.get $b{number} local.get $b{earlier} i32.eq i32.and "
-                        f"if:i32 local.get $r{earlier} else {made} end"
-                    )
-            if parameter.is_written:
-                back = f"local.get $r{number} local.get $a{number} local.get $b{number} i32.const {shift}"
-                self.after.insert(0, f"{back} call matrix_out")
-        else:
-            made = f"local.get $a{number}"
+        made = self._matrix(number, parameter) if descriptor[1] == "[" else f"local.get $a{number}"
         if self.is_checked:
             made = f"local.get $nulls i32.const {1 << number % 32} i32.and if:i32 i32.const 0 else {made} end"
         self.before.append(f"{made} local.set $r{number}")
+
+    def _matrix(self, number: int, parameter: Parameter) -> str:
+        """Return code that makes an array of arrays, or finds the one that an earlier parameter is."""
+        descriptor = parameter.descriptor
+        self._list(f"b{number}", is_lent=False)
+        lists = f"local.get $a{number} local.get $b{number} i32.const {shift_of(descriptor[1:])}"
+        if parameter.is_written:
+            self.after.insert(0, f"local.get $r{number} {lists} call matrix_out")
+        made = f"{lists} call matrix_in"
+        for earlier in range(number):
+            if self.item.parameters[earlier].descriptor == descriptor:
+                made = (
+                    f"local.get $a{number} local.get $a{earlier} i32.eq "
+                    f"local.get $b{number} local.get $b{earlier} i32.eq i32.and "
+                    f"if:i32 local.get $r{earlier} else {made} end"
+                )
+        return made
 
     def _list(self, name: str, *, is_lent: bool) -> None:
         """Take an address and a count; the address becomes the array's reference."""

@@ -10,6 +10,7 @@ Sums are taken in 64 bits: a value that is within an array there is what 32 bits
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from lawow.dalvik.graph import Block, Graph
@@ -83,9 +84,10 @@ def find_plans(graph: Graph, flow: Flow) -> dict[int, Plan]:
     if not graph.is_reducible:
         return {}
     found = {}
+    counts = Counter(flow.dest.values())
     for head in graph.blocks:
         if head.is_loop:
-            plan = _Loop(graph, flow, head).plan()
+            plan = _Loop(graph, flow, counts, head).plan()
             if plan:
                 found[head.number] = plan
     return found
@@ -95,6 +97,7 @@ def find_plans(graph: Graph, flow: Flow) -> dict[int, Plan]:
 class _Loop:
     graph: Graph
     flow: Flow
+    counts: Counter[Web]
     head: Block
     blocks: dict[int, Block] = field(default_factory=dict)
     definitions: dict[Web, list[Op]] = field(default_factory=dict)
@@ -209,9 +212,7 @@ class _Loop:
         return self._combined(made[0], depth + 1)
 
     def _is_defined_outside(self, web: Web) -> bool:
-        inside = self.definitions[web]
-        count = sum(1 for item in self.flow.dest.values() if item is web)
-        return count != len(inside) or web in self.flow.arguments
+        return self.counts[web] != len(self.definitions[web]) or web in self.flow.arguments
 
     def _combined(self, op: Op, depth: int) -> Linear | None:
         if op.name == "const":

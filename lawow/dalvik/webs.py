@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from lawow.dalvik.graph import Block, Graph
-from lawow.dalvik.ir import Body, Op
+from lawow.dalvik.ir import Body, Obstacle, Op
 from lawow.dalvik.kinds import dest_kind, is_wide, kind_of_type, use_kinds
 from lawow.formats.dex import MethodRef
+from lawow.limits import DALVIK
 
 __all__ = ["Flow", "Web", "operands"]
 
@@ -85,6 +86,8 @@ class Flow:
         self._dest_nodes: dict[int, int] = {}
         self._use_nodes: dict[int, tuple[int, ...]] = {}
         self._live = _liveness(graph.blocks)
+        if sum(bits.bit_count() for bits in self._live) > DALVIK.live_values:
+            raise Obstacle(f"keeps more than {DALVIK.live_values:,} values over its blocks")
         self._connect()
         self._make_webs()
 

@@ -25,7 +25,7 @@ from lawow.formats.dex import (
 from lawow.formats.dex.items import CatchHandler, TryItem
 from tests.dalvik.opcodes import STATIC, build
 
-DAMAGES = 60
+DAMAGES = 32
 OWNER = "Lcases/H;"
 ARITHMETIC = "Ljava/lang/ArithmeticException;"
 

@@ -25,7 +25,7 @@ from lawow.formats.dex import (
 from tests.dalvik.judge import Call, Guest, Jvm, random_call
 from tests.tools import run
 
-CALLS = 150
+CALLS = 100
 RUNS = {
     "Linpack": ("(I)D", (7, 30)),
     "Dct": ("(I)I", (50,)),
