@@ -134,9 +134,6 @@ def command(
     if plan:
         show_forecast(source, plan_options, properties, view, found, as_json=as_json, is_elastic=is_elastic)
         return
-    proved = None if found is None else proved_classes(found, automatic)
-    if proved is not None:
-        plan_options = translated_plan(plan_options, proved.classes)
 
     from lawow.refactor.pipeline import refactor_app
     from lawow.refactor.split import SplitOptions
@@ -144,6 +141,9 @@ def command(
     split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc, is_elastic=is_elastic)
     paths = result_paths(apk, out)
     key = load_key(keys)
+    proved = None if found is None else proved_classes(found, automatic)
+    if proved is not None:
+        plan_options = translated_plan(plan_options, proved.classes)
     done = refactor_app(source.base, source.base_name, plan_options, split_options, key, source.companions)
     if proved is not None:
         done = with_warnings(done, proved.refused)

@@ -147,7 +147,7 @@ def _move(move: ClassMove) -> dict[str, object]:
         "class": move.classified.name,
         "reason": move.classified.reason,
         "dex_files": list(move.classified.dex_files),
-        "trials": trial_records(move.translation),
+        **({} if move.translation is None else {"trials": trial_records(move.translation)}),
         "code_sha256": _sha256(_lines(codes)),
         "methods": [
             {

@@ -142,7 +142,7 @@ def _move_record(move: ClassMove) -> dict[str, object]:
             for item in move.methods
         ],
         "notes": list(move.notes),
-        "trials": trial_records(move.translation),
+        **({} if move.translation is None else {"trials": trial_records(move.translation)}),
     }
 
 

@@ -53,8 +53,8 @@ class TranslatedClass:
         )
 
 
-def trial_records(translation: TranslatedClass | None) -> list[dict[str, object]]:
-    """Return the trials of a class as JSON data; none for a class whose module came from elsewhere."""
+def trial_records(translation: TranslatedClass) -> list[dict[str, object]]:
+    """Return the trials of a class as JSON data."""
     return [
         {
             "method": trial.method,
@@ -63,5 +63,5 @@ def trial_records(translation: TranslatedClass | None) -> list[dict[str, object]
             "outcomes": dict(trial.outcomes),
             "seed": trial.seed,
         }
-        for trial in (translation.trials if translation else ())
+        for trial in translation.trials
     ]

@@ -14,6 +14,7 @@ from lawow.formats.apk import read_app
 from lawow.proving.app import subjects_of
 from lawow.proving.proof import Proof, prove
 from lawow.refactor.automatic import AutoOptions, Survey, survey_app
+from tests.apk.corpus import CORPUS
 from tests.conftest import lawow
 from tests.tools import run
 
@@ -52,8 +53,14 @@ def test_no_candidate_of_the_app_differs_in_two_thousand_calls(survey: Survey) -
 
 
 @pytest.mark.nightly
-def test_no_candidate_of_the_app_differs_in_twenty_thousand_calls(survey: Survey) -> None:
-    require_no_difference(prove_all(survey, 24), equal=20_000)
+@pytest.mark.parametrize(
+    ("name", "candidates"), [("stf", 850), ("settings", 1_000), ("apidemos", 900), ("uiautomator2", 1_450)]
+)
+def test_no_candidate_of_real_apps_differs_in_twenty_thousand_calls(name: str, candidates: int) -> None:
+    (path,) = [item.path() for item in CORPUS if item.name == name]
+    survey = survey_app(read_app(path.read_bytes(), name=path.name), AutoOptions())
+    assert len(survey.ranked) >= candidates
+    require_no_difference(prove_all(survey, 25), equal=20_000)
 
 
 @pytest.mark.slow
