@@ -12,7 +12,7 @@ import click
 from lawow.device.profiles import network_names
 from lawow.durable import replace_all
 
-__all__ = ["command"]
+__all__ = ["command", "dynamic", "table1"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
