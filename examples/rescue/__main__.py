@@ -34,7 +34,7 @@ ITEMS = 24
 SEED = 4
 NEAR = 12
 BATTERY_MWH = 0.01
-"""What is left of each robot's battery: detection on board draws half of it within a few pictures, in 4 ms."""
+"""What is left of a battery: detection on board draws half of it in 4 ms, so within a few pictures."""
 
 
 def corners(robots: int) -> list[list[tuple[int, int]]]:

@@ -1,4 +1,4 @@
-"""One robot: Navigation stays, Object Detection is here until the battery is low, the Map Server is shared."""
+"""One robot: Navigation stays, Object Detection leaves when the battery is low, the Map Server is shared."""
 
 from __future__ import annotations
 
