@@ -62,8 +62,8 @@ def render_table1(result: Table1, times_svg: str, memory_svg: str) -> str:
     """Return the page."""
     what = (
         f"The device is emulated {result.slowdown:g} times slower than this machine, the network is an "
-        f"emulated {result.network}, the edge a real lawow serve. The quickest of the rounds; one cold offload "
-        "each."
+        f"emulated {result.network}, the edge a real lawow serve. The quickest of the rounds; one cold "
+        "offload each."
     )
     return render_page(
         "LAWOW, figure 5: Table I on a device and offloaded",
