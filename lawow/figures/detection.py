@@ -95,6 +95,11 @@ class Detector:
             raise LawowError(f"the detector's inference failed with code {-numbers[0]}")
         return numbers
 
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the guest's memory."""
+        return self._instance.memory_bytes
+
     def close(self) -> None:
         """Free everything."""
         self._instance.close()

@@ -51,6 +51,14 @@ def test_nine_of_ten_items_are_found_where_they_are_and_hardly_anything_else(det
     assert others <= 0.1 * there
 
 
+def test_a_detector_that_looks_at_many_pictures_does_not_grow(detector: Detector) -> None:
+    pictures = [make_site(960, 720, 30, seed).view(0, 0) for seed in UNSEEN]
+    before = detector.memory_bytes
+    for number in range(40):
+        detector.find(pictures[number % len(pictures)])
+    assert detector.memory_bytes == before
+
+
 def test_pictures_of_another_size_are_refused(detector: Detector) -> None:
     assert detector.find(bytes(VIEW[0] * VIEW[1] - 1)) == []
 
