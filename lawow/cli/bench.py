@@ -43,7 +43,10 @@ def _options(default_out: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 @click.group("bench", short_help="Draw the papers' figures, from runs on this machine.")
 def command() -> None:
-    """Run what both papers ran, on emulated devices and networks against a real edge on loopback."""
+    """Run what both papers ran, on emulated devices and networks against a real edge on loopback.
+
+    Each figure takes --json, and leaves a page and its numbers in a folder.
+    """
 
 
 @command.command("lawow")
