@@ -8,12 +8,7 @@ module of its own, the same code with another number in a custom section. Both r
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +16,7 @@ from bench.guests import module_path
 from bench.table import Table
 from lawow.device.edge_client import EdgeClient
 from lawow.device.offload_handler import OffloadHandler
+from lawow.figures.processes import running_edge
 from lawow.runtime.libwasmtime import wat_to_wasm
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
@@ -76,7 +72,10 @@ def _offloads(folder: Path, rounds: int) -> Table:
         "3,000 functions": (_large(), "f0", "i>i", 1),
     }
     rows = []
-    with _running_edge(folder) as edge:
+    with (
+        running_edge(folder / "data") as server,
+        EdgeClient(f"http://{server.host}:{server.port}", server.token) as edge,
+    ):
         for name, (wasm, export, signature, argument) in guests.items():
             cold, warm = [], []
             for number in range(rounds):
@@ -115,24 +114,3 @@ def _large() -> bytes:
         for index in range(LARGE_FUNCTIONS)
     )
     return wat_to_wasm(f"(module {functions})".encode())
-
-
-@contextmanager
-def _running_edge(folder: Path) -> Iterator[EdgeClient]:
-    data = folder / "data"
-    command = [sys.executable, "-m", "lawow"]
-    serve = [*command, "serve", "--data", str(data), "--port", "0", "--json"]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        try:
-            assert server.stdout is not None
-            url = json.loads(server.stdout.readline())["url"]
-            token = subprocess.run(
-                [*command, "token", "--data", str(data), "--tenant", "bench"],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout.strip()
-            with EdgeClient(url, token) as edge:
-                yield edge
-        finally:
-            server.terminate()

@@ -1,10 +1,11 @@
-"""Search and rescue, as in the second paper: robots explore a site together, and offload what is heavy or shared.
+"""Search and rescue, as in the second paper: robots explore a site and offload what is heavy or shared.
 
     python -m examples.rescue [--robots 3] [--seconds 20] [--port 0]       from the repository's root
 
-Starts an edge (``lawow serve``, with the Map Server as a shared module) and a host for Object Detection, both as
-processes on loopback. Ends with one line of JSON; its exit status tells whether the invariants held: every item is
-on the map, every report arrived, every robot got every merged map, and the battery made each robot offload.
+Starts an edge (``lawow serve``, with the Map Server as a shared module) and a host for Object Detection, both
+as processes on loopback. Ends with one line of JSON; its exit status tells whether the invariants held: every
+item is on the map, every report arrived, every robot got every merged map, and the battery made each robot
+offload.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ ITEMS = 24
 SEED = 4
 NEAR = 12
 BATTERY_MWH = 0.01
-"""What is left of each robot's battery: detection on board draws half of it in 4 ms, so within a few pictures."""
+"""What is left of a battery: detection on board draws half of it in 4 ms, so within a few pictures."""
 
 
 def corners(robots: int) -> list[list[tuple[int, int]]]:
@@ -119,12 +120,17 @@ def drive(
     return counts[0]
 
 
+def step_of_offload(robot: Robot) -> int | None:
+    """Return at which picture detection had moved, or None if it stayed."""
+    return robot.places.index(Place.REMOTE) if Place.REMOTE in robot.places else None
+
+
 def summary(fleet: list[Robot], numbers: list[int], site: Site, published: int) -> dict[str, object]:
     """Return the figures, and whether the invariants hold."""
     found, false = complete(numbers, site)
     sent = sum(robot.reports for robot in fleet)
     whole = all(robot.received == list(range(1, published + 1)) for robot in fleet)
-    offloaded = [robot.places.index(Place.REMOTE) if Place.REMOTE in robot.places else None for robot in fleet]
+    offloaded = [step_of_offload(robot) for robot in fleet]
     holds = {
         "map_is_complete": found == len(site.items),
         "no_report_was_lost": numbers[0] == sent,

@@ -25,9 +25,11 @@ def draw_map(numbers: Sequence[int], size: tuple[int, int]) -> str:
         f'<b style="color:{colour}">{kind}</b>' for kind, colour in zip(KINDS, COLOURS, strict=True)
     )
     return (
-        '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>Merged map</title>'
+        '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="1">'
+        '<link rel="icon" href="data:,"><title>Merged map</title>'
         f'<p id="figures">{len(items) // 3} items, {places} places, {reports} reports. {legend}</p>'
-        f'<svg viewBox="0 0 {size[0]} {size[1]}" style="max-width:60rem;background:#eee">{"".join(marks)}</svg>'
+        f'<svg viewBox="0 0 {size[0]} {size[1]}" style="max-width:60rem;background:#eee">'
+        f"{''.join(marks)}</svg>"
     )
 
 

@@ -1,4 +1,4 @@
-"""One robot: Navigation drives it, Object Detection is here until the battery is low, the Map Server is shared."""
+"""One robot: Navigation stays, Object Detection leaves when the battery is low, the Map Server is shared."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Robot:
     def drive(self, seconds: float, battery_mwh: float, port: int, token: str, topic: DataSession) -> None:
         """Take a picture at each step, `seconds` in all, and report what is in it.
 
-        Detection moves to the host at `port` when less than `LOW` of the battery is left; its energy is modelled.
+        Detection moves to the host at `port` when less than `LOW` of the battery is left, by modelled energy.
         """
         files, started = detector_files(), time.monotonic()
         local, remote = Detector(*files), None

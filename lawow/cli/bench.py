@@ -12,7 +12,7 @@ import click
 from lawow.device.profiles import network_names
 from lawow.durable import replace_all
 
-__all__ = ["command"]
+__all__ = ["command", "dynamic", "table1"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +43,10 @@ def _options(default_out: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 @click.group("bench", short_help="Draw the papers' figures, from runs on this machine.")
 def command() -> None:
-    """Run what both papers ran, on emulated devices and networks against a real edge on loopback."""
+    """Run what both papers ran, on emulated devices and networks against a real edge on loopback.
+
+    Each figure takes --json, and leaves a page and its numbers in a folder.
+    """
 
 
 @command.command("lawow")

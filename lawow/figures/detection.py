@@ -63,9 +63,10 @@ class Detector:
     """The guest, compiled, one instance of it, and its model. For one thread at a time."""
 
     def __init__(self, wasm: bytes, model: bytes, passes: int = 1) -> None:
-        """Prepare all, so that the first picture costs what the others cost. Raises `LawowError`.
+        """Prepare all and look at a blank picture, so that the first one costs what the others cost.
 
-        Each picture is examined `passes` times, to cost what a larger detector would.
+        Each picture is examined `passes` times, to cost what a larger detector would. Raises `LawowError` for
+        a guest or a model that does not work.
         """
         self._passes = passes
         self._folder = tempfile.TemporaryDirectory(prefix="lawow-model-")
@@ -76,6 +77,11 @@ class Detector:
         self._module = self._engine.compile(wasm)
         self._instance = self._module.instantiate(grants=Grants(functions=grant.functions))
         self._caller = TypedCaller(self._instance, result_bytes=CALL.memory_bytes)
+        try:
+            self.find(bytes(VIEW[0] * VIEW[1]))
+        except LawowError:
+            self.close()
+            raise
 
     def find(self, picture: bytes) -> list[int]:
         """Return kind, x, y, certainty of all that is in a picture of `VIEW`. Raises `LawowError`."""
@@ -88,6 +94,11 @@ class Detector:
         if len(numbers) == 1:
             raise LawowError(f"the detector's inference failed with code {-numbers[0]}")
         return numbers
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the guest's memory."""
+        return self._instance.memory_bytes
 
     def close(self) -> None:
         """Free everything."""
@@ -119,12 +130,13 @@ def _bytes_of(message: Value) -> bytes:
 
 
 class _Shelf:
-    """The detectors of a host, by the digest of what they were made of."""
+    """The newest module that a host was given, and a dormant detector of it for the next channel."""
 
     def __init__(self, passes: int) -> None:
         self._passes = passes
-        self._made: dict[bytes, bytes] = {}
-        self.current: tuple[bytes, bytes] | None = None
+        self._digest = b""
+        self._files: tuple[bytes, bytes] | None = None
+        self._ready: list[Detector] = []  # at most one; a list gives each item to one thread alone
 
     def take(self, end: FlexibleEnd) -> None:
         """Serve ``module``: a digest and both lengths, answered by what is lacking; then the parts."""
@@ -132,31 +144,40 @@ class _Shelf:
         digest, sizes = head[:32], [int.from_bytes(head[at : at + 8], "little") for at in (32, 40)]
         if sum(sizes) > MOST_MODULE_BYTES:
             raise UsageError(f"the module has {sum(sizes)} bytes; allowed are {MOST_MODULE_BYTES}")
-        missing = 0 if digest in self._made else sum(sizes)
+        missing = 0 if digest == self._digest else sum(sizes)
         end.send([missing])
         data = bytearray()
         while len(data) < missing:
             data += _bytes_of(end.receive())
         if missing:
-            content = bytes(data[:missing])
-            if hashlib.sha256(content).digest() != digest:
-                raise UsageError("the module is not what its digest says")
-            self._made[digest] = content
-        content = self._made[digest]
-        self.current = (content[: sizes[0]], content[sizes[0] :])
-        Detector(*self.current).close()  # compiled, and known to work
+            self._put(bytes(data[:missing]), digest, sizes[0])
         end.send([1])
 
+    def _put(self, content: bytes, digest: bytes, wasm_bytes: int) -> None:
+        """Make a detector of a new module in place of the former. Raises `LawowError` if it does not work."""
+        if hashlib.sha256(content).digest() != digest:
+            raise UsageError("the module is not what its digest says")
+        files = (content[:wasm_bytes], content[wasm_bytes:])
+        made = Detector(*files, self._passes)
+        while self._ready:
+            self._ready.pop().close()
+        self._ready.append(made)
+        self._digest, self._files = digest, files
+
     def detect(self, end: FlexibleEnd) -> None:
-        """Serve ``detect``: a detector of this channel's own answers pictures."""
-        if self.current is None:
+        """Serve ``detect``: a detector of this channel's own answers pictures, and is dormant afterwards."""
+        files = self._files
+        if files is None:
             return
-        detector = Detector(*self.current, self._passes)
+        detector = self._ready.pop() if self._ready else Detector(*files, self._passes)
         try:
             for message in end:
                 end.send(detector.find(_bytes_of(message)))
         finally:
-            detector.close()
+            if files is self._files and not self._ready:
+                self._ready.append(detector)
+            else:
+                detector.close()
 
 
 def serve_detection(host: ChannelHost, passes: int = 1) -> None:

@@ -105,7 +105,7 @@ def running_edge(folder: Path) -> Iterator[EdgeProcess]:
     """Run ``lawow serve`` on loopback with data in `folder`. Raises `HostLost` if it does not start."""
     command = [sys.executable, "-m", "lawow"]
     serve = [*command, "serve", "--data", str(folder), "--port", "0", "--json"]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()

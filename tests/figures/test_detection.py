@@ -41,7 +41,9 @@ def test_nine_of_ten_items_are_found_where_they_are_and_hardly_anything_else(det
         found = read_detections(detector.find(site.view(0, 0)))
         for item in wholly_in_view(site):
             there += 1
-            hits += any(d.kind == item.kind and abs(d.x - item.x) < 9 and abs(d.y - item.y) < 9 for d in found)
+            hits += any(
+                d.kind == item.kind and abs(d.x - item.x) < 9 and abs(d.y - item.y) < 9 for d in found
+            )
         near = [i for i in site.items if i.x < VIEW[0] + MARGIN and i.y < VIEW[1] + MARGIN]
         others += sum(not any(abs(d.x - i.x) < 20 and abs(d.y - i.y) < 20 for i in near) for d in found)
     assert there > 15
@@ -49,15 +51,21 @@ def test_nine_of_ten_items_are_found_where_they_are_and_hardly_anything_else(det
     assert others <= 0.1 * there
 
 
+def test_a_detector_that_looks_at_many_pictures_does_not_grow(detector: Detector) -> None:
+    pictures = [make_site(960, 720, 30, seed).view(0, 0) for seed in UNSEEN]
+    before = detector.memory_bytes
+    for number in range(40):
+        detector.find(pictures[number % len(pictures)])
+    assert detector.memory_bytes == before
+
+
 def test_pictures_of_another_size_are_refused(detector: Detector) -> None:
     assert detector.find(bytes(VIEW[0] * VIEW[1] - 1)) == []
 
 
 def test_a_model_that_is_none_is_an_error_here() -> None:
-    broken = Detector(detector_files()[0], b"no model")
     with pytest.raises(LawowError, match="inference failed with code"):
-        broken.find(bytes(VIEW[0] * VIEW[1]))
-    broken.close()
+        Detector(detector_files()[0], b"no model")
 
 
 @pytest.mark.parametrize("numbers", [[0, 1, 1, 900], [4, 1, 1, 900]])
@@ -74,7 +82,10 @@ def test_kinds_that_do_not_exist_are_refused(numbers: list[int]) -> None:
 def test_a_host_ends_the_channel_of_a_module_that_lies(sizes: tuple[int, int], content: bytes) -> None:
     host = ChannelHost("edge", TOKEN)
     serve_detection(host)
-    hook, threading.excepthook = threading.excepthook, lambda _: None  # the handler's thread says why and ends
+    hook, threading.excepthook = (
+        threading.excepthook,
+        lambda _: None,
+    )  # why it ends
     try:
         with DataSession(host.connect, TOKEN) as session:
             channel = ElasticChannel("module", WORDS, {"edge": session}, "edge")
