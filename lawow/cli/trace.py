@@ -31,7 +31,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Say on standard error as JSON what was recorded.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def record(ctx: click.Context, output: Path, as_json: bool, program: tuple[str, ...]) -> None:
+def _record(ctx: click.Context, output: Path, as_json: bool, program: tuple[str, ...]) -> None:
     """Run PROGRAM with its arguments and record the calls of its elastic functions.
 
     A line holds names, sizes and times, never arguments or results. Ends with the program's own status.

@@ -60,6 +60,7 @@ def scenario(seed: int) -> tuple[list[SimCall], Scenario]:
     return synthetic(functions, CALLS, seed, gap_seconds=0.25), made
 
 
+@pytest.mark.slow
 def test_the_default_is_near_the_oracle_and_never_much_worse_than_the_better_static_choice() -> None:
     over_oracle, over_static = [], []
     for seed in range(1000, 1500):
