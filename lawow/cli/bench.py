@@ -54,7 +54,7 @@ def command() -> None:
 @click.option(
     "--slowdown",
     type=click.FloatRange(1, 1000),
-    default=20.0,
+    default=30.0,
     show_default=True,
     help="How many times slower than this machine the device is.",
 )
