@@ -243,23 +243,28 @@ def show_forecast(
 
 
 def _print_survey(survey: Survey, *, as_json: bool) -> None:
-    from lawow.refactor.auto_report import survey_lines, survey_record
+    from lawow.refactor.auto_report import survey_lines
 
     if as_json:
-        click.echo(json.dumps({"auto": survey_record(survey)}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_survey_document(survey), indent=2, ensure_ascii=False))
         return
     for line in survey_lines(survey):
         click.echo(line)
 
 
-def _print_plan(forecast: Forecast, view: PlanView, survey: Survey | None, *, as_json: bool) -> None:
+def _survey_document(survey: Survey) -> dict[str, object]:
     from lawow.refactor.auto_report import survey_record
+
+    return {"auto": survey_record(survey)}
+
+
+def _print_plan(forecast: Forecast, view: PlanView, survey: Survey | None, *, as_json: bool) -> None:
     from lawow.refactor.plan_report import plan_lines, plan_record
 
     if as_json:
         record = plan_record(forecast, view.timing)
         if survey is not None:
-            record["auto"] = survey_record(survey)
+            record |= _survey_document(survey)
         click.echo(json.dumps(record, indent=2, ensure_ascii=False))
         return
     if survey is not None:
