@@ -16,6 +16,7 @@ __all__ = [
     "EDGE",
     "MODULE",
     "NN",
+    "NOTIFIER",
     "STATE",
     "ArchiveLimits",
     "CallLimits",
@@ -24,6 +25,7 @@ __all__ = [
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
+    "NotifierLimits",
     "StateLimits",
 ]
 
@@ -202,6 +204,17 @@ class ChannelLimits:
     pings_missed: int = 2
 
 
+@dataclass(frozen=True, slots=True)
+class NotifierLimits:
+    """What the Notifier reads of a system and of a trace, and keeps for a subscriber."""
+
+    file_bytes: int = 64 * KIB  # of one file; /proc/stat with 512 processors has 60 KiB
+    devices: int = 128  # of one class in sysfs; phones have up to 100 thermal zones
+    trace_bytes: int = 64 * MIB
+    trace_line_bytes: int = 4 * KIB
+    events: int = 1_024  # that an iterator has not taken; then the oldest go
+
+
 MODULE = ModuleLimits()
 CALL = CallLimits()
 COMPILE = CompileLimits()
@@ -210,3 +223,4 @@ NN = NnLimits()
 STATE = StateLimits()
 EDGE = EdgeLimits()
 CHANNEL = ChannelLimits()
+NOTIFIER = NotifierLimits()

@@ -35,6 +35,7 @@ VERBS = {
     "offload": "lawow.cli.offload",
     "leases": "lawow.cli.offload:leases",
     "edges": "lawow.cli.edges",
+    "metrics": "lawow.cli.metrics",
     "build": "lawow.cli.build",
 }
 """Verb -> module that defines its click command, as ``command`` or under the name behind a colon.
