@@ -101,5 +101,6 @@ class Events:
     def _wake(self) -> None:
         self._changed.notify_all()
         for loop, changed in self._sleepers:
-            loop.call_soon_threadsafe(changed.set)
+            if not loop.is_closed():  # its coroutine can never go on
+                loop.call_soon_threadsafe(changed.set)
         self._sleepers.clear()

@@ -1,7 +1,7 @@
 """Load, temperature and throttling on Linux: ``/proc/stat``, thermal zones, hwmon, GPU drivers.
 
 Source: proc_pid_stat(5) and the kernel's Documentation: sysfs-class-thermal, hwmon/sysfs-interface (both in
-thousandths of a degree), gpu/amdgpu (``gpu_busy_percent``). Adreno's and Tegra's drivers have their own files.
+thousandths of a degree), gpu/amdgpu (``gpu_busy_percent``). Adreno's and Tegra's drivers have their own.
 """
 
 from __future__ import annotations

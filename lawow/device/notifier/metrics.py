@@ -85,7 +85,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A metric that a source ought to have and has not. `looked_at` says where, and what was there instead."""
+    """A metric that a source could have and has not. `looked_at` says where it looked and what it found."""
 
     metric: Metric
     looked_at: str

@@ -3,8 +3,8 @@
 One object a line: ``{"seconds": 2.5, "metric": "battery_level", "value": 29, "unit": "%"}``, as a rule with
 provenance and source, which are for people. Seconds begin anywhere and never run backwards. Refuses, as
 `FormatError` with the line: other metrics and units, values that are no finite number (or no text where the
-unit is one); as `LimitExceeded`: more than `NOTIFIER.trace_bytes`. What is replayed is `EMULATED`, whatever it
-was when it was written.
+unit is one); as `LimitExceeded`: more than `NOTIFIER.trace_bytes`. What is replayed is `EMULATED`, whatever
+it was when it was written.
 """
 
 from __future__ import annotations
