@@ -49,7 +49,7 @@ class TraceSource:
         """Return, for each metric that the trace has named by now, its newest value."""
         if self._start is None:
             self._start = seconds
-        here = self._points[0].seconds + seconds - self._start
+        here = self._points[0].seconds + (seconds - self._start)
         while self._next < len(self._points) and self._points[self._next].seconds <= here:
             point = self._points[self._next]
             self._values[point.metric] = point.value

@@ -45,6 +45,14 @@ def test_a_trace_is_replayed_at_the_times_it_was_made() -> None:
     assert source.seconds == 4.5
 
 
+def test_the_first_line_is_in_the_first_sample_whatever_the_clocks_say() -> None:
+    """Sums of clocks are rounded: the time of the first line must not fall behind itself."""
+    chance = random.Random(3)
+    for _ in range(100):
+        line = f'{{"seconds": {chance.random() * 1e5}, "metric": "power", "value": 1}}'
+        assert len(TraceSource(line.encode()).read(chance.random() * 1e7, {})) == 1
+
+
 def test_what_is_written_down_is_read_again() -> None:
     written = [
         Reading(Metric.BATTERY_CURRENT, -0.35, Provenance.MEASURED, 1.25, "a file"),
