@@ -89,11 +89,7 @@ class Notifier:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-        with self._lock:
-            self._subscriptions.clear()
-            iterators = list(self._iterators)
-        for events in iterators:
-            events.close()
+        self._end_subscriptions()
 
     @property
     def latest(self) -> Sample:
@@ -104,8 +100,10 @@ class Notifier:
         """Read all sources now, judge the triggers, tell subscribers in this thread, return what was read."""
         with self._lock:
             self._latest = sample = self._read()
+            self._subscriptions = [item for item in self._subscriptions if not item.is_closed]
             for subscription in list(self._subscriptions):
-                self._judge(subscription, sample)
+                if not subscription.is_closed:  # by a callback before this one
+                    self._judge(subscription, sample)
             return sample
 
     def report(self, metric: Metric, value: float, *, source: str, valid_seconds: float = 60.0) -> None:
@@ -142,9 +140,20 @@ class Notifier:
                 self._iterators.remove(events)
 
     def _run(self) -> None:
-        while not self._ended.is_set():
-            self.sample()
-            self._ended.wait(self._period_seconds)
+        try:
+            while not self._ended.is_set():
+                self.sample()
+                self._ended.wait(self._period_seconds)
+        finally:  # also if a source raised: nobody shall wait for events that cannot come
+            self._end_subscriptions()
+
+    def _end_subscriptions(self) -> None:
+        with self._lock:
+            for subscription in self._subscriptions:
+                subscription.close()
+            iterators = list(self._iterators)
+        for events in iterators:
+            events.close()
 
     def _read(self) -> Sample:
         now = self._clock()
@@ -162,9 +171,6 @@ class Notifier:
         )
 
     def _judge(self, subscription: Subscription, sample: Sample) -> None:
-        if subscription.is_closed:
-            self._subscriptions.remove(subscription)
-            return
         is_active = subscription.watch.update(sample)
         if is_active == subscription.is_active:
             return

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from lawow.device.notifier import Event, Metric, Notifier, Triggered, all_of, below, equals
+from lawow.device.notifier import Absent, Event, Metric, Notifier, Reading, Triggered, all_of, below, equals
 from lawow.device.policy import ElasticCall, Place
 from lawow.errors import UsageError
 from lawow.limits import NOTIFIER
@@ -62,6 +62,28 @@ def test_a_callback_may_subscribe_close_and_read() -> None:
     device.at(0, 29)
     device.at(1, 29)
     assert heard == [True, "inner"]
+
+
+def test_a_callback_may_close_the_notifier() -> None:
+    device, heard = Device(), []
+    closed = device.notifier.subscribe(LOW, heard.append)
+    device.notifier.subscribe(LOW, lambda event: (closed.close(), device.notifier.close()))
+    device.notifier.subscribe(LOW, lambda event: heard.append("after the end"))
+    device.at(0, 29)
+    device.at(1, 50)
+    assert [event.is_active for event in heard] == [True]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_iterator_ends_when_a_source_ends_the_thread() -> None:
+    class Broken:
+        def read(self, seconds: float, known: object) -> list[Reading | Absent]:
+            raise RuntimeError("a defect of a source")
+
+    notifier = Notifier([Broken()])
+    events = notifier.events(LOW)
+    notifier.start()
+    assert list(events) == []
 
 
 def test_a_callback_that_raises_is_logged_and_the_others_are_called(caplog: pytest.LogCaptureFixture) -> None:
