@@ -1,4 +1,4 @@
-"""The Notifier in Java: the same names, triggers and corrections as Python's; listeners with a clock that is set."""
+"""The Notifier in Java: names, triggers and corrections of Python; listeners with a clock that is set."""
 
 from __future__ import annotations
 

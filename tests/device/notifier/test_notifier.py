@@ -74,8 +74,10 @@ def test_a_callback_may_close_the_notifier() -> None:
     assert [event.is_active for event in heard] == [True]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_iterator_ends_when_a_source_ends_the_thread() -> None:
+def test_an_iterator_ends_when_a_source_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda error: raised.append(str(error.exc_value)))
+
     class Broken:
         def read(self, seconds: float, known: object) -> list[Reading | Absent]:
             raise RuntimeError("a defect of a source")
@@ -84,6 +86,8 @@ def test_an_iterator_ends_when_a_source_ends_the_thread() -> None:
     events = notifier.events(LOW)
     notifier.start()
     assert list(events) == []
+    notifier.close()
+    assert raised == ["a defect of a source"]
 
 
 def test_a_callback_that_raises_is_logged_and_the_others_are_called(caplog: pytest.LogCaptureFixture) -> None:
