@@ -154,8 +154,8 @@ public final class Notifier implements AutoCloseable {
         return latest;
     }
 
-    /** Reads all sources now, judges the triggers, tells the listeners, and returns what was read. */
-    public Sample sample() {
+    /** Reads all sources now, judges the triggers, tells the listeners, and returns what was read; one at a time. */
+    public synchronized Sample sample() {
         return sample(now());
     }
 
