@@ -17,6 +17,7 @@ __all__ = [
     "EDGE",
     "MODULE",
     "NN",
+    "NOTIFIER",
     "PROVING",
     "STATE",
     "ArchiveLimits",
@@ -27,6 +28,7 @@ __all__ = [
     "EdgeLimits",
     "ModuleLimits",
     "NnLimits",
+    "NotifierLimits",
     "ProvingLimits",
     "StateLimits",
 ]
@@ -231,6 +233,17 @@ class ChannelLimits:
     pings_missed: int = 2
 
 
+@dataclass(frozen=True, slots=True)
+class NotifierLimits:
+    """What the Notifier reads of a system and of a trace, and keeps for a subscriber."""
+
+    file_bytes: int = 64 * KIB  # of one file; /proc/stat with 512 processors has 60 KiB
+    devices: int = 128  # of one class in sysfs; phones have up to 100 thermal zones
+    trace_bytes: int = 64 * MIB
+    trace_line_bytes: int = 4 * KIB
+    events: int = 1_024  # that an iterator has not taken; then the oldest go
+
+
 MODULE = ModuleLimits()
 CALL = CallLimits()
 COMPILE = CompileLimits()
@@ -241,3 +254,4 @@ PROVING = ProvingLimits()
 STATE = StateLimits()
 EDGE = EdgeLimits()
 CHANNEL = ChannelLimits()
+NOTIFIER = NotifierLimits()

@@ -35,6 +35,7 @@ VERBS = {
     "offload": "lawow.cli.offload",
     "leases": "lawow.cli.offload:leases",
     "edges": "lawow.cli.edges",
+    "metrics": "lawow.cli.metrics",
     "build": "lawow.cli.build",
     "bench": "lawow.cli.bench",
     "trace": "lawow.cli.trace",

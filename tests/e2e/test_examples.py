@@ -41,3 +41,9 @@ def test_the_counter_stays_at_home_without_an_edge() -> None:
 
 def test_the_channels_end_moves() -> None:
     assert printed("elastic_channel.py") == shown("python examples/elastic_channel.py")
+
+
+def test_a_low_battery_sends_the_counter_to_an_edge_until_it_is_charged(tmp_path: Path) -> None:
+    with running_edge(tmp_path / "data") as edge:
+        text = printed("low_battery.py", edge.url, token=edge.token("walker"))
+    assert text == shown("python examples/low_battery.py")

@@ -1,0 +1,1 @@
+"""The Notifier: sources, triggers, subscribers, with a clock that the tests set."""
