@@ -69,10 +69,12 @@ class Detector:
         a guest or a model that does not work.
         """
         self._passes = passes
-        self._folder = tempfile.TemporaryDirectory(prefix="lawow-model-")
-        path = Path(self._folder.name) / "hazards.onnx"
-        path.write_bytes(model)
-        grant = InferenceGrant({"hazards": str(path)}, "cpu")
+        with tempfile.TemporaryDirectory(prefix="lawow-model-") as folder:
+            path = Path(folder) / "hazards.onnx"
+            path.write_bytes(model)
+            self._prepare(wasm, InferenceGrant({"hazards": str(path)}, "cpu"))  # which keeps what it has read
+
+    def _prepare(self, wasm: bytes, grant: InferenceGrant) -> None:
         self._engine = WasmtimeEngine(EDGE_PROFILE)
         self._module = self._engine.compile(wasm)
         self._instance = self._module.instantiate(grants=Grants(functions=grant.functions))
@@ -105,7 +107,6 @@ class Detector:
         self._instance.close()
         self._module.close()
         self._engine.close()
-        self._folder.cleanup()
 
 
 def read_detections(numbers: Sequence[object]) -> list[Detection]:

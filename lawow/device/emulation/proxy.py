@@ -117,6 +117,12 @@ class ShapingProxy:
         for task in self._pairs:
             task.cancel()
         await asyncio.gather(*self._pairs, return_exceptions=True)
+        rest = asyncio.all_tasks() - {asyncio.current_task()}  # deliveries that nobody waits for
+        for item in rest:
+            item.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for _ in range(3):  # transports close their sockets in a later turn of the loop
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until both directions have ended, or it is cut."""
