@@ -41,7 +41,7 @@ FIRST_SECONDS = 0.5
 @click.option(
     "--trace",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Replay this file instead of reading the system; - what `--watch --json` has written.",
+    help="Replay this file, as `--watch --json` writes it, instead of reading the system.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a reading: the lines of a trace."

@@ -83,6 +83,6 @@ def _default_device6(tree: Tree) -> str:
 
 def _name(text: str, path: str) -> str:
     """Return the name of an interface: it becomes part of a path, and is believed no more than the rest."""
-    if "/" in text or text.startswith(".") or len(text) > 15:
+    if "/" in text or text.startswith(".") or len(text) > 15 or not text.isprintable():
         raise Missing(f"{path}: found {text[:40]!r}, which is no interface")
     return text

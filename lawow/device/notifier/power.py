@@ -54,7 +54,7 @@ class Battery:
         raw = self._tree.number(path, -1e9, 1e9)
         amperes = self._calibration.amperes(raw, self.state()[0])
         if amperes is None:
-            raise Missing(f"{path}: found {raw}, which may be mA or µA until the battery is discharged")
+            raise Missing(f"{path}: found {raw}, unit {self._calibration.unit}")
         return amperes, f"{path} in {self._calibration.unit}"
 
     def _found(self) -> str:
