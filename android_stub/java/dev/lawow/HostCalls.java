@@ -44,7 +44,12 @@ final class HostCalls {
         private static final long serialVersionUID = 1;
 
         Thrown() {
-            super("a host function threw", null, false, false);
+            super("a host function threw");
+        }
+
+        @Override
+        public synchronized Throwable fillInStackTrace() {
+            return this; // nobody looks at it
         }
     }
 
