@@ -82,7 +82,7 @@ def test_an_android_that_gradle_cannot_translate_for_is_refused(tmp_path: Path) 
         plan_pack(app, runtime="java")
 
 
-def test_an_android_that_its_authors_do_not_try_is_told(tmp_path: Path) -> None:
+def test_an_android_below_the_floor_of_its_ancestor_is_told(tmp_path: Path) -> None:
     plan = plan_pack(app_tree(tmp_path / "app", gradle=GRADLE.replace("29", "26")), runtime="java")
     assert [note for note in plan.notes if note.startswith("minSdk is 26")]
 
