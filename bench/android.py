@@ -2,7 +2,8 @@
 
 The glue is built from the same C source, libwasmtime is this machine's: an engine of the same release with
 the settings of a phone. The engines run in turns, one JVM for each; the base of the ratios is the same engine
-with traps by signals, which a phone cannot have, called from Python in the same rounds. Needs gcc and a JDK.
+with traps by signals, which a phone cannot have, called from Python in the same rounds. The runtime in Java
+has a table of its own, as ratios to what wasmtime needed in the same round. Needs gcc, a JDK and Maven.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +23,7 @@ import wasmtime
 from bench.guests import module_path
 from bench.table import Table
 from lawow.pack import PackOptions
+from lawow.pack.java_engine import VERSION
 from lawow.pack.libraries import abi_libraries
 from lawow.pack.runtimes import ABIS
 from lawow.resources import android_stub
@@ -49,7 +52,11 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "native": (),
     "native, fuel and deadline": ("-Dlawow.fuel=9000000000000000000", "-Dlawow.timeout.seconds=600"),
     "pulley": ("-Dlawow.engine=pulley",),
+    "java": ("-Dlawow.local=java",),
 }
+_WASMTIME = ("native", "native, fuel and deadline", "pulley")
+_MAVEN = Path(__file__).resolve().parent.parent / ".cache" / "maven"
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 KERNELS = (("fibonacci", "fib", 30), ("matrix", "multiply", 200), ("insertion_sort", "sort", 5000))
 KERNEL_NANOS = 500_000_000
 """How long each program is called again and again in a round; the fastest call counts."""
@@ -68,12 +75,12 @@ def measure_sizes(folder: Path, rounds: int) -> tuple[Table, ...]:
 
 
 def measure_calls(folder: Path, rounds: int) -> tuple[Table, ...]:
-    """Measure loading and calls through JNI, for each engine."""
+    """Measure loading and calls, through JNI but for the runtime in Java, for each engine."""
     runs = _runs(folder, min(rounds, MOST_ROUNDS))
     names = [name for name in runs["native"][0] if not name.startswith(tuple(item[1] for item in KERNELS))]
     rows: list[tuple[str | float, ...]]
     rows = [(name, *(min(run[name] for run in runs[engine]) / 1e3 for engine in ENGINES)) for name in names]
-    title = "Loading and calls through JNI, least of all rounds, us"
+    title = "Loading and calls, least of all rounds, us"
     return (Table(title, ("what", *ENGINES), tuple(rows)),)
 
 
@@ -85,11 +92,28 @@ def measure_engines(folder: Path, rounds: int) -> tuple[Table, ...]:
         name = f"{export} {argument}"
         base = [run[name] for run in runs["signals"]]
         ratios = (
-            median(run[name] / one for run, one in zip(runs[engine], base, strict=True)) for engine in ENGINES
+            median(run[name] / one for run, one in zip(runs[engine], base, strict=True))
+            for engine in _WASMTIME
         )
         rows.append((name, min(base) / 1e6, *ratios))
-    columns = ("program", "traps by signals, ms", *(f"{name}, ratio" for name in ENGINES))
-    return (Table("Engines of the app's runtime (median of rounds)", columns, tuple(rows)),)
+    columns = ("program", "traps by signals, ms", *(f"{name}, ratio" for name in _WASMTIME))
+    title = "Engines of the app's runtime (median of rounds)"
+    return Table(title, columns, tuple(rows)), _java_table(runs)
+
+
+def _java_table(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
+    """Compare the runtime in Java with wasmtime's native code and with its interpreter, round by round."""
+    rows: list[tuple[str | float, ...]] = []
+    for _, export, argument in KERNELS:
+        name = f"{export} {argument}"
+        slow = [run[name] for run in runs["java"]]
+        ratios = (
+            median(one / run[name] for one, run in zip(slow, runs[engine], strict=True))
+            for engine in ("native", "pulley")
+        )
+        rows.append((name, min(slow) / 1e6, *ratios))
+    columns = ("program", "java, ms", "to native, ratio", "to pulley, ratio")
+    return Table("The runtime in Java (median of rounds)", columns, tuple(rows))
 
 
 @functools.lru_cache(maxsize=1)
@@ -123,7 +147,19 @@ def _prepare(folder: Path) -> list[str]:
     library = next(Path(wasmtime.__file__).parent.glob("linux-*/_libwasmtime.so"))
     properties = [f"-Dlawow.library={glue}", f"-Dlawow.wasmtime={library}"]
     name = f"plain.wasm@{hashlib.sha256(plain).hexdigest()}"
-    return [*properties, "-cp", f"{stub}:{root}", "StubFigures", name]
+    classes = ":".join(map(str, (stub, root, android_stub("prebuilt", "lawow-endive.jar"), *_endive())))
+    return [*properties, "-cp", classes, "StubFigures", name]
+
+
+def _endive() -> list[Path]:
+    """Return the JARs of the runtime in Java; fetched once by name through Maven."""
+    jars = []
+    for artifact in ("runtime", "wasm"):
+        jars.append(_MAVEN / f"{artifact}-{VERSION}.jar")
+        if not jars[-1].exists():
+            words = (f"-Dartifact=run.endive:{artifact}:{VERSION}", f"-DoutputDirectory={_MAVEN}")
+            subprocess.run(["mvn", "-q", "-B", _COPY, *words], check=True)
+    return jars
 
 
 def _with_signals() -> dict[str, float]:

@@ -51,7 +51,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--runtime",
     type=click.Choice(RUNTIMES),
-    help="wasmedge: your own build of it; java: an interpreter in Java, tens to hundreds of times slower;"
+    help="wasmedge: your own build of it; java: an interpreter in Java, hundreds of times slower;"
     " none: the classes call the edge. [default: wasmtime]",
 )
 @click.option(

@@ -4,7 +4,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,10 +22,12 @@ from lawow.refactor.classify import is_library
 from lawow.refactor.plan import SplitPlan
 from lawow.refactor.replacement import replaced_class
 from lawow.refactor.stub_parts import named_by_resources, names_in, needed_classes
+from lawow.resources import android_stub
 
 __all__ = ["DexSplit", "Remainder", "split_dexes"]
 
-
+_JAVA_ENGINE = "Ldev/lawow/EndiveEngine;"
+"""Where an app defines it, the runtime is the one in Java, and goes by no other name than this."""
 _WORTH_A_COPY_BYTES = 1 << 20
 """Scanning this much takes longer than copying the process."""
 
@@ -67,7 +69,8 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elast
     """Carry out the plan on the app's dex files; elastic proxies keep their originals.
 
     Every definition of a moved class is dropped, the first one moves. The app's own copy of the stub
-    library is dropped too, so that there is one, of this version. Raises `Refused` for code that cannot
+    library is dropped too, so that there is one, of this version; an app with the runtime in Java gets this
+    version's part of it as well. Raises `Refused` for code that cannot
     be moved faithfully, `FormatError` for damaged dex files.
     """
     gone = {move.descriptor for move in plan.moves}
@@ -118,10 +121,19 @@ def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, i
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:
             raise Refused(f"{plan.app.name}: {holder.name}: {error}") from None
+    for engine in _java_engine(plan):
+        for descriptor in engine.class_names():
+            builder.add(transplant_class(engine, descriptor))
     named = names_in(builder.build()) | _named_by_residents(plan.app, remainders)
     for descriptor in needed_classes(stub_dex, named):
         builder.add(transplant_class(stub_dex, descriptor))
     return builder.build()
+
+
+def _java_engine(plan: SplitPlan) -> Iterator[Dex]:
+    """Yield the classes that lead to the runtime in Java, for an app that was packed with it."""
+    if any(item.descriptor == _JAVA_ENGINE for item in plan.classes):
+        yield read_dex(android_stub("prebuilt", "lawow-endive.dex").read_bytes())
 
 
 def _named_by_residents(app: AppPackage, remainders: Sequence[Remainder]) -> set[str]:

@@ -130,6 +130,17 @@ def test_native_code_needs_no_runtime_but_its_library() -> None:
     assert kinds(without(packed(min_sdk=24), *runtimes).plus(glue)) == {"native-module-missing"}
 
 
+def test_the_runtime_in_java_needs_no_library_but_its_modules() -> None:
+    """Only the class that leads to it makes the difference, not that the stub library names it."""
+    bare = without(
+        packed(), *(f"lib/{abi}/lib{name}.so" for abi in TARGETS for name in ("lawow", "wasmtime"))
+    )
+    assert kinds(bare) == {"runtime-missing"}
+    in_java = bare.plus({"classes3.dex": android_stub("prebuilt", "lawow-endive.dex").read_bytes()})
+    assert kinds(in_java) == set()
+    assert kinds(without(in_java, MODULE)) == {"module-missing"}
+
+
 def test_an_abi_of_the_apps_own_libraries_needs_the_runtime_too() -> None:
     more = packed().plus({"lib/armeabi-v7a/libown.so": shared_library("armeabi-v7a", page_bytes=4096)})
     found = {item.kind: item.place for item in findings(more) if item.severity is Severity.ERROR}

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from lawow.errors import Refused
+from lawow.pack.apk import plan_apk
 from lawow.pack.config import read_pack_config
 from lawow.pack.options import PackOptions
 from lawow.resources import android_stub
 from tests.conftest import lawow
 from tests.pack.builders import GRADLE, app_tree, plan_pack, snapshot
+from tests.refactor.builders import make_zip
 
 DEPENDENCY = "implementation 'run.endive:runtime:1.2.0'"
 
@@ -53,13 +55,34 @@ def test_a_tree_without_gradle_is_refused(tmp_path: Path) -> None:
         plan_pack(tmp_path / "app", runtime="java")
 
 
+def test_a_finished_apk_is_refused_with_the_two_ways_out(small: dict[str, bytes], module: Path) -> None:
+    """Whatever the APK is: the refusal comes before it is looked at, and names another way for it."""
+    for data in (make_zip(small), b"no APK"):
+        with pytest.raises(Refused) as caught:
+            plan_apk(data, "app.apk", PackOptions(wasm=(module,), runtime="java"))
+        assert str(caught.value).startswith("app.apk: a finished APK takes dex code")
+        assert "pack the Gradle module with --runtime java, or take wasmtime here" in str(caught.value)
+
+
+def test_the_command_refuses_a_finished_apk_and_leaves_it(
+    small: dict[str, bytes], module: Path, tmp_path: Path
+) -> None:
+    apk = tmp_path / "app.apk"
+    apk.write_bytes(make_zip(small))
+    done = lawow("pack", apk, "--debug-key", "--wasm", module, "--runtime", "java", check=False)
+    assert done.returncode == 4
+    assert "or take wasmtime here" in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path != module] == ["app.apk"]
+    assert apk.read_bytes() == make_zip(small)
+
+
 def test_an_android_that_gradle_cannot_translate_for_is_refused(tmp_path: Path) -> None:
     app = app_tree(tmp_path / "app", gradle=GRADLE.replace("29", "25"))
     with pytest.raises(Refused, match=r"minSdk is 25.*raise minSdk to 28"):
         plan_pack(app, runtime="java")
 
 
-def test_an_android_that_its_authors_do_not_try_is_told(tmp_path: Path) -> None:
+def test_an_android_below_the_floor_of_its_ancestor_is_told(tmp_path: Path) -> None:
     plan = plan_pack(app_tree(tmp_path / "app", gradle=GRADLE.replace("29", "26")), runtime="java")
     assert [note for note in plan.notes if note.startswith("minSdk is 26")]
 

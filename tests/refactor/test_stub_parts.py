@@ -40,6 +40,7 @@ LOADS = (
     smali_method("go", "()V", "    const-class v0, [Ldev/lawow/ElasticChannel;\n    return-void"),
 )
 STUB = read_dex(android_stub("prebuilt", "lawow-stub.dex").read_bytes())
+ENDIVE = read_dex(android_stub("prebuilt", "lawow-endive.dex").read_bytes())
 
 
 def test_generated_classes_need_neither_channels_nor_leases_nor_instances_of_the_apps_own() -> None:
@@ -142,6 +143,36 @@ def test_every_class_stays_where_there_is_too_much_to_look_through(
     assert library_of(apk, key) == set(needed_classes(STUB, ()))
     monkeypatch.setattr(stub_parts, "ARCHIVE", replace(ARCHIVE, loaded_bytes=400))
     assert library_of(apk, key) == set(STUB.class_names())
+
+
+def test_an_app_with_the_runtime_in_java_keeps_what_leads_to_it(build_app: BuildApp, key: SigningKey) -> None:
+    """Its own copy goes, so this version's comes: each class once, and all that these name of the stub."""
+    old = [
+        smali_class(f"dev.lawow.{name}", smali_method("old", "()V", "    return-void"))
+        for name in ("EndiveEngine", "Lawow")
+    ]
+    app = build_app([FIBONACCI, MAIN, *old])
+    slim = refactor_app(app, "app.apk", PlanOptions(), SplitOptions(), key).apk
+    dexes = list(map(read_dex, entries_of(slim, ".dex").values()))
+    names = [name for dex in dexes for name in dex.class_names()]
+    assert len(names) == len(set(names))
+    assert set(ENDIVE.class_names()) <= set(names)
+    for dex in dexes:
+        for name in set(ENDIVE.class_names()) & set(dex.class_names()):
+            references = dex.references_of(dex.class_def(name))
+            assert references == ENDIVE.references_of(ENDIVE.class_def(name))
+            assert types_named_by(references) & set(STUB.class_names()) <= set(names)
+
+
+def test_an_app_with_another_runtime_gets_nothing_of_the_one_in_java(
+    build_app: BuildApp, key: SigningKey
+) -> None:
+    """Not even where a string names it, as the stub library does."""
+    user = smali_method("go", "()V", '    const-string v0, "dev.lawow.EndiveEngine"\n    return-void')
+    apk = build_app([FIBONACCI, MAIN, smali_class("com.example.app.User", user)])
+    slim = refactor_app(apk, "app.apk", PlanOptions(), SplitOptions(), key).apk
+    dexes = map(read_dex, entries_of(slim, ".dex").values())
+    assert not {name for dex in dexes for name in dex.class_names()} & set(ENDIVE.class_names())
 
 
 @pytest.mark.parametrize(
