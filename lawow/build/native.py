@@ -3,7 +3,9 @@
 Android's C library is not installed here and must not be copied, so headers and stand-ins serve for it: the
 sources see zig's own standard headers, and the library links against stubs that have the names below, which
 exist in Android since API 21. So what is allowed is computing: memory, strings, mathematics. A function that
-is not in the table is an error of the linker, not a crash on a phone.
+is not in the table is an error of the linker, not a crash on a phone. Of the C++ library there is what its
+headers hold, over a runtime of a page (``lawow_cxx.cpp``): algorithms and containers, but neither streams nor
+`std::string`, whose compiled part is not here. Exceptions are off, as in the module.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from lawow.build.native_glue import native_glue
 from lawow.build.prototypes import Prototype
 from lawow.build.sources import Sources
 from lawow.build.zig import INCLUDE_FOLDER, run_zig, zig_library_folder
-from lawow.errors import FormatError
 from lawow.resources import android_stub
 
 __all__ = ["ANDROID_TARGETS", "HOST", "build_libraries", "build_module_libraries"]
@@ -46,6 +47,14 @@ _FLAGS = (
     *("-fsigned-char", "-ffp-contract=off"),
     *("-Wl,--build-id=none", "-Wl,-z,defs", "-Wl,-s", "-Wl,-Bsymbolic"),
 )
+_CPP_FLAGS = (
+    *("-fno-exceptions", "-fno-rtti", "-nostdlib++", "-nostdinc++"),
+    "-fno-threadsafe-statics",  # calls of one library wait for each other
+    # What libc++'s own build would have written into its configuration.
+    *("-D_LIBCPP_ABI_VERSION=1", "-D_LIBCPP_ABI_NAMESPACE=__1", "-D_LIBCPP_HAS_THREADS=0"),
+    *("-D_LIBCPP_HAS_LOCALIZATION=0", "-D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_NONE"),
+    "-D_LIBCPP_ASSERTION_SEMANTIC_DEFAULT=_LIBCPP_ASSERTION_SEMANTIC_IGNORE",
+)
 _ANDROID_FLAGS = ("-nostdlib", "-fno-stack-protector", "-Wl,-z,max-page-size=16384")
 HOST = "host"
 
@@ -53,7 +62,7 @@ HOST = "host"
 def build_libraries(sources: Sources, name: str) -> dict[str, bytes]:
     """Return ``host/libNAME.so`` and a library for each Android ABI; the functions are the tagged ones.
 
-    Raises `FormatError` for C++ (Android's runtime library for it is not here) and what does not link.
+    Raises `FormatError` for what does not compile or link, with the names that are missing.
     """
     soname = f"lib{name}.so"
     return {f"{place}/{soname}": _library(sources, soname, place) for place in (HOST, *ANDROID_TARGETS)}
@@ -70,17 +79,14 @@ def build_module_libraries(
     with tempfile.TemporaryDirectory(prefix="lawow-build-") as work:
         glue = Path(work) / "glue.c"
         glue.write_text(native_glue(prototypes, digest))
-        more = ("-I", android_stub("native"), glue)
+        more = ("-I", android_stub("native"), "-x", "c", glue, "-x", "none")
         return {place: _library(sources, f"liblawow-{name}.so", place, more) for place in places}
 
 
 def _library(sources: Sources, soname: str, place: str, more: Sequence[str | Path] = ()) -> bytes:
     """Build one library, for this machine or an ABI; `more` are further files and options."""
-    if sources.is_cpp:
-        raise FormatError(
-            "native code is for C: a C++ library needs its platform's runtime", file=sources.label
-        )
-    common: list[str | Path] = [*_FLAGS, f"-Wl,-soname,{soname}", "-I", INCLUDE_FOLDER, *more, *sources.files]
+    common: list[str | Path] = [*_FLAGS, f"-Wl,-soname,{soname}", "-I", INCLUDE_FOLDER, *more]
+    common += [*_cpp_options(place), *sources.files] if sources.is_cpp else sources.files
     with tempfile.TemporaryDirectory(prefix="lawow-build-") as work:
         out = Path(work) / soname
         if place == HOST:
@@ -92,8 +98,18 @@ def _library(sources: Sources, soname: str, place: str, more: Sequence[str | Pat
             stubs = _stubs(Path(work) / place, target)
             arguments = ["-target", target, *_ANDROID_FLAGS, *common, *where, *stubs]
             label = f"Android {place}"
-        run_zig([*arguments, "-o", out], folder=sources.folder, subject=f"{sources.label} ({label})")
+        subject = f"{sources.label} ({label})"
+        run_zig([*arguments, "-o", out], folder=sources.folder, subject=subject, is_cpp=sources.is_cpp)
         return out.read_bytes()
+
+
+def _cpp_options(place: str) -> list[str | Path]:
+    """Return the headers of the C++ library, before those of C, and the runtime that goes along."""
+    library = zig_library_folder()
+    musl = f"-D_LIBCPP_HAS_MUSL_LIBC={int(place != HOST)}"
+    folders = [library / name / "include" for name in ("libcxx", "libcxxabi")]
+    headers = [word for folder in folders for word in ("-I", folder)]
+    return [*_CPP_FLAGS, musl, *headers, android_stub("native", "lawow_cxx.cpp")]
 
 
 def _stubs(folder: Path, target: str) -> list[Path]:

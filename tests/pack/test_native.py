@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from lawow.build.modules import build_module
-from lawow.build.native import HOST, build_module_libraries
+from lawow.build.native import HOST, build_libraries, build_module_libraries
 from lawow.build.sources import find_sources
 from lawow.cli.pack_sources import source_builder
+from lawow.errors import FormatError
 from lawow.formats.bundle import bundled_module
 from lawow.formats.elf import verify_android_library
 from lawow.formats.signing import SigningKey
@@ -43,6 +44,42 @@ LAWOW_OFFLOAD LAWOW_RETURNS_STRING greet(LAWOW_STRING(name)) {
   return lawow_return(out, 6 + name_bytes);
 }
 """
+CPP_SOURCE = r"""
+#include "lawow.h"
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+namespace {
+struct Step { virtual int of(int n) const = 0; virtual ~Step() = default; };
+struct Fibonacci : Step { int of(int n) const override { return n < 2 ? n : of(n - 1) + of(n - 2); } };
+std::array<int32_t, 8> out;
+std::vector<char> greeting;
+}
+LAWOW_OFFLOAD int fib(int n) {
+  const Step *step = new Fibonacci;
+  int found = step->of(n);
+  delete step;
+  return found;
+}
+LAWOW_OFFLOAD char last(LAWOW_STRING(text)) { char c = text[text_bytes - 1]; return c < 0 ? c : 1; }
+LAWOW_OFFLOAD uint8_t wrap(uint8_t n) { std::vector<uint8_t> all(2, n); all[1] += 1; return all.back(); }
+LAWOW_OFFLOAD float mix(bool b, int64_t l, float f, double d) { return b ? (float)l + f : (float)d; }
+LAWOW_OFFLOAD double fused(double a, double b, double c) { return a * b - c; }
+LAWOW_OFFLOAD LAWOW_RETURNS_LIST(int32_t) turned(LAWOW_LIST(int32_t, values)) {
+  std::vector<int32_t> sorted(values, values + values_count);
+  std::reverse(sorted.begin(), sorted.end());
+  std::copy(sorted.begin(), sorted.end(), out.begin());
+  return lawow_return(out.data(), values_count);
+}
+LAWOW_OFFLOAD LAWOW_RETURNS_STRING greet(LAWOW_STRING(name)) {
+  static const char hello[] = "hello ";
+  greeting.assign(hello, hello + 6);
+  greeting.insert(greeting.end(), name, name + name_bytes);
+  return lawow_return(greeting.data(), greeting.size());
+}
+"""
 MAIN = """
 import com.example.app.DemoWasm;
 import java.util.Arrays;
@@ -66,10 +103,11 @@ public class Main {
 """
 
 
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An app with one C source, packed."""
-    app = app_tree(tmp_path_factory.mktemp("native") / "app", {"demo.c": SOURCE.encode()})
+@pytest.fixture(scope="module", params=[("demo.c", SOURCE), ("demo.cpp", CPP_SOURCE)], ids=["C", "C++"])
+def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An app with one source, packed."""
+    name, source = request.param
+    app = app_tree(tmp_path_factory.mktemp("native") / "app", {name: source.encode()})
     lawow("pack", app, "--local", "native")
     return app
 
@@ -108,7 +146,8 @@ def test_generated_classes_give_the_same_as_native_code_and_as_webassembly(
 def host_libraries(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The native library of the module that was packed, for this machine."""
     folder = tmp_path_factory.mktemp("host")
-    sources = find_sources(packed / "src/main/wasm/demo.c")
+    [source] = packed.glob("src/main/wasm/demo.c*")
+    sources = find_sources(source)
     module = build_module(sources, "demo")
     digest = binding_of(bundled_module("demo.wasm", module.wasm)).module.sha256
     built = build_module_libraries(sources, "demo", module.prototypes, digest, (HOST,))
@@ -136,6 +175,25 @@ def test_what_native_code_cannot_keep_is_refused(
     assert done.returncode == status
     assert sentence in done.stderr
     assert not (app / "lawow.lock.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "result", "missing"),
+    [
+        ("#include <string>\nstd::string kept;", "(kept.append(n, 65), (int)kept.size())", "basic_string"),
+        ("int elsewhere(int);", "elsewhere(n)", "elsewhere(int)"),
+    ],
+)
+def test_what_the_cpp_library_has_compiled_and_what_is_nowhere_are_refused_by_their_names(
+    tmp_path: Path, before: str, result: str, missing: str
+) -> None:
+    source = tmp_path / "demo.cpp"
+    source.write_text(f'#include "lawow.h"\n{before}\nLAWOW_OFFLOAD int f(int n) {{ return {result}; }}\n')
+    with pytest.raises(FormatError) as caught:
+        build_libraries(find_sources(source), "demo")
+    assert "undefined symbol" in str(caught.value)
+    assert missing in str(caught.value)
+    assert "demo.cpp" in str(caught.value)
 
 
 def test_everything_is_taken_back(packed: Path) -> None:
