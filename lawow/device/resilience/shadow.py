@@ -29,12 +29,14 @@ class Mismatch:
     def __str__(self) -> str:
         """Tell where they differ, and nothing of what the values are."""
         if self.here is None or self.there is None:
-            where = "an error in one place and a result in the other"
+            here, there = ("no result" if it is None else "a result" for it in (self.here, self.there))
+            where = f"{here} here and {there} on the edge"
         else:
             pairs = enumerate(zip(self.here, self.there, strict=False))
             shorter = min(len(self.here), len(self.there))
-            where = f"different results from byte {next((i for i, (a, b) in pairs if a != b), shorter)} on"
-        return f"{self.export}: the same call gave {where} here and on the edge; it is not offloaded any more"
+            first = next((index for index, (one, other) in pairs if one != other), shorter)
+            where = f"different results here and on the edge, from byte {first} on"
+        return f"{self.export}: the same call gave {where}; it is not offloaded any more"
 
 
 class Shadow:
