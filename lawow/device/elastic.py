@@ -109,15 +109,11 @@ class ElasticFunction:
             return "remote: the newest state of the module is there"
         if self.mismatch is not None:
             return f"local: {self.mismatch}"
-        call, edge, breaker = (
-            self._call_of(values, self.deadline_seconds),
-            self.module.edge_name,
-            self.resilience.breaker,
-        )
+        breaker, edge = self.resilience.breaker, self.module.edge_name
         if breaker is not None and edge is not None and (refusal := breaker.refusal(edge)) is not None:
             return f"local: {refusal}"
         if isinstance(self.policy, Adaptive):
-            return str(self.policy.explain(call))
+            return str(self.policy.explain(self._call_of(values, self.deadline_seconds)))
         return f"as the policy {type(self.policy).__name__} decides"
 
     def _call_of(self, values: Sequence[Value], seconds: float | None) -> ElasticCall:
@@ -170,7 +166,7 @@ class ElasticFunction:
         there = None if trap is not None else bits_of(self.signature, result, others)
         try:
             mine = self._run_here(own, _left(ends))
-        except LimitExceeded:  # says nothing of the edge
+        except (LimitExceeded, HostLost, OutcomeUnknown):  # of this device, or of another call; no comparison
             pass
         except Exception:
             self._judge(None, there)
