@@ -40,6 +40,7 @@ from lawow.channel.exchange import ExchangingConnection
 from lawow.channel.sequences import ChannelEnd
 from lawow.channel.sessions import ClientSession
 from lawow.channel.states import ConnectionState
+from lawow.device.cancel import Cancel
 from lawow.device.data_client import Outcome, error_of
 from lawow.device.edge_client import printable
 from lawow.device.link import Link
@@ -185,10 +186,12 @@ class DataSession:
         values: Sequence[Value],
         *,
         deadline_seconds: float | None = None,
+        cancel: Cancel | None = None,
     ) -> tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]:
         """Call an export of a target (docs/PROTOCOL.md, "Calls and bindings").
 
-        Returns results and changed lists. Raises as `lawow.device.edge_client.EdgeClient.call`.
+        Returns results and changed lists. Raises as `lawow.device.edge_client.EdgeClient.call`, and
+        `OutcomeUnknown` as soon as `cancel` is set after the call was sent.
         """
         parsed = parse_typed_signature(signature)
         arguments = arguments_of_values(parsed, values)
@@ -196,6 +199,8 @@ class DataSession:
         body = write_arguments(arguments)
         ends = time.monotonic() + seconds + ANSWER_GRACE_SECONDS
         call_id, future = self._begin((target, export, signature), body, deadline_seconds, ends)
+        if cancel is not None:
+            cancel.on_set(lambda: self._cancel(call_id))
         try:
             outcome = future.result(max(ends - time.monotonic(), 0.001))
         except FutureTimeout:
@@ -266,8 +271,11 @@ class DataSession:
         return bind_id
 
     def _cancel(self, call_id: int) -> None:
-        with self.lock, contextlib.suppress(LawowError):  # it has its outcome, or the connection is lost
-            self._waiting.pop(call_id, None)
+        with self.lock, contextlib.suppress(LawowError):  # the connection is lost
+            future = self._waiting.pop(call_id, None)
+            if future is None:  # it has its outcome
+                return
+            future.set_result(Unknown(call_id))
             self._connection.send_cancel(call_id)
         self.wake()
 

@@ -477,6 +477,11 @@ class EdgeClient:
         return _Answer(response.status, response.headers, data)
 
     @property
+    def address(self) -> str:
+        """The edge's host and port, as texts name it."""
+        return self._name
+
+    @property
     def _name(self) -> str:
         return f"{self._host}:{self._port}"
 

@@ -4,25 +4,32 @@ An `ElasticFunction` is an export of an `ElasticModule`, made by `@elastic` from
 the version that runs here, or from a module or a bundle, whose WebAssembly then runs here as well. A policy
 says where each call runs. If an edge does not answer with a result, the call runs here if it was not started
 there; if nobody knows, it runs here only if it is idempotent, and `OutcomeUnknown` says so otherwise.
+`lawow.device.resilience` has what can be done beyond that, about edges that are slow, gone or wrong.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from pathlib import Path
 
 from lawow.channel.documents import Value
+from lawow.device.cancel import Cancel
 from lawow.device.elastic_module import Answer, ElasticModule
 from lawow.device.outcomes import Failure, failure_of
-from lawow.device.policy import Automatic, ElasticCall, Place, Policy
+from lawow.device.policy import Adaptive, Automatic, ElasticCall, Place, Policy
+from lawow.device.resilience import Hedge, Mismatch, Resilience
+from lawow.device.resilience.copies import own_copies, take_over
+from lawow.device.resilience.shadow import bits_of
 from lawow.device.tracing import recorder, size_and_bytes
-from lawow.errors import HostLost, LawowError, OutcomeUnknown, UsageError
+from lawow.errors import GuestTrap, HostLost, LawowError, LimitExceeded, OutcomeUnknown, UsageError
 from lawow.formats.bundle import read_bundle
 from lawow.formats.signature import parse_typed_signature
 
 __all__ = ["ElasticFunction", "elastic", "functions_of_bundle"]
 
+LOG = logging.getLogger("lawow.device")
 Native = Callable[..., object]
 Result = Value | tuple[Value, ...] | None
 
@@ -33,7 +40,7 @@ class ElasticFunction:
     `idempotent`: running it twice does no harm; by default true of modules that import nothing and keep no
     state. `native`, if given, runs here in place of the module; it must do the same. Lists of in-out
     parameters (docs/edge.md, "Values") are changed in place, wherever the call runs. `last_place` tells where
-    the last call ran.
+    the last call ran; `mismatch` what shadow mode found: while it is set, calls run here.
     """
 
     def __init__(
@@ -46,8 +53,11 @@ class ElasticFunction:
         policy: Policy | None = None,
         idempotent: bool | None = None,
         deadline_seconds: float | None = None,
+        resilience: Resilience | None = None,
     ) -> None:
-        """Raises `UsageError` for an export that is not there, `FormatError` for a signature that is none."""
+        """Raises `UsageError` for an export that is not there and for what `Resilience.require_fit` refuses,
+        `FormatError` for a signature that is none.
+        """
         if export not in module.signatures:
             raise UsageError(
                 f"no exported function is named {export!r}; functions exported: "
@@ -61,7 +71,10 @@ class ElasticFunction:
         self.policy: Policy = Automatic() if policy is None else policy
         self.is_idempotent = module.is_pure if idempotent is None else idempotent
         self.deadline_seconds = deadline_seconds
+        self.resilience = Resilience() if resilience is None else resilience
+        self.resilience.require_fit(export, is_idempotent=self.is_idempotent, keeps_state=module.keeps_state)
         self.last_place: Place | None = None
+        self.mismatch: Mismatch | None = None
         self._native = native
 
     def __call__(self, *values: Value, deadline_seconds: float | None = None) -> Result:
@@ -71,17 +84,16 @@ class ElasticFunction:
         `OutcomeUnknown`, and `HostLost` where the edge that has the state cannot be reached.
         """
         seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
-        call = ElasticCall(self.module.digest, self.export, len(values), seconds, *size_and_bytes(values))
+        call = self._call_of(values, seconds)
         if self._place_of(call) is Place.LOCAL:
             return self._here(call, values, seconds)
         ends = None if seconds is None else time.monotonic() + seconds
         before = self.module.newest
         try:
-            return self._timed(call, Place.REMOTE, lambda: self._there(values, seconds))
+            return self._remotely(call, values, seconds)
         except LawowError as error:
             self._require_fallback(error, before)
-        left = None if ends is None else max(ends - time.monotonic(), 0.001)
-        return self._here(call, values, left)
+        return self._here(call, values, _left(ends))
 
     async def call_async(self, *values: Value, deadline_seconds: float | None = None) -> Result:
         """Call it without blocking the event loop. A task that is cancelled does not stop the call."""
@@ -89,31 +101,123 @@ class ElasticFunction:
 
         return await asyncio.to_thread(self, *values, deadline_seconds=deadline_seconds)
 
+    def explain(self, *values: Value) -> str:
+        """Say where a call with these arguments would run now, and why. Changes nothing."""
+        if not self.module.allows(Place.REMOTE):
+            return "local: the module, or its newest state, is here"
+        if not self.module.allows(Place.LOCAL):
+            return "remote: the newest state of the module is there"
+        if self.mismatch is not None:
+            return f"local: {self.mismatch}"
+        breaker, edge = self.resilience.breaker, self.module.edge_name
+        if breaker is not None and edge is not None and (refusal := breaker.refusal(edge)) is not None:
+            return f"local: {refusal}"
+        if isinstance(self.policy, Adaptive):
+            return str(self.policy.explain(self._call_of(values, self.deadline_seconds)))
+        return f"as the policy {type(self.policy).__name__} decides"
+
+    def _call_of(self, values: Sequence[Value], seconds: float | None) -> ElasticCall:
+        return ElasticCall(self.module.digest, self.export, len(values), seconds, *size_and_bytes(values))
+
     def _place_of(self, call: ElasticCall) -> Place:
         """Ask the policy, where there is a choice."""
         allowed = [place for place in Place if self.module.allows(place)]
-        return self.policy.decide(call) if len(allowed) == len(Place) else allowed[0]
+        if len(allowed) < len(Place):
+            return allowed[0]
+        return Place.LOCAL if self.mismatch is not None else self.policy.decide(call)
+
+    def _remotely(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
+        """Send the call to the edge, and run it here as well where that was asked for."""
+        shadow, hedge = self.resilience.shadow, self.resilience.hedge
+        if shadow is not None and shadow.wants():
+            return self._compared(call, values, seconds)
+        if hedge is not None:
+            return self._hedged(hedge, call, values, seconds)
+        return self._timed(call, Place.REMOTE, lambda: self._there(values, seconds))
+
+    def _hedged(
+        self, hedge: Hedge, call: ElasticCall, values: Sequence[Value], seconds: float | None
+    ) -> Result:
+        """Return what the quicker place gives; the policy learns of both."""
+        self.last_place = Place.REMOTE
+        started, ends = time.perf_counter(), None if seconds is None else time.monotonic() + seconds
+        first = hedge.run(
+            (call.digest, call.export),
+            values,
+            there=lambda own, cancel: self._there(own, seconds, cancel),
+            here=lambda own, cancel: self._run_here(own, _left(ends), cancel),
+        )
+        self.last_place = first.place
+        if first.place is Place.LOCAL:  # or it would go on to be sent there as if nothing were known
+            self.policy.learn(call, Place.REMOTE, time.perf_counter() - started)
+        result = first.result
+        self._note(call, first.place, first.seconds, result)
+        return result
+
+    def _compared(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
+        """Run the call in both places; on a mismatch what it gives here holds, and no more are sent."""
+        ends = None if seconds is None else time.monotonic() + seconds
+        own, others = own_copies(values), own_copies(values)
+        result, trap = None, None
+        try:
+            result = self._timed(call, Place.REMOTE, lambda: self._there(others, seconds))
+        except GuestTrap as error:
+            trap = error
+        there = None if trap is not None else bits_of(self.signature, result, others)
+        try:
+            mine = self._run_here(own, _left(ends))
+        except (LimitExceeded, HostLost, OutcomeUnknown):  # of this device, or of another call; no comparison
+            pass
+        except Exception:
+            self._judge(None, there)
+            raise
+        else:
+            if self._judge(bits_of(self.signature, mine, own), there):
+                self.last_place, result, others, trap = Place.LOCAL, mine, own, None
+        if trap is not None:
+            raise trap
+        take_over(values, others)
+        return result
+
+    def _judge(self, here: bytes | None, there: bytes | None) -> bool:
+        """Tell whether the places disagree; if so, this function is not offloaded any more."""
+        if here == there:
+            return False
+        self.mismatch = Mismatch(self.export, here, there)
+        LOG.warning("%s (module %.12s, edge %s)", self.mismatch, self.module.digest, self.module.edge_name)
+        return True
 
     def _here(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
         return self._timed(call, Place.LOCAL, lambda: self._run_here(values, seconds))
 
-    def _run_here(self, values: Sequence[Value], seconds: float | None) -> Result:
+    def _run_here(
+        self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None
+    ) -> Result:
         if self._native is not None:
             return self._native(*values)  # type: ignore[return-value]  # as its owner has declared
-        return _taken(values, self.module.call_here(self.export, self.signature, values, seconds))
+        return _taken(values, self.module.call_here(self.export, self.signature, values, seconds, cancel))
 
-    def _there(self, values: Sequence[Value], seconds: float | None) -> Result:
-        return _taken(values, self.module.call_there(self.export, self.signature, values, seconds))
+    def _there(self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None) -> Result:
+        def send() -> Answer:
+            return self.module.call_there(self.export, self.signature, values, seconds, cancel)
+
+        breaker, edge = self.resilience.breaker, self.module.edge_name
+        if breaker is None or edge is None:
+            return _taken(values, send())
+        return _taken(values, breaker.call(edge, send, lambda: cancel is not None and cancel.is_set))
 
     def _timed(self, call: ElasticCall, place: Place, run: Callable[[], Result]) -> Result:
         self.last_place = place
         started = time.perf_counter()
         result = run()
-        seconds = time.perf_counter() - started
+        self._note(call, place, time.perf_counter() - started, result)
+        return result
+
+    def _note(self, call: ElasticCall, place: Place, seconds: float, result: Result) -> None:
+        """Tell the policy, and the trace if one is recorded."""
         self.policy.learn(call, place, seconds)
         if (trace := recorder()) is not None:
             trace.note(call, place, seconds, result)
-        return result
 
     def _require_fallback(self, error: LawowError, before: Place | None) -> None:
         """Return if the call may run here now; else raise what the caller has to know."""
@@ -130,6 +234,11 @@ class ElasticFunction:
                 "try again, or give_up() to go on from the state that was synchronised last"
             ) from error
         self.module.undo_note(before)
+
+
+def _left(ends: float | None) -> float | None:
+    """Return how long a call may still take, by the clock of `time.monotonic`."""
+    return None if ends is None else max(ends - time.monotonic(), 0.001)
 
 
 def _taken(values: Sequence[Value], answer: Answer) -> Result:
@@ -152,6 +261,7 @@ def elastic(
     policy: Policy | None = None,
     idempotent: bool | None = None,
     deadline_seconds: float | None = None,
+    resilience: Resilience | None = None,
 ) -> Callable[[Native], ElasticFunction]:
     """Make a Python function elastic: it runs here, the export of its name on an edge.
 
@@ -170,6 +280,7 @@ def elastic(
             policy=policy,
             idempotent=idempotent,
             deadline_seconds=deadline_seconds,
+            resilience=resilience,
         )
 
     return decorate

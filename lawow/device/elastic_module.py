@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
+from lawow.device.cancel import Cancel
 from lawow.device.data_session import DataSession
 from lawow.device.edge_client import EdgeProblem
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.device.policy import Place
-from lawow.errors import HostLost, LawowError, LocalProtocolError, Refused, UsageError
+from lawow.errors import HostLost, LawowError, LocalProtocolError, OutcomeUnknown, Refused, UsageError
 from lawow.execution.local import LocalModule
 from lawow.formats.bundle import bundled_module
 from lawow.formats.signature import parse_typed_signature
@@ -67,6 +68,12 @@ class ElasticModule:
         self._local = LocalModule(wasm, keeps_state=keeps_state)
         self._away: _Away | None = None
         self._lock = threading.RLock()
+
+    @property
+    def edge_name(self) -> str | None:
+        """The host and the edge where the module is, None at home: what a breaker knows edges by."""
+        item = self.offloaded
+        return None if item is None else f"{item.host} at {item.control.edge.address}"
 
     @property
     def offloaded(self) -> Offloaded | None:
@@ -149,29 +156,47 @@ class ElasticModule:
         return not self.keeps_state or self.newest in (None, place)
 
     def call_here(
-        self, export: str, signature: str, values: Sequence[Value], deadline_seconds: float | None
+        self,
+        export: str,
+        signature: str,
+        values: Sequence[Value],
+        deadline_seconds: float | None,
+        cancel: Cancel | None = None,
     ) -> Answer:
-        """Call an export in this process."""
+        """Call an export in this process. `cancel` stops it as if its deadline had passed."""
         parsed = parse_typed_signature(signature)
         arguments = arguments_of_values(parsed, values)
         seconds = CALL.deadline_seconds if deadline_seconds is None else deadline_seconds
         with self._lock:
+            if cancel is not None and cancel.is_set:
+                raise OutcomeUnknown(f"{export}: cancelled before it was begun here")
             self._note(Place.LOCAL)
-            returned = self._local.call(export, parsed, arguments, deadline_seconds=seconds)
+            returned = self._local.call(
+                export,
+                parsed,
+                arguments,
+                deadline_seconds=seconds,
+                on_start=None if cancel is None else cancel.on_set,
+            )
         return values_of_returned(parsed, returned)
 
     def call_there(
-        self, export: str, signature: str, values: Sequence[Value], deadline_seconds: float | None
+        self,
+        export: str,
+        signature: str,
+        values: Sequence[Value],
+        deadline_seconds: float | None,
+        cancel: Cancel | None = None,
     ) -> Answer:
         """Call an export on the edge, by the data plane if its lease has one, else by HTTP.
 
-        Raises as `EdgeClient.call`.
+        `cancel` stops it on the data plane; over HTTP it runs to its end. Raises as `EdgeClient.call`.
         """
         away = self._away
         if away is None:
             raise HostLost("the module has come home meanwhile; the call was not sent")
         if not self.keeps_state:
-            return self._remote(away, export, signature, values, deadline_seconds)
+            return self._remote(away, export, signature, values, deadline_seconds, cancel)
         with self._lock:
             away = self._require_away()
             self._note(Place.REMOTE)
@@ -217,15 +242,21 @@ class ElasticModule:
             raise
 
     def _remote(
-        self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
+        self,
+        away: _Away,
+        export: str,
+        signature: str,
+        values: Sequence[Value],
+        seconds: float | None,
+        cancel: Cancel | None = None,
     ) -> Answer:
         try:
-            return self._call(self._connected(away), export, signature, values, seconds)
+            return self._call(self._connected(away), export, signature, values, seconds, cancel)
         except EdgeProblem as error:
             if self.keeps_state or error.code not in INSTANCE_GONE:
                 raise
             away.handler.reactivate(away.item)  # it remembered nothing, and nothing of the call was begun
-            return self._call(away, export, signature, values, seconds)
+            return self._call(away, export, signature, values, seconds, cancel)
 
     def _connected(self, away: _Away) -> _Away:
         """Open another session of the data plane if the former one is over; without one there is HTTP."""
@@ -242,11 +273,17 @@ class ElasticModule:
             return self._away
 
     def _call(
-        self, away: _Away, export: str, signature: str, values: Sequence[Value], seconds: float | None
+        self,
+        away: _Away,
+        export: str,
+        signature: str,
+        values: Sequence[Value],
+        seconds: float | None,
+        cancel: Cancel | None,
     ) -> Answer:
         if away.data is not None:
             target = f"session:{away.item.lease}" if self.keeps_state else f"sha256:{self.digest}"
-            return away.data.call(target, export, signature, values, deadline_seconds=seconds)
+            return away.data.call(target, export, signature, values, deadline_seconds=seconds, cancel=cancel)
         outcome = away.item.call(export, signature, values, deadline_seconds=seconds)
         return outcome.results, outcome.changed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lawow.errors import GuestTrap, LimitExceeded, LocalProtocolError, Refused
 from lawow.formats.elements import Argument, Returned
@@ -53,9 +53,11 @@ class LocalModule:
         arguments: Sequence[Argument],
         *,
         deadline_seconds: float = CALL.deadline_seconds,
+        on_start: Callable[[Callable[[], None]], None] | None = None,
     ) -> Returned:
         """Call an export, on the kept instance or on a fresh one.
 
+        `on_start` is given what stops this call, from another thread, as if its deadline had passed.
         Raises as `lawow.runtime.lowering.TypedCaller.call`. A kept instance that trapped or ran into its
         deadline is gone, and with it the state since `replace_state`; the next call begins anew.
         """
@@ -64,6 +66,8 @@ class LocalModule:
         try:
             caller = self._caller or TypedCaller(instance, result_bytes=CALL.memory_bytes)
             self._caller = caller if self._keeps_state else None
+            if on_start is not None:
+                on_start(instance.interrupt)
             return caller.call(export, signature, arguments, deadline_seconds=deadline_seconds)
         except (GuestTrap, LocalProtocolError, LimitExceeded):
             is_sound = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from lawow.device.elastic_module import ElasticModule
 from lawow.device.emulation.proxy import ShapingProxy
 from lawow.device.offload_handler import OffloadHandler
 from lawow.device.policy import Place, Remote
+from lawow.device.resilience import Breaker, Hedge, Resilience
 from lawow.errors import HostLost
 from tests.runtime.builders import wat
 from tests.server.running import RunningEdge, running_edge
@@ -28,6 +31,20 @@ COUNTER = wat("""(module (memory (export "memory") 1) (global $sum (export "sum"
 SQUARE = wat("""(module (func (export "square") (param i32) (result i32)
   (i32.mul (local.get 0) (local.get 0))))""")
 LONGEST_LIFE_BYTES = 4_000  # of a connection; a call and its answer take about 60
+
+
+def dial_over_link(
+    way: ExitStack, dice: random.Random, links: list[ShapingProxy]
+) -> Callable[[str, int, str | None], socket.socket]:
+    """Return a `dial` over a link that is cut at random; the link is begun with the first call of it."""
+
+    def dial_it(host: str, port: int, pin: str | None) -> socket.socket:
+        if not links:
+            link = ShapingProxy(host, port, cut_after=lambda: dice.randrange(200, LONGEST_LIFE_BYTES))
+            links.append(way.enter_context(link))
+        return dial("127.0.0.1", links[0].port, pin)
+
+    return dial_it
 
 
 def counted(data: DataSession, target: str) -> Value:
@@ -66,24 +83,20 @@ def test_a_thousand_calls_that_count_are_each_done_once_whatever_is_cut(
     assert sums == list(range(1, CALLS + 1))
 
 
+@pytest.mark.parametrize("is_guarded", [False, True], ids=["plain", "hedged"])
 def test_a_thousand_idempotent_calls_are_answered_while_connections_are_cut_and_when_the_edge_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
 ) -> None:
     """Half of them over a link that is cut again and again, half of them after the edge was killed."""
-    dice, module = random.Random(6), ElasticModule(SQUARE)
-    function = ElasticFunction(module, "square", policy=Remote())
+    dice, module, hedge = random.Random(6), ElasticModule(SQUARE), Hedge()
+    resilience = Resilience(hedge=hedge, breaker=Breaker()) if is_guarded else None
+    function = ElasticFunction(module, "square", policy=Remote(), resilience=resilience)
     with ExitStack() as stack, ExitStack() as way:
         edge = stack.enter_context(running_edge(tmp_path / "data"))
         client = stack.enter_context(edge.client("walker"))
         links: list[ShapingProxy] = []
 
-        def dial_over_link(host: str, port: int, pin: str | None) -> socket.socket:
-            if not links:
-                link = ShapingProxy(host, port, cut_after=lambda: dice.randrange(200, LONGEST_LIFE_BYTES))
-                links.append(way.enter_context(link))
-            return dial("127.0.0.1", links[0].port, pin)
-
-        monkeypatch.setattr(data_session, "dial", dial_over_link)
+        monkeypatch.setattr(data_session, "dial", dial_over_link(way, dice, links))
         module.offload(OffloadHandler(client))
         first = [(function(number), function.last_place) for number in range(CALLS // 2)]
         assert links[0].cuts > 10
@@ -91,6 +104,28 @@ def test_a_thousand_idempotent_calls_are_answered_while_connections_are_cut_and_
         client.close()
         way.close()  # or it would go on taking connections for an edge that is gone
         rest = [function(number) for number in range(CALLS // 2, CALLS)]
+        module.close()  # or its session would go on looking for the edge, over the next test's link
     assert [value for value, _ in first] + rest == [number * number for number in range(CALLS)]
     assert sum(place is Place.REMOTE for _, place in first) > CALLS // 4
     assert function.last_place is Place.LOCAL
+    assert (hedge.hedged > 0) is is_guarded
+
+
+def test_a_thousand_calls_that_count_are_each_done_once_behind_a_breaker(
+    edge: RunningEdge, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An elastic function with state over a link that is cut; what was not begun, the program calls again."""
+    dice, module = random.Random(7), ElasticModule(COUNTER, keeps_state=True)
+    breaker = Breaker(losses=2, first_seconds=0.05, longest_seconds=0.1)
+    add = ElasticFunction(module, "add", policy=Remote(), resilience=Resilience(breaker=breaker))
+    with edge.client(tenant) as client, ExitStack() as way:
+        links: list[ShapingProxy] = []
+        monkeypatch.setattr(data_session, "dial", dial_over_link(way, dice, links))
+        module.offload(OffloadHandler(client))
+        sums: list[object] = []
+        while len(sums) < CALLS:
+            with contextlib.suppress(HostLost):
+                sums.append(add(1))
+        assert links[0].cuts > 20
+        assert (module.newest, sums) == (Place.REMOTE, list(range(1, CALLS + 1)))
+        module.recall()
