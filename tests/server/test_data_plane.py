@@ -437,6 +437,17 @@ def test_clients_beyond_the_limit_are_told_to_come_back(tmp_path_factory: pytest
             late.bind(plane.target, "add", "i>i")
 
 
+def test_clients_that_have_gone_make_room_for_others(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Their sessions could be resumed for a minute, but hold nothing that anybody would miss."""
+    data = tmp_path_factory.mktemp("gone") / "data"
+    with running_edge(data, data_connections=4) as edge:
+        plane = open_plane(edge, "tenant")
+        for turn in range(1, 13):
+            with plane.client() as client:
+                add = client.bind(plane.target, "add", "i>i")
+                assert number(client.call(add, slots(1)).results) == turn
+
+
 def test_strangers_take_no_clients_place_and_the_oldest_makes_room(client: DataClient, plane: Plane) -> None:
     add = client.bind(plane.target, "add", "i>i")
     with ExitStack() as stack:

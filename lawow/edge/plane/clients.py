@@ -88,7 +88,7 @@ class Clients:
         if client is not None and client.lease is lease:
             if client.connection is not None:
                 self._close(client.connection)
-        elif len(self._by_token) >= self._most:
+        elif not self._has_room():
             server.send_goodbye("busy", "too many clients", retry_after_ms=1000)
             return
         else:
@@ -100,6 +100,20 @@ class Clients:
         self._channels.resume(client, server)
         if self.are_draining:
             server.send_drain("draining", "the edge is about to end")
+
+    def _has_room(self) -> bool:
+        """Tell whether one more client may come, perhaps in the place of one that has gone.
+
+        It is the one that has been gone for longest and has left neither a call nor a channel behind: with
+        many clients that come and go, places would be held for `CHANNEL.resume_seconds` each.
+        """
+        if len(self._by_token) < self._most:
+            return True
+        idle = (item for item in self._by_token.values() if item.connection is None and not item.jobs)
+        gone = [item for item in idle if not item.session.calls and not item.session.channels]
+        if gone:
+            self.end(min(gone, key=lambda item: item.lost_at))
+        return bool(gone)
 
     def _on_bind(self, client: Client, server: ServerConnection, asked: FunctionAsked) -> None:
         session = client.lease.target(asked.target)
