@@ -77,7 +77,7 @@ def test_without_the_grant_nothing_is_linked(installed: Path) -> None:
     done = execute(installed, "read", "3")
     assert (done.returncode, "sensor.read (func)" in done.stderr) == (4, True)
     done = execute(installed, "read", "3", "--grant", "camera")
-    assert (done.returncode, "offered here: nn, sensor" in done.stderr) == (2, True)
+    assert (done.returncode, "offered here: channel, nn, sensor" in done.stderr) == (2, True)
 
 
 def test_a_host_function_that_fails_ends_the_guest_without_a_traceback(installed: Path) -> None:
