@@ -52,7 +52,7 @@ def test_an_app_cut_off_anywhere_is_refused(apk: bytes) -> None:
 
 
 def test_random_damage_is_found_or_refused(apk: bytes) -> None:
-    """Nothing of a signed file can change unnoticed, but for the signing block's padding, which is not signed."""
+    """Nothing of a signed file can change unnoticed; only the signing block's padding is not signed."""
     draw = random.Random(1)
     seen: Counter[str] = Counter()
     padding = padding_of(apk)
