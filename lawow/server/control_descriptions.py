@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -74,6 +75,20 @@ def _bytes(media_type: str) -> dict[str, Any]:
 
 
 LEASE, SHARED = "/v1/leases/{lease}", "/v1/shared-modules/{name}"
+APPEND = RouteDescription(
+    "PATCH",
+    f"{LEASE}/module",
+    "append_module",
+    "Transfer the module, or the next part of it",
+    None,
+    status=204,
+    problems=("bad-request", *LEASE_PROBLEMS, *UPLOAD_PROBLEMS[:-1]),
+    also={204: UPLOAD_ANSWER},
+    request=_bytes(PARTIAL_MEDIA_TYPE),
+    headers=UPLOAD_HEADERS,
+    scope="upload",
+)
+
 CONTROL_ROUTES = (
     RouteDescription("GET", "/v1/hosts", "list_hosts", "List the hosts of this edge", HostList),
     RouteDescription(
@@ -133,31 +148,9 @@ CONTROL_ROUTES = (
         problems=("not-found",),
         also={204: UPLOAD_ANSWER},
     ),
-    RouteDescription(
-        "PATCH",
-        f"{LEASE}/module",
-        "append_module",
-        "Transfer the module, or the next part of it",
-        None,
-        status=204,
-        problems=("bad-request", *LEASE_PROBLEMS, *UPLOAD_PROBLEMS[:-1]),
-        also={204: UPLOAD_ANSWER},
-        request=_bytes(PARTIAL_MEDIA_TYPE),
-        headers=UPLOAD_HEADERS,
-        scope="upload",
-    ),
-    RouteDescription(
-        "POST",
-        f"{LEASE}/module",
-        "post_module",
-        "As PATCH, for clients whose HTTP library lacks that",
-        None,
-        status=204,
-        problems=("bad-request", *LEASE_PROBLEMS, *UPLOAD_PROBLEMS[:-1]),
-        also={204: UPLOAD_ANSWER},
-        request=_bytes(PARTIAL_MEDIA_TYPE),
-        headers=UPLOAD_HEADERS,
-        scope="upload",
+    APPEND,
+    replace(
+        APPEND, method="POST", handler="post_module", summary="As PATCH, for clients whose library lacks that"
     ),
     RouteDescription(
         "PUT",
