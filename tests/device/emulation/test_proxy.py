@@ -108,12 +108,13 @@ def test_a_connection_is_cut_after_exactly_the_bytes_it_was_given(echo: int) -> 
 
 
 def test_a_target_that_is_not_there_resets_the_client() -> None:
+    """The reset may come as early as in the client's own connect."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with (
         ShapingProxy("127.0.0.1", port) as link,
-        socket.create_connection(("127.0.0.1", link.port), timeout=10) as client,
         pytest.raises(ConnectionResetError),
+        socket.create_connection(("127.0.0.1", link.port), timeout=10) as client,
     ):
         client.recv(1)
 
