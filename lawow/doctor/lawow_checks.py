@@ -103,7 +103,7 @@ RUNTIME_INTERPRETED = Kind(
     "runtime-interpreted",
     Severity.NOTE,
     f"before API {_FIRST_NATIVE_API} Android lets no app run what the runtime compiles; modules are"
-    " interpreted there, about 14 to 50 times slower",
+    " interpreted there, about 14 to 90 times slower",
     f"raise minSdk to {_FIRST_NATIVE_API}, or leave it if such phones may wait",
 )
 COMPILED_VERSION = Kind(

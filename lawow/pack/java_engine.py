@@ -23,7 +23,7 @@ LEAST_API = 26
 """The first level whose dex code has calls like VarHandle's `get` and `set`, which the library makes."""
 MIN_API = 28
 """The floor of Chicory, which Endive goes on with (its pull request 764); not checked of Endive itself."""
-SLOWER = "580 to 1,150 times slower than wasmtime's native code"
+SLOWER = "220 to 330 times slower than wasmtime's native code"
 """docs/PERFORMANCE.md, "The runtime inside an app", has the measurement."""
 SETTINGS = b"# Made by lawow pack.\nlocal=java\n"
 

@@ -167,5 +167,5 @@ def sdk_notes(minimum: int | None) -> list[str]:
         native = f"runs native code from {_FIRST_NATIVE_API} on"
         return [f"minSdk is {minimum}; the runtime needs {MIN_API}, and {native}"]
     return [
-        f"minSdk is {minimum}; below {_FIRST_NATIVE_API} modules are interpreted, about 14 to 50 times slower"
+        f"minSdk is {minimum}; below {_FIRST_NATIVE_API} modules are interpreted, about 14 to 90 times slower"
     ]

@@ -16,7 +16,7 @@ RUNTIMES = ("wasmtime", "wasmedge", "java", "none")
 LOCALS = ("wasm", "native")
 LARGE_MODULE_BYTES = 64 << 10
 """From here on a phone compiles for a tenth of a second and more. A smaller module is compiled before a call
-could gain by an interpreter, which is 14 to 50 times slower.
+could gain by an interpreter, which is 14 to 90 times slower.
 """
 
 

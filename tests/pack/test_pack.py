@@ -368,7 +368,7 @@ def test_the_keep_rules_are_mentioned_until_the_build_script_names_them(app: Pat
     ("minimum", "note"),
     [
         ("minSdk 24", "minSdk is 24; the runtime needs 26, and runs native code from 29 on"),
-        ("minSdkVersion(26)", "minSdk is 26; below 29 modules are interpreted, about 14 to 50 times slower"),
+        ("minSdkVersion(26)", "minSdk is 26; below 29 modules are interpreted, about 14 to 90 times slower"),
         ("minSdk = 29", ""),
     ],
 )
