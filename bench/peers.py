@@ -81,7 +81,7 @@ def _is_there(name: str) -> bool:
 def _data_plane(folder: Path, program: str, plane: Plane) -> Cost:
     request = call_frame(folder / "call", BODY)
     opened = opening(folder, plane, "same", "i>i")
-    return lambda depth: load(program, plane.port, plane.worker, depth, request, 28, opened).cpu_us
+    return lambda depth: load(program, plane.port, plane.worker, str(depth), request, 28, opened).cpu_us
 
 
 def _loaded(
@@ -96,7 +96,7 @@ def _loaded(
         opened_bytes = _answer_bytes(connection, upgrade) if upgrade else 0
         answer_bytes = _answer_bytes(connection, message)
     opened = (str(first), str(opened_bytes)) if upgrade else ()
-    return lambda depth: load(program, port, process, depth, request, answer_bytes, opened).cpu_us
+    return lambda depth: load(program, port, process, str(depth), request, answer_bytes, opened).cpu_us
 
 
 def _answer_bytes(connection: socket.socket, message: bytes) -> int:

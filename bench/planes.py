@@ -83,12 +83,15 @@ def load(
     program: str,
     port: int,
     server: int,
-    depth: int,
+    depth: str,
     request: Path,
     answer_bytes: int,
     opening: tuple[str, ...] = (),
 ) -> Load:
-    """Let the client in C call a server for a second; `server` is the process whose time is counted."""
+    """Let the client in C call a server for a second; `server` is the process whose time is counted.
+
+    `depth` is how many calls are under way, or ``CONNECTIONSxDEPTH``.
+    """
     before = cpu_seconds(server)
     words = (port, depth, SECONDS, request, answer_bytes, *opening)
     done = subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True)

@@ -1,6 +1,6 @@
-// The client of the benchmark: one thread, one connection, DEPTH requests under way for SECONDS.
+// The client of the benchmark: one thread, DEPTH requests under way on each connection for SECONDS.
 //
-//     load PORT DEPTH SECONDS REQUEST ANSWER_BYTES [PRELUDE ANSWER_BYTES]...
+//     load PORT [CONNECTIONSx]DEPTH SECONDS REQUEST ANSWER_BYTES [PRELUDE ANSWER_BYTES]...
 //
 // REQUEST and PRELUDEs are files whose bytes are sent; an answer is so many bytes. If REQUEST is a CALL (the
 // operation at offset 8), the number at its offset 4 counts from 2 on, and each answer has to be a RESULT; else
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_DEPTH = 1024, MOST_BYTES = 4 << 20, CALL = 0x12, RESULT = 0x13 };
+enum { MOST_DEPTH = 1024, MOST_PEERS = 64, MOST_BYTES = 4 << 20, CALL = 0x12, RESULT = 0x13 };
 
 static double now(void) {
   struct timespec at;
@@ -69,37 +69,58 @@ static int connected(int port) {
   return peer;
 }
 
+typedef struct {
+  int socket;
+  uint32_t id;
+  double started;
+} peer;
+
+static void greet(int socket, int count, char **words, uint8_t *received) {
+  for (int at = 6; at + 1 < count; at += 2) {
+    uint8_t *prelude;
+    size_t size = load_file(words[at], &prelude);
+    send_all(socket, prelude, size);
+    receive_all(socket, received, strtoul(words[at + 1], 0, 10));
+    free(prelude);
+  }
+}
+
 int main(int count, char **words) {
   if (count < 6) return 2;
-  int peer = connected(atoi(words[1])), depth = atoi(words[2]);
+  char *rest;
+  int peers = 1, depth = strtol(words[2], &rest, 10);
+  if (*rest == 'x') peers = depth, depth = atoi(rest + 1);
   double seconds = atof(words[3]);
   size_t answer = strtoul(words[5], 0, 10);
   uint8_t *request, *received = malloc(MOST_BYTES);
   size_t size = load_file(words[4], &request);
-  if (depth < 1 || depth > MOST_DEPTH || answer > MOST_BYTES) return 2;
-  for (int at = 6; at + 1 < count; at += 2) {
-    uint8_t *prelude;
-    size_t prelude_size = load_file(words[at], &prelude);
-    send_all(peer, prelude, prelude_size);
-    receive_all(peer, received, strtoul(words[at + 1], 0, 10));
+  if (depth < 1 || depth > MOST_DEPTH || peers < 1 || peers > MOST_PEERS || answer > MOST_BYTES) return 2;
+  static peer all[MOST_PEERS];
+  for (int one = 0; one < peers; one++) {
+    all[one] = (peer){.socket = connected(atoi(words[1])), .id = 2};
+    greet(all[one].socket, count, words, received);
   }
   int is_call = size > 8 && request[8] == CALL;
   uint8_t *batch = malloc(size * depth);
   size_t calls = 0, room = 1 << 16;
   double *times = malloc(room * sizeof *times), end = now() + seconds;
-  for (uint32_t id = 2; now() < end;) {
-    for (int at = 0; at < depth; at++, id++) {
-      memcpy(batch + at * size, request, size);
-      if (is_call) memcpy(batch + at * size + 4, &id, 4);
+  while (now() < end) {
+    for (int one = 0; one < peers; one++) {
+      for (int at = 0; at < depth; at++) {
+        memcpy(batch + at * size, request, size);
+        if (is_call) memcpy(batch + at * size + 4, &all[one].id, 4);
+        all[one].id++;
+      }
+      all[one].started = now();
+      send_all(all[one].socket, batch, size * depth);
     }
-    double started = now();
-    send_all(peer, batch, size * depth);
-    for (int at = 0; at < depth; at++) {
-      receive_all(peer, received, answer);
-      if (is_call && received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
-      if (calls == room) times = realloc(times, (room *= 2) * sizeof *times);
-      times[calls++] = now() - started;
-    }
+    for (int one = 0; one < peers; one++)
+      for (int at = 0; at < depth; at++) {
+        receive_all(all[one].socket, received, answer);
+        if (is_call && received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
+        if (calls == room) times = realloc(times, (room *= 2) * sizeof *times);
+        times[calls++] = now() - all[one].started;
+      }
   }
   qsort(times, calls, sizeof *times, compare);
   printf("%zu %.3f\n", calls, times[calls / 2] * 1e6);

@@ -125,7 +125,8 @@ class ClientConnection(ExchangingConnection):
             )
         payload = write_payload(Bind(target, export, signature))
         bind_id = self._begin(Op.BIND, 0)
-        self.session.calls[bind_id] = Call(CallState.RUNNING, 0, is_binding=True)
+        call = self.session.calls[bind_id] = Call(CallState.RUNNING, 0)
+        call.is_binding = True
         self.session.bindings += 1
         self._put(bind_id, Op.BIND, payload)
         return bind_id

@@ -6,6 +6,7 @@ object. Nothing in here knows bytes or frames.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from lawow.channel.inbox import Payload
@@ -21,18 +22,18 @@ class Call:
     """A call or a binding without an outcome, at one end.
 
     `size` counts the arguments. `parts` is what has come so far of a payload in parts, of `expected` bytes.
+    Most calls come whole: what only others need are values of the class until then.
     """
 
-    __slots__ = ("expected", "fields", "filled", "is_binding", "parts", "size", "state")
+    is_binding = False
+    fields: tuple[int, int] = (0, 0)
+    expected = 0
+    filled = 0
+    parts: bytearray | memoryview | None = None
 
-    def __init__(self, state: CallState, size: int, is_binding: bool = False) -> None:
+    def __init__(self, state: CallState, size: int) -> None:
         self.state = state
         self.size = size
-        self.is_binding = is_binding
-        self.fields: tuple[int, int] = (0, 0)
-        self.expected = 0
-        self.filled = 0
-        self.parts: bytearray | memoryview | None = None
 
     def expect(self, size: int, fields: tuple[int, int], memory: memoryview | None = None) -> None:
         """Begin to collect a payload of `size` bytes, in `memory` if there is some."""
@@ -55,7 +56,8 @@ class KeptOutcomes:
 
     def __init__(self, limits: ChannelLimits) -> None:
         self._limits = limits
-        self._outcomes: dict[int, tuple[int, bytes, float]] = {}
+        # Not a dict, which takes longer to find its first item the more went before it.
+        self._outcomes: OrderedDict[int, tuple[int, bytes, float]] = OrderedDict()
         self._bytes = 0
 
     def __contains__(self, call_id: int) -> bool:
@@ -71,12 +73,13 @@ class KeptOutcomes:
 
     def keep(self, call_id: int, operation: int, payload: bytes, now: float) -> None:
         """Keep an outcome, and let go of the oldest ones that have no room beside it."""
-        if len(payload) > self._limits.kept_bytes:
+        limits, outcomes = self._limits, self._outcomes
+        if len(payload) > limits.kept_bytes:
             return
-        self._outcomes[call_id] = (operation, payload, now)
+        outcomes[call_id] = (operation, payload, now)
         self._bytes += len(payload)
-        while self._bytes > self._limits.kept_bytes or len(self._outcomes) > self._limits.kept_results:
-            self.drop(next(iter(self._outcomes)))
+        while self._bytes > limits.kept_bytes or len(outcomes) > limits.kept_results:
+            self._bytes -= len(outcomes.popitem(False)[1][1])
 
     def get(self, call_id: int) -> tuple[int, bytes]:
         """Return operation and payload."""

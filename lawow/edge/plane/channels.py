@@ -203,6 +203,11 @@ class Channels:
 
     # endpoints
 
+    @property
+    def has_work(self) -> bool:
+        """Whether `next_delivery` may have any."""
+        return bool(self._ready)
+
     def next_delivery(self) -> Delivery | None:
         """Return the next call of a handler."""
         while self._ready:

@@ -30,8 +30,10 @@ from lawow.edge.messages import (
     Trap,
 )
 from lawow.edge.plane.leases import Function, OwnLease
+from lawow.edge.plane.parts import Serves
 from lawow.edge.plane.pipe import Pipe
 from lawow.errors import FormatError, LocalProtocolError
+from lawow.limits import CHANNEL
 
 __all__ = ["Client", "Connection", "Job"]
 
@@ -61,13 +63,16 @@ class Job:
     until: float
     is_cancelled: bool = False
 
-    def request(self) -> Call:
-        """Return it as the worker takes it."""
-        function = self.function
-        session = function.lease.admitted.session if function.runs_in_session else ""
-        digest = function.lease.admitted.digest
+    def work(self, worker: Serves) -> Message:
+        """Let the worker do it."""
+        function, admitted = self.function, self.function.lease.admitted
         left = max(self.until - monotonic(), 0.001)
-        return Call(digest, False, function.export, function.signature, left, self.arguments, session)
+        if function.core_params is not None and function.runs_in_session:
+            return worker.call_core(admitted.session, function.export, bytes(self.arguments), left)
+        session = admitted.session if function.runs_in_session else ""
+        signature, arguments = function.signature, self.arguments
+        call = Call(admitted.digest, False, function.export, signature, left, arguments, session)
+        return worker.answer(call, CHANNEL.result_bytes)
 
     def answer(self, message: Message, now: float) -> None:
         """Put the outcome where the next `flush` sends it, or keep it for a client that is away."""
@@ -159,22 +164,24 @@ class Client:
         Arguments that lie in `buffer`, where the next bytes will be received, are copied.
         """
         assert self.connection is not None  # it has just called
+        link = self.connection.server
         function = self.functions.get(called.function)
         if function is None:
             detail = f"there is no function {called.function}; its binding was refused, or never asked for"
-            self.connection.server.send_refused(called.id, "not-found", detail)
+            link.send_refused(called.id, "not-found", detail)
             return None
-        try:
-            function.require_fit(called.arguments)
-        except FormatError as error:
-            self.connection.server.send_refused(called.id, "bad-arguments", str(error))
-            return None
-        seconds = min(called.deadline_us / MICROSECONDS or longest_seconds, longest_seconds)
         arguments = called.arguments
         if not isinstance(arguments, bytes):
             view = memoryview(arguments)
             arguments = bytes(view) if view.obj is buffer else view
-        link = self.connection.server
+        try:
+            function.require_fit(arguments)
+        except FormatError as error:
+            link.send_refused(called.id, "bad-arguments", str(error))
+            return None
+        seconds = called.deadline_us / MICROSECONDS
+        if not 0 < seconds < longest_seconds:
+            seconds = longest_seconds
         now = monotonic()
         return Job(self, link, called.id, function, arguments, now, now + seconds)
 

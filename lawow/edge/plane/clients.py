@@ -142,11 +142,12 @@ class Clients:
     def next_job(self) -> Job | None:
         """Return the call that is to run now, of the client whose turn it is."""
         for _ in range(len(self._ready)):
-            client = self._ready.popleft()
+            client = self._ready[0]
             if not client.jobs:
                 client.is_ready = False
+                self._ready.popleft()
                 continue
-            self._ready.append(client)
+            self._ready.rotate(-1)
             if client.takes_outcomes:
                 job = client.running = client.jobs.popleft()
                 return job

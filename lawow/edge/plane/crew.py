@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from time import monotonic
 from typing import Generic, TypeVar
 
 from lawow.edge.messages import Message
@@ -41,8 +40,7 @@ class Crew(Generic[T]):
         self._is_parked = False
         self._is_over = False
         self._error: BaseException | None = None
-        self._latest = float("inf")
-        self._limit_seconds = float("inf")
+        self._until = self._latest = float("inf")
         self._done: tuple[T, Message] | None = None
         self.at_work: T | None = None
 
@@ -54,13 +52,13 @@ class Crew(Generic[T]):
         if self._error is not None:
             raise self._error
 
-    def do(self, item: T, work: Callable[[T], Message], within_seconds: float) -> Message | None:
+    def do(self, item: T, work: Callable[[T], Message], until: float) -> Message | None:
         """Do work and return what came of it; None: another thread leads by now, and will be told.
 
-        Only while `at_work` is None. The work `is_overdue` after `within_seconds`.
+        Only while `at_work` is None. The work `is_overdue` after the moment `until`.
         """
         self.at_work = item
-        self._limit_seconds = within_seconds
+        self._until = until
         self._steps += 1
         if self._is_parked:
             self._rouse()
@@ -82,9 +80,9 @@ class Crew(Generic[T]):
             self._latest = float("inf")
         return done
 
-    def is_overdue(self) -> bool:
+    def is_overdue(self, now: float) -> bool:
         """Whether work goes on although it should have been stopped."""
-        return monotonic() > self._latest
+        return now > self._latest
 
     # inside
 
@@ -131,6 +129,6 @@ class Crew(Generic[T]):
             elif not seen & 1:
                 return False
             elif self._baton.acquire(False):
-                self._latest = monotonic() + self._limit_seconds
+                self._latest = self._until
                 return True
         return False

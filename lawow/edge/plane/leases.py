@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from lawow.channel.inbox import Payload
-from lawow.channel.values import require_slots
+from lawow.channel.values import SLOT_BYTES, require_slots
 from lawow.edge.call_windows import latency_slot
 from lawow.edge.messages import Admit
 from lawow.edge.usage import Usage
@@ -53,14 +52,23 @@ class Function:
     export: str
     signature: str
     core_params: str | None = field(init=False)
+    _core_bytes: int = field(init=False, default=0)
+    _zeros: int = field(init=False, default=0)  # the bits of core arguments that are none of a number's
 
     def __post_init__(self) -> None:
-        is_core = parse_typed_signature(self.signature).is_core
-        self.core_params = self.signature.partition(">")[0] if is_core else None
+        if not parse_typed_signature(self.signature).is_core:
+            self.core_params = None
+            return
+        letters = self.core_params = self.signature.partition(">")[0]
+        self._core_bytes = len(letters) * SLOT_BYTES
+        unused = (bytes(4) + b"\xff" * 4 if letter in "if" else bytes(8) for letter in letters)
+        self._zeros = int.from_bytes(b"".join(unused), "little")
 
-    def require_fit(self, arguments: Payload) -> None:
+    def require_fit(self, arguments: bytes | memoryview) -> None:
         """Raise `FormatError` for numbers that are no arguments of it; a guest's own lists come later."""
-        if self.core_params is not None:
+        if self.core_params is None:
+            return
+        if len(arguments) != self._core_bytes or int.from_bytes(arguments, "little") & self._zeros:
             require_slots(self.core_params, bytes(arguments))
 
 

@@ -17,7 +17,7 @@ from time import monotonic
 from lawow.channel.states import ConnectionState
 from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Message, Result, Trap
 from lawow.edge.plane.channels import Channels, Delivery
-from lawow.edge.plane.client import Client, Connection, Job
+from lawow.edge.plane.client import Connection, Job
 from lawow.edge.plane.clients import Clients
 from lawow.edge.plane.crew import Crew
 from lawow.edge.plane.door import Door
@@ -25,7 +25,7 @@ from lawow.edge.plane.leases import LeaseTable, OwnLease
 from lawow.edge.plane.orders import Order, Orders, Received
 from lawow.edge.plane.parts import PlaneParts, Serves
 from lawow.errors import FormatError, RemoteProtocolError
-from lawow.limits import CHANNEL, EDGE
+from lawow.limits import EDGE
 
 __all__ = ["PlaneLoop"]
 
@@ -111,7 +111,7 @@ class PlaneLoop:
             os.eventfd_read(self._parts.wakes)
             done = self._crew.take_done()
             if done is not None:
-                self._conclude(*done)
+                self._conclude(*done, monotonic())
         elif descriptor == self._orders.fileno():
             if self._orders.next is None and self._ends_at == NEVER and not self._orders.take():
                 self._drain()
@@ -187,19 +187,19 @@ class PlaneLoop:
 
     def _work(self) -> bool:
         """Do what waits, for a while; False if another thread leads by now, because something takes long."""
-        until = 0.0
+        crew, began = self._crew, 0.0
         self._is_behind = False
-        while self._crew.at_work is None and not self._is_broken:
+        while crew.at_work is None and not self._is_broken:
             item = self._next()
             if item is None:
                 break
-            now = monotonic()
-            message = self._crew.do(item, self._answer, self._limit_seconds(item, now))
+            message = crew.do(item, self._answer, item.until)
             if message is None:
                 return False
-            self._conclude(item, message)
-            until = until or now + WORK_SECONDS
-            if now > until:
+            now = monotonic()
+            self._conclude(item, message, now)
+            began = began or now
+            if now > began + WORK_SECONDS:
                 self._is_behind = True
                 break
         self._settle_unsent()
@@ -207,52 +207,53 @@ class PlaneLoop:
 
     def _next(self) -> _Item | None:
         """Return what is to be done now: the supervisor's request, else calls and messages by turns."""
-        order, self._orders.next = self._orders.next, None
+        order = self._orders.next
         if order is not None:
+            self._orders.next = None
             return order
+        if not self._channels.has_work:
+            return self._clients.next_job()
         self._prefers_messages = not self._prefers_messages
         if self._prefers_messages:
             return self._channels.next_delivery() or self._clients.next_job()
         return self._clients.next_job() or self._channels.next_delivery()
 
-    def _limit_seconds(self, item: _Item, now: float) -> float:
-        return NEVER if isinstance(item, Order) else item.until - now + EDGE.grace_seconds
-
     def _answer(self, item: _Item) -> Message:
         """Do it; the thread that does may not be the one that leads when it ends."""
         try:
-            if isinstance(item, Job):
-                return self._worker.answer(item.request(), CHANNEL.result_bytes)
             return item.work(self._worker)
         except (FormatError, MemoryError) as error:
             return Failure(DEFECT, f"{type(error).__name__}: {error}")
 
-    def _conclude(self, item: _Item, message: Message) -> None:
+    def _conclude(self, item: _Item, message: Message, now: float) -> None:
         """Note and tell what came of it."""
-        if isinstance(message, Failure) and message.kind == DEFECT:
-            self._is_broken = True
-        if isinstance(item, Order):
+        is_ending = False
+        if not isinstance(message, Result):
+            kind = message.kind if isinstance(message, Failure) else ""
+            self._is_broken = self._is_broken or kind == DEFECT
+            is_ending = isinstance(message, Trap) or kind in ENDINGS
+        if isinstance(item, Job):
+            item.client.running = None
+            if is_ending and item.function.runs_in_session:
+                self._note_loss(item.function.lease.admitted.session)
+            item.answer(message, now)
+            connection = item.client.connection
+            if connection is not None:
+                self._unsent.add(connection)
+                if isinstance(message, Result) and len(message.results) > JOINED_BYTES:
+                    connection.flush()  # else together with the outcomes of what came in the same bytes
+        elif isinstance(item, Order):
             self._orders.conclude(item, message)
-            return
-        is_ending = isinstance(message, Trap) or (isinstance(message, Failure) and message.kind in ENDINGS)
-        if isinstance(item, Delivery):
-            if is_ending:
-                self._note_loss(item.channel.client.lease.admitted.session)
-            self._channels.conclude(item, message)
-            self._note_unsent(item.channel.client)
-            return
-        item.client.running = None
-        if is_ending and item.function.runs_in_session:
-            self._note_loss(item.function.lease.admitted.session)
-        item.answer(message, monotonic())
-        connection = self._note_unsent(item.client)
-        if connection is not None and isinstance(message, Result) and len(message.results) > JOINED_BYTES:
-            connection.flush()  # else together with the outcomes of what came in the same bytes
+        else:
+            self._conclude_delivery(item, message, is_ending)
 
-    def _note_unsent(self, client: Client) -> Connection | None:
+    def _conclude_delivery(self, item: Delivery, message: Message, is_ending: bool) -> None:
+        client = item.channel.client
+        if is_ending:
+            self._note_loss(client.lease.admitted.session)
+        self._channels.conclude(item, message)
         if client.connection is not None:
             self._unsent.add(client.connection)
-        return client.connection
 
     def _note_loss(self, session: str) -> None:
         if not self._worker.has_session(session):
@@ -294,7 +295,7 @@ class PlaneLoop:
         if now - self._ticked < TICK_SECONDS:
             return
         self._ticked = now
-        if self._crew.is_overdue():
+        if self._crew.is_overdue(now - EDGE.grace_seconds):
             os._exit(1)  # a guest that cannot be stopped; the supervisor sees the rest
         if self._ends_at == NEVER:
             self._door.open()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lawow.edge.messages import (
     NEEDS_CODE,
@@ -38,6 +39,7 @@ class Order:
 
     request: Request
     code: bytes | None
+    until: ClassVar[float] = float("inf")
 
     def work(self, worker: Serves) -> Message:
         """Do it, as far as it does not concern leases."""

@@ -19,6 +19,9 @@ class Serves(Protocol):
     def answer(self, request: Request, result_bytes: int | None = None) -> Message:
         """Do what is asked."""
 
+    def call_core(self, name: str, export: str, arguments: bytes, seconds: float) -> Message:
+        """Call a function with numbers alone in the instance `name`."""
+
     def load(self, digest: str, code: bytes) -> None:
         """Keep a compiled module."""
 

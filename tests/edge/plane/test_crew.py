@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from time import monotonic
 
 import pytest
 
@@ -34,7 +35,7 @@ class Loop:
                 self.done.append(taken[0])
             if self.crew.at_work is None and self.items:
                 item = self.items.popleft()
-                if self.crew.do(item, self.work, 60.0) is None:
+                if self.crew.do(item, self.work, monotonic() + 60.0) is None:
                     return False
                 self.done.append(item)
                 continue
@@ -79,11 +80,11 @@ def test_quick_work_needs_no_other_thread() -> None:
 def test_work_is_overdue_once_its_time_is_over() -> None:
     class Late(Loop):
         def waiting(self) -> list[threading.Event]:
-            return super().waiting() if self.crew.is_overdue() else []
+            return super().waiting() if self.crew.is_overdue(monotonic()) else []
 
     loop = Late([threading.Event()])
     do = loop.crew.do
-    loop.crew.do = lambda item, work, _: do(item, work, 0.05)  # type: ignore[method-assign]
+    loop.crew.do = lambda item, work, _: do(item, work, monotonic() + 0.05)  # type: ignore[method-assign]
     loop.crew.run()
     assert len(loop.done) == 1
 
