@@ -12,7 +12,7 @@ from lawow.runtime.watchdog import Watchdog
 
 
 def test_no_deadline_is_missed_however_it_meets_the_thread_that_looks() -> None:
-    """Deadlines come while the thread looks at others: one that it overlooked would let this wait for ever."""
+    """Deadlines come while the thread looks at others; with one overlooked this would wait for ever."""
     bumped = threading.Event()
     dog = Watchdog(bumped.set)
     choice = random.Random(7)
