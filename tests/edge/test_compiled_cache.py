@@ -108,10 +108,8 @@ def test_a_compile_that_takes_too_long_is_stopped_and_remembered(
     with pytest.raises(BadModule, match="processor time"):
         prepare(cache, folder, "a", numbered(1))
     monkeypatch.undo()
-    started = time.monotonic()
-    with pytest.raises(BadModule, match="processor time"):
+    with pytest.raises(BadModule, match="processor time"):  # although there would be time enough now
         prepare(cache, folder, "a", numbered(1))
-    assert time.monotonic() - started < 0.1
     prepare(cache, folder, "b", numbered(1))
 
 
