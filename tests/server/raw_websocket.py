@@ -1,4 +1,4 @@
-"""A WebSocket client that sends whatever a test wants, written from RFC 6455 and sharing no code with ours."""
+"""A WebSocket client that sends whatever a test wants, written from RFC 6455 without our code."""
 
 from __future__ import annotations
 
