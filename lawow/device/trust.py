@@ -27,7 +27,9 @@ def dial(
     """
     name = f"{host}:{port}"
     if certificate_sha256 is None and not is_loopback(host):
-        raise Refused(f"{name}: without a certificate's SHA-256 the token would go out in clear")
+        raise Refused(
+            f"{name}: only to loopback; without a certificate's SHA-256 the token would go out in clear"
+        )
     try:
         connected = socket.create_connection((host, port), timeout_seconds)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -78,6 +78,8 @@ def _shake_hands(connected: socket.socket, protocol: ClientProtocol, name: str) 
         data = connected.recv(RECEIVE_BYTES)
         protocol.receive_data(data) if data else protocol.receive_eof()
         answers = list(protocol.events_received())
+        if not data and not answers:
+            raise ConnectionResetError("the edge has closed it")
     answer = next(iter(answers), None)
     if isinstance(answer, Response) and answer.status_code != 101:
         code = printable(answer.headers.get("Lawow-Error", "unknown"))

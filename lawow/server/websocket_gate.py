@@ -34,6 +34,7 @@ from lawow.server.relay import Facts, Relay
 __all__ = ["Connects", "Upgrade", "WebSocketGate", "normal_origin"]
 
 PATH = re.compile(rb"/v1/leases/([0-9a-f]{32})/channel")
+STOP_SECONDS = 2.0  # for clients to take the last of what their workers said
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -105,7 +106,7 @@ class WebSocketGate:
 
     async def close(self) -> None:
         """Wait for the ends of all connections, whose workers have ended; cut those that come too late."""
-        end = time.monotonic() + self._limits.websocket_seconds
+        end = time.monotonic() + STOP_SECONDS
         while self._open and time.monotonic() < end:
             await asyncio.sleep(0.02)
         for relay in list(self._open):
