@@ -19,7 +19,7 @@ from tests.server.chromium import Browser, Tab, running_browser
 from tests.server.running import running_edge
 
 SCRIPT = (Path(__file__).parent / "web_client.mjs").read_bytes()
-PAGE = b"<!doctype html><title>page</title><script type=module>import * as c from '/c.mjs'; window.c = c</script>"
+PAGE = b"<!doctype html><title>p</title><script type=module>import * as c from '/c.mjs'; self.c = c</script>"
 
 
 class Pages(BaseHTTPRequestHandler):
