@@ -4,7 +4,8 @@
 //
 // REQUEST and PRELUDEs are files whose bytes are sent; an answer is so many bytes. If REQUEST is a CALL (the
 // operation at offset 8), the number at its offset 4 counts from 2 on, and each answer has to be a RESULT; else
-// answers are not looked at. Prints calls and the median of their times in microseconds.
+// answers are not looked at. A CALL may stand in a WebSocket message under a mask of zeros (6 bytes before it); then
+// answers are so many bytes of whatever messages come. Prints calls and the median of their times in microseconds.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -55,6 +56,22 @@ static void receive_all(int peer, uint8_t *data, size_t size) {
   }
 }
 
+// Receives bytes of messages; `left` is how many of the present one are still to come.
+static void receive_messages(int peer, uint8_t *data, size_t size, size_t *left) {
+  for (size_t piece; size; size -= piece, data += piece, *left -= piece) {
+    if (!*left) {
+      uint8_t head[8];
+      receive_all(peer, head, 2);
+      int extra = head[1] < 126 ? 0 : head[1] == 126 ? 2 : 8;
+      *left = extra ? 0 : head[1];
+      receive_all(peer, head, extra);
+      for (int at = 0; at < extra; at++) *left = *left << 8 | head[at];
+    }
+    piece = *left < size ? *left : size;
+    receive_all(peer, data, piece);
+  }
+}
+
 static int compare(const void *left, const void *right) {
   double difference = *(const double *)left - *(const double *)right;
   return difference < 0 ? -1 : difference > 0;
@@ -83,19 +100,23 @@ int main(int count, char **words) {
     send_all(peer, prelude, prelude_size);
     receive_all(peer, received, strtoul(words[at + 1], 0, 10));
   }
-  int is_call = size > 8 && request[8] == CALL;
+  size_t before = size > 14 && request[0] == 0x82 && request[6 + 8] == CALL ? 6 : 0, left = 0;
+  int is_call = size > 8 && request[before + 8] == CALL;
   uint8_t *batch = malloc(size * depth);
   size_t calls = 0, room = 1 << 16;
   double *times = malloc(room * sizeof *times), end = now() + seconds;
   for (uint32_t id = 2; now() < end;) {
     for (int at = 0; at < depth; at++, id++) {
       memcpy(batch + at * size, request, size);
-      if (is_call) memcpy(batch + at * size + 4, &id, 4);
+      if (is_call) memcpy(batch + at * size + before + 4, &id, 4);
     }
     double started = now();
     send_all(peer, batch, size * depth);
     for (int at = 0; at < depth; at++) {
-      receive_all(peer, received, answer);
+      if (before)
+        receive_messages(peer, received, answer, &left);
+      else
+        receive_all(peer, received, answer);
       if (is_call && received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
       if (calls == room) times = realloc(times, (room *= 2) * sizeof *times);
       times[calls++] = now() - started;
