@@ -135,7 +135,7 @@ def opening_by_websocket(folder: Path, plane: Plane, opened: tuple[str, ...]) ->
         connection.sendall(parts[0])
         words.append(str(len(connection.recv(65536))))
         for path in map(Path, opened[::2]):
-            message = path.with_suffix(".message")
+            message = folder / f"{path.name}.message"
             message.write_bytes(websocket_message(path.read_bytes()))
             connection.sendall(message.read_bytes())
             words += [str(message), str(len(connection.recv(65536)))]

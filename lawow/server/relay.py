@@ -97,18 +97,19 @@ class Relay(asyncio.Protocol):
         self._joining = self._loop.create_task(self._join())
 
     async def _join(self) -> None:
-        await self._loop.create_unix_connection(lambda: _WorkerEnd(self), sock=self._socket)
+        try:
+            await self._loop.create_unix_connection(lambda: _WorkerEnd(self), sock=self._socket)
+        except OSError:
+            self._socket.close()
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the worker know; calls go on in the session."""
         self._pace.end()
-        self._joining.cancel()
         self._received.clear()
         if self._end_timer is not None:
             self._end_timer.cancel()
-        if self._worker is None:
-            self._socket.close()
-        else:
+        if self._worker is not None:
             self._worker.close()
         self._overseer.note_end(self, exc)
 
@@ -159,6 +160,9 @@ class Relay(asyncio.Protocol):
     def joined(self, worker: asyncio.Transport) -> None:
         """The worker can be spoken to: accept the client."""
         self._worker = worker
+        if self._transport.is_closing():
+            worker.close()
+            return
         worker.set_write_buffer_limits(BUFFER_BYTES)
         self._websocket.send_response(self._accepted)
         self._flush()
@@ -239,7 +243,7 @@ class Relay(asyncio.Protocol):
             if event.opcode in DATA:
                 parts.append(event.data)
         data = b"".join(parts)
-        if data and self._worker is not None:
+        if data and self._worker is not None and not self._worker.is_closing():
             self.facts.received_bytes += len(data)
             self._worker.write(data)
         self._flush()

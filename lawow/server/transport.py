@@ -110,6 +110,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
         self._overhead += len(data)
         super().data_received(data)
+        if self.transport.get_protocol() is not self:  # it is a WebSocket by now
+            return
         allowed = self.bounds.limits.header_bytes + FRAMING_PER_BODY_BYTE * self._body
         if self._overhead > allowed and not self.transport.is_closing():
             self._refuse(Problem("header-too-large", "header, trailers or chunk framing are too large"))

@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "PING", "PONG", "TEXT", "RawWebSocket", "handshake"]
@@ -112,5 +113,6 @@ class RawWebSocket:
         while (received := self.receive())[0] != -1:
             if received[0] == CLOSE:
                 code = struct.unpack(">H", received[1][:2])[0]
-                self.send(received[1], CLOSE)
+                with suppress(OSError):  # this end may have said already that it sends no more
+                    self.send(received[1], CLOSE)
         return code

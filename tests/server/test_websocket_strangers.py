@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import struct
 import time
@@ -235,6 +236,16 @@ def test_garbage_in_messages_is_the_workers_business_and_its_goodbye_arrives(
         assert kind == BINARY
         assert b"protocol-error" in data
         assert websocket.close_code() == 1000
+    assert is_served(small, plane)
+
+
+def test_random_bytes_end_their_own_connection_alone(small: RunningEdge, plane: Plane) -> None:
+    chance = random.Random(3)
+    for _ in range(30):
+        with opened(small, plane) as websocket:
+            websocket.socket.sendall(chance.randbytes(chance.randrange(1, 200)))
+            websocket.socket.shutdown(socket.SHUT_WR)
+            assert websocket.close_code() in (0, 1000, 1002, 1003, 1006, 1007, 1009)
     assert is_served(small, plane)
 
 
