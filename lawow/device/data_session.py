@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from importlib.util import find_spec
 
 from lawow.channel.bodies import read_returned, write_arguments
 from lawow.channel.client import ClientConnection
@@ -44,7 +45,6 @@ from lawow.device.data_client import Outcome, error_of
 from lawow.device.edge_client import EdgeClient, printable
 from lawow.device.link import Link
 from lawow.device.trust import CONNECT_SECONDS, dial
-from lawow.device.websocket import dial_websocket, is_available
 from lawow.device.wire import Dial, Ways, Wire
 from lawow.errors import (
     FormatError,
@@ -152,8 +152,10 @@ class DataSession:
         if endpoint.get("protocol") != PROTOCOL:
             raise RemoteProtocolError(f"the lease's endpoint does not speak {PROTOCOL}")
         path = endpoint.get("websocket")
-        if edge is None or not isinstance(path, str) or not is_available():
+        if edge is None or not isinstance(path, str) or find_spec("websockets") is None:
             return cls(lambda: dial(host, port, pin or None), token.encode())
+        from lawow.device.websocket import dial_websocket  # an extra, and some milliseconds
+
         ways = Ways(lambda: dial(host, port, pin or None, PORT_SECONDS), lambda: dial_websocket(edge, path))
         return cls(ways, token.encode())
 

@@ -2,7 +2,8 @@
 
 For networks that let nothing but HTTP pass: the frames are those of the worker's port, cut into messages
 anywhere. The connection is opened, and the edge trusted, as all others of an `EdgeClient`. Text and
-compression are refused. Needs the `websockets` package, of which the protocol without its sockets is used.
+compression are refused. Needs the `websockets` package (extra `device`), of which the protocol is used
+without its sockets; whoever can do without a WebSocket imports this module late.
 """
 
 from __future__ import annotations
@@ -12,27 +13,25 @@ import re
 import socket
 import ssl
 from collections import deque
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from lawow.channel.frames import SUBPROTOCOL
 from lawow.device.edge_client import EdgeClient, printable
-from lawow.errors import HostLost, LawowError, RemoteProtocolError, UsageError
+from lawow.errors import HostLost, LawowError, RemoteProtocolError
 from lawow.limits import CHANNEL
 
-if TYPE_CHECKING:
-    from websockets.client import ClientProtocol
-
-__all__ = ["WebSocketWire", "dial_websocket", "is_available"]
+__all__ = ["WebSocketWire", "dial_websocket"]
 
 RECEIVE_BYTES = 64 << 10
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+UNSENT_ITEMS = 1_024  # mostly answers to pings: whoever sends them and takes no answer has another intention
 PATH = re.compile(r"/[!-~]{1,200}")
-
-
-def is_available() -> bool:
-    """Tell whether the package that this needs is there."""
-    return find_spec("websockets") is not None
 
 
 def dial_websocket(edge: EdgeClient, path: str) -> WebSocketWire:
@@ -40,14 +39,8 @@ def dial_websocket(edge: EdgeClient, path: str) -> WebSocketWire:
 
     Raises `HostLost`, `Refused` (certificate), `RemoteProtocolError`.
     """
-    if not is_available():
-        raise UsageError("WebSockets need the package websockets: pip install 'lawow[device]'")
     if not PATH.fullmatch(path):
         raise RemoteProtocolError("the lease's endpoint has a path that is none")
-    from websockets.client import ClientProtocol
-    from websockets.typing import Subprotocol
-    from websockets.uri import parse_uri
-
     host, _, port = edge.address.rpartition(":")
     shown = f"[{host}]" if ":" in host else host
     protocol = ClientProtocol(
@@ -69,8 +62,6 @@ def dial_websocket(edge: EdgeClient, path: str) -> WebSocketWire:
 
 def _shake_hands(connected: socket.socket, protocol: ClientProtocol, name: str) -> None:
     """Ask for the WebSocket and wait for the answer. Raises `OSError`, `HostLost`, `RemoteProtocolError`."""
-    from websockets.http11 import Response
-
     protocol.send_request(protocol.connect())
     connected.sendall(b"".join(protocol.data_to_send()))
     answers: list[object] = []
@@ -85,9 +76,9 @@ def _shake_hands(connected: socket.socket, protocol: ClientProtocol, name: str) 
         code = printable(answer.headers.get("Lawow-Error", "unknown"))
         nobody = ConnectionRefusedError(code) if answer.status_code == 404 else None
         raise HostLost(f"{name}: no WebSocket ({answer.status_code}, {code})") from nobody
-    if protocol.handshake_exc is not None or protocol.subprotocol != SUBPROTOCOL:
+    if protocol.handshake_exc is not None or protocol.subprotocol != SUBPROTOCOL or len(answers) > 1:
+        # A worker says nothing before HELLO.
         raise RemoteProtocolError(f"{name}: the answer opens no WebSocket with {SUBPROTOCOL}")
-    assert len(answers) == 1, "a worker says nothing before HELLO"
 
 
 class WebSocketWire:
@@ -125,31 +116,26 @@ class WebSocketWire:
 
     def recv(self, count: int, /) -> bytes:
         """Return bytes of messages, empty once the edge has closed the WebSocket."""
-        with contextlib.suppress(*NOT_NOW):
-            self._flush()  # answers to pings
+        self._answer()
         while not self._received and not self._is_over:
             data = self._socket.recv(RECEIVE_BYTES)
-            if not data:
-                self._is_over = True
-                break
-            self._protocol.receive_data(data)
-            self._take_frames()
+            self._is_over = not data
+            if data:
+                self._protocol.receive_data(data)
+                self._take_frames()
+                self._answer()
         piece = bytes(self._received[:count])
         del self._received[:count]
         return piece
 
     def close(self) -> None:
         """Say that this is the end, if that goes at once, and close the socket."""
-        from websockets.exceptions import InvalidState
-
         with contextlib.suppress(OSError, InvalidState):
             self._protocol.send_close(1000)
             self._flush()
         self._socket.close()
 
     def _begin_message(self, data: bytes) -> None:
-        from websockets.exceptions import InvalidState
-
         try:
             self._protocol.send_binary(data)
         except InvalidState:
@@ -158,8 +144,6 @@ class WebSocketWire:
 
     def _take_frames(self) -> None:
         """Take in what has come. Raises `RemoteProtocolError` for what is no WebSocket, or text."""
-        from websockets.frames import Frame, Opcode
-
         for frame in self._protocol.events_received():
             assert isinstance(frame, Frame)  # the response came before
             if frame.opcode in (Opcode.BINARY, Opcode.CONT):
@@ -171,6 +155,13 @@ class WebSocketWire:
         broken = self._protocol.parser_exc
         if broken is not None and not isinstance(broken, EOFError):
             raise RemoteProtocolError(f"the edge broke the WebSocket protocol: {printable(str(broken))}")
+
+    def _answer(self) -> None:
+        """Answer pings, as far as that goes at once."""
+        with contextlib.suppress(*NOT_NOW):
+            self._flush()
+        if len(self._unsent) > UNSENT_ITEMS:
+            raise RemoteProtocolError("the edge sends pings and takes no answers")
 
     def _flush(self) -> None:
         """Send what is due. Raises what the socket raises when it takes no more."""

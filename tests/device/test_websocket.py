@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from websockets.client import ClientProtocol
@@ -163,6 +164,18 @@ def test_a_violation_of_the_edge_is_one_of_the_protocol(
         wire.recv(1000)
 
 
+def test_pings_whose_answers_nobody_takes_end_the_connection(
+    ends: tuple[WebSocketWire, socket.socket],
+) -> None:
+    wire, far = ends
+    far.settimeout(0.2)
+    with pytest.raises(RemoteProtocolError, match="takes no answers"):  # noqa: PT012  # until it is so
+        for _ in range(1_000):
+            far.sendall(message(b"?" * 100, PING) * 10)
+            with suppress(*NOT_NOW):
+                wire.recv(1000)
+
+
 def test_what_came_before_the_close_is_received_and_then_the_end(
     ends: tuple[WebSocketWire, socket.socket],
 ) -> None:
@@ -199,9 +212,10 @@ ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnectio
             RemoteProtocolError,
         ),
         (ACCEPTED + b"\r\n", RemoteProtocolError),
+        (b"HTTP/1.1 101 Switching Protocols\r\n" * 300 + b"\r\n", RemoteProtocolError),
         (b"\xff" * 100 + b"\r\n\r\n", RemoteProtocolError),
     ],
-    ids=["nothing", "404", "502", "200", "another key", "no key", "garbage"],
+    ids=["nothing", "404", "502", "200", "another key", "no key", "no end", "garbage"],
 )
 def test_an_answer_that_opens_no_websocket_is_an_error(answer: bytes, error: type[LawowError]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
