@@ -135,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(Problem("bad-request", "too many requests were sent ahead of their answers"))
             return
         super().on_headers_complete()
-        if self._should_upgrade():
+        if self.parser.should_upgrade() and self._should_upgrade():
             return
         self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete] + [self.cycle]
 
