@@ -12,7 +12,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.planes import GUEST, Plane, call_frame, compiled, cpu_seconds, greeted, load, opening, serving
+from bench.planes import (
+    GUEST,
+    Plane,
+    call_frame,
+    compiled,
+    cpu_seconds,
+    greeted,
+    load,
+    opening,
+    opening_by_websocket,
+    serving,
+    websocket_message,
+)
 from bench.table import Table, ratio_row
 from lawow.channel.bodies import write_arguments
 from lawow.device.data_client import DataClient
@@ -22,10 +34,11 @@ from lawow.runtime.libwasmtime import library, wat_to_wasm
 __all__ = ["measure"]
 
 Row = tuple[str | float, ...]
+MANY = "64"
 DEPTHS = {
     "1": ("serial", 3.0),
     "8x16": ("8 connections with 16 under way", 6.0),
-    "64": ("64 under way on one", 6.0),
+    MANY: (f"{MANY} under way on one", 6.0),
 }
 LARGE_BYTES = 1 << 20
 IDLE = 200
@@ -41,6 +54,7 @@ def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
         secure = stack.enter_context(serving(folder / "secure", has_tls=True))
         rows = [
             *_small(folder, programs, plain, rounds),
+            *_websocket(folder, programs, plain, rounds),
             _large(folder, programs, plain, rounds),
             _tls(plain, secure, rounds),
             _idle(secure),
@@ -70,6 +84,35 @@ def _small(folder: Path, programs: dict[str, str], plane: Plane, rounds: int) ->
             ratio_row(f"CPU, {what}, us (against epoll and libwasmtime in C)", costs[depth], wanted)
             for depth, (what, wanted) in DEPTHS.items()
         ),
+    ]
+
+
+def _websocket(folder: Path, programs: dict[str, str], plane: Plane, rounds: int) -> list[Row]:
+    """A call of four bytes through the edge's own port, against one at the worker's.
+
+    Counted is the processor time of both the process that relays and the worker.
+    """
+    request, opened = call_frame(folder / "small", bytes(8)), opening(folder, plane, "same", "i>i")
+    message = folder / "small.message"
+    message.write_bytes(websocket_message(request.read_bytes()))
+    through, both = opening_by_websocket(folder, plane, opened), (plane.edge, plane.worker)
+    names = ("p50, us", "CPU, serial, us", f"CPU, {MANY} deep, us")
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for _ in range(rounds):
+        ours = load(programs["load"], plane.edge_port, both, "1", message, 28, through)
+        port = load(programs["load"], plane.port, plane.worker, "1", request, 28, opened)
+        deep = load(programs["load"], plane.edge_port, both, MANY, message, 28, through)
+        port_deep = load(programs["load"], plane.port, plane.worker, MANY, request, 28, opened)
+        pairs = (
+            (ours.median_us, port.median_us),
+            (ours.cpu_us, port.cpu_us),
+            (deep.cpu_us, port_deep.cpu_us),
+        )
+        for name, pair in zip(names, pairs, strict=True):
+            found[name].append(pair)
+    return [
+        ratio_row(f"WebSocket: {what} (against the worker's port)", pairs, wanted)
+        for (what, pairs), wanted in zip(found.items(), (3.0, 3.0, 3.0), strict=True)
     ]
 
 

@@ -18,7 +18,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.planes import SOURCES, Plane, call_frame, compiled, cpu_seconds, load, opening, serving
+from bench.planes import (
+    SOURCES,
+    Load,
+    Plane,
+    call_frame,
+    compiled,
+    cpu_seconds,
+    load,
+    opening,
+    opening_by_websocket,
+    serving,
+    websocket_message,
+)
 from bench.table import Table, ratio_row
 from lawow.runtime.libwasmtime import wat_to_wasm
 
@@ -43,6 +55,8 @@ UPGRADE = (
 MESSAGE = b"\x82\x88\0\0\0\0" + BODY  # binary, of eight bytes, under a mask of zeros
 Cost = Callable[[int], float]
 """Depth -> microseconds of the server's processor time for one call."""
+Runs = Callable[[int], Load]
+"""Depth -> what the client in C found."""
 
 
 def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
@@ -51,20 +65,25 @@ def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
     (folder / "guest.wasm").write_bytes(wat_to_wasm(GUEST))
     notes = tuple(f"{name} is not there: {INSTALL[name]}" for name in INSTALL if not _is_there(name))
     with ExitStack() as stack:
-        ours = _data_plane(folder, program, stack.enter_context(serving(folder / "plane")))
+        plane = stack.enter_context(serving(folder / "plane"))
+        ours, by_websocket = _data_plane(folder, program, plane)
         peers: list[tuple[str, Cost, float]] = []
+        more: list[tuple[str | float, ...]] = []
         if _is_there("workerd"):
             port, process = stack.enter_context(_workerd(folder))
+            theirs_by_websocket = _loaded(folder, program, port, process, MESSAGE, UPGRADE)
+            by_http = _loaded(folder, program, port, process, HTTP)
             peers += [
-                ("workerd, WebSocket", _loaded(folder, program, port, process, MESSAGE, UPGRADE), 0.4),
-                ("workerd, HTTP", _loaded(folder, program, port, process, HTTP), 0.15),
+                ("workerd, WebSocket", _cost(theirs_by_websocket), 0.4),
+                ("workerd, HTTP", _cost(by_http), 0.15),
             ]
+            more = _websocket_rows(by_websocket, theirs_by_websocket, rounds)
         if _is_there("grpcio"):
             peers.append(("grpcio", stack.enter_context(_grpcio(folder)), 0.1))
-        rows = [
+        rows = more + [
             ratio_row(
                 f"{depth} under way (against {name})",
-                [(ours(depth), theirs(depth)) for _ in range(rounds)],
+                [(ours(depth).cpu_us, theirs(depth)) for _ in range(rounds)],
                 wanted,
             )
             for depth in DEPTHS
@@ -78,16 +97,40 @@ def _is_there(name: str) -> bool:
     return WORKERD.exists() if name == "workerd" else importlib.util.find_spec("grpc") is not None
 
 
-def _data_plane(folder: Path, program: str, plane: Plane) -> Cost:
-    request = call_frame(folder / "call", BODY)
+def _cost(runs: Runs) -> Cost:
+    return lambda depth: runs(depth).cpu_us
+
+
+def _websocket_rows(ours: Runs, theirs: Runs, rounds: int) -> list[tuple[str | float, ...]]:
+    """The data plane through the edge's own port, by WebSocket, against workerd's."""
+    rows = []
+    for depth in DEPTHS:
+        pairs = [(ours(depth), theirs(depth)) for _ in range(rounds)]
+        costs = [(one.cpu_us, other.cpu_us) for one, other in pairs]
+        name = f"by WebSocket: {depth} under way (against workerd, WebSocket)"
+        rows.append(ratio_row(name, costs, 1.5))
+        if depth == 1:
+            times = [(one.median_us, other.median_us) for one, other in pairs]
+            rows.append(ratio_row("by WebSocket: p50 (against workerd, WebSocket)", times, 1.5))
+    return rows
+
+
+def _data_plane(folder: Path, program: str, plane: Plane) -> tuple[Runs, Runs]:
+    """Return runs at the worker's port, and by WebSocket through the edge: there both processes count."""
+    request, message = call_frame(folder / "call", BODY), folder / "call.message"
+    message.write_bytes(websocket_message(request.read_bytes()))
     opened = opening(folder, plane, "same", "i>i")
-    return lambda depth: load(program, plane.port, plane.worker, str(depth), request, 28, opened).cpu_us
+    through, both = opening_by_websocket(folder, plane, opened), (plane.edge, plane.worker)
+    return (
+        lambda depth: load(program, plane.port, plane.worker, str(depth), request, 28, opened),
+        lambda depth: load(program, plane.edge_port, both, str(depth), message, 28, through),
+    )
 
 
 def _loaded(
     folder: Path, program: str, port: int, process: int, message: bytes, upgrade: bytes = b""
-) -> Cost:
-    """Return the cost of a peer that the C client speaks to, in bytes that are always the same."""
+) -> Runs:
+    """Return runs of a peer that the C client speaks to, in bytes that are always the same."""
     name = "websocket" if upgrade else "http"
     request, first = folder / f"{name}.request", folder / f"{name}.first"
     request.write_bytes(message)
@@ -96,7 +139,7 @@ def _loaded(
         opened_bytes = _answer_bytes(connection, upgrade) if upgrade else 0
         answer_bytes = _answer_bytes(connection, message)
     opened = (str(first), str(opened_bytes)) if upgrade else ()
-    return lambda depth: load(program, port, process, str(depth), request, answer_bytes, opened).cpu_us
+    return lambda depth: load(program, port, process, str(depth), request, answer_bytes, opened)
 
 
 def _answer_bytes(connection: socket.socket, message: bytes) -> int:

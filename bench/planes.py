@@ -36,13 +36,20 @@ __all__ = [
     "greeted",
     "load",
     "opening",
+    "opening_by_websocket",
     "serving",
+    "websocket_message",
 ]
 
 SOURCES = Path(__file__).resolve().parent / "plane"
 SECONDS = "1"
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 HEAD = struct.Struct("<IIHH")
+UPGRADE = (
+    b"GET /v1/leases/%s/channel HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: lawow.v1\r\n\r\n"
+)
 GUEST = b"""(module (memory (export "memory") 40) (func (export "same") (param i32) (result i32) local.get 0)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 65536)
   (func (export "echo") (param i32 i32) (result i32)
@@ -58,6 +65,8 @@ class Plane:
     port: int
     pin: str
     worker: int
+    edge: int
+    edge_port: int
 
     def client(self) -> DataClient:
         """Return a client of it."""
@@ -82,21 +91,23 @@ def compiled(folder: Path, name: str) -> str:
 def load(
     program: str,
     port: int,
-    server: int,
+    server: int | tuple[int, ...],
     depth: str,
     request: Path,
     answer_bytes: int,
     opening: tuple[str, ...] = (),
 ) -> Load:
-    """Let the client in C call a server for a second; `server` is the process whose time is counted.
+    """Let the client in C call a server for a second; `server`: the processes whose time is counted.
 
     `depth` is how many calls are under way, or ``CONNECTIONSxDEPTH``.
     """
-    before = cpu_seconds(server)
+    processes = (server,) if isinstance(server, int) else server
+    before = sum(map(cpu_seconds, processes))
     words = (port, depth, SECONDS, request, answer_bytes, *opening)
     done = subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True)
     calls, median_us = done.stdout.split()
-    return Load(float(median_us), (cpu_seconds(server) - before) / int(calls) * 1e6)
+    used = sum(map(cpu_seconds, processes)) - before
+    return Load(float(median_us), used / int(calls) * 1e6)
 
 
 def call_frame(path: Path, body: bytes) -> Path:
@@ -116,6 +127,29 @@ def opening(folder: Path, plane: Plane, export: str, signature: str) -> tuple[st
     payload = write_payload(Bind(f"session:{plane.lease}", export, signature))
     bind.write_bytes(HEAD.pack(8 + len(payload), 1, 0x10, 0) + payload)
     return (str(hello), str(welcome_bytes), str(bind), "16")
+
+
+def opening_by_websocket(folder: Path, plane: Plane, opened: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same as `opening` for a WebSocket through the edge, of what that returned for the port."""
+    request, parts = folder / "upgrade", [UPGRADE % plane.lease.encode()]
+    request.write_bytes(parts[0])
+    words = [str(request)]
+    with socket.create_connection(("127.0.0.1", plane.edge_port)) as connection:
+        connection.sendall(parts[0])
+        words.append(str(len(connection.recv(65536))))
+        for path in map(Path, opened[::2]):
+            message = folder / f"{path.name}.message"
+            message.write_bytes(websocket_message(path.read_bytes()))
+            connection.sendall(message.read_bytes())
+            words += [str(message), str(len(connection.recv(65536)))]
+    return tuple(words)
+
+
+def websocket_message(data: bytes) -> bytes:
+    """Return a binary message under a mask of zeros."""
+    size = len(data)
+    head = bytes([0x82, 0x80 | size]) if size < 126 else struct.pack(">BBH", 0x82, 0xFE, size)
+    return head + bytes(4) + data
 
 
 def greeted(plane: Plane) -> tuple[socket.socket, int]:
@@ -147,12 +181,13 @@ def serving(folder: Path, *, has_tls: bool = False) -> Iterator[Plane]:
             announced = json.loads(edge.stdout.readline())
             issue = [*lawow, "token", "--data", str(data), "--tenant", "bench"]
             token = subprocess.run(issue, check=True, capture_output=True, text=True).stdout.strip()
-            yield _leased(EdgeClient(announced["url"], token, certificate_sha256=announced["pin"]), log)
+            rest = EdgeClient(announced["url"], token, certificate_sha256=announced["pin"])
+            yield _leased(rest, log, edge.pid)
         finally:
             edge.send_signal(signal.SIGTERM)
 
 
-def _leased(edge: EdgeClient, log: Path) -> Plane:
+def _leased(edge: EdgeClient, log: Path, process: int) -> Plane:
     wasm = wat_to_wasm(GUEST)
     control = ControlClient(edge)
     edge.upload_module(wasm)
@@ -164,7 +199,9 @@ def _leased(edge: EdgeClient, log: Path) -> Plane:
     time.sleep(0.2)  # the log is another process's
     worker = re.findall(r"worker-started tenant=bench pid=(\d+)", log.read_text())[-1]
     pin = str(endpoint["certificate_sha256"])
-    return Plane(str(lease["lease"]), str(lease["token"]), int(endpoint["port"]), pin, int(worker))
+    edge_port = int(edge.address.rpartition(":")[2])
+    lease_id, token = str(lease["lease"]), str(lease["token"])
+    return Plane(lease_id, token, int(endpoint["port"]), pin, int(worker), process, edge_port)
 
 
 def cpu_seconds(process: int) -> float:

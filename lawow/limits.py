@@ -202,6 +202,8 @@ class EdgeLimits:
     data_strangers: int = 128  # connections beside these that have not shown a token yet, for 5 s at most
     data_strangers_per_network: int = 32  # of an IPv4 address or an IPv6 /64; beyond, the oldest is closed
     data_channels: int = 512  # of a tenant's worker; each may hold two windows: `ChannelLimits.window_bytes`
+    websocket_seconds: float = 10.0  # for the other end to answer the end of a WebSocket
+    websocket_controls_per_second: int = 64  # pings, pongs, empty messages; keepalive is one in many seconds
     overview_listeners: int = 32  # streams of the overview, each with a document a second
     overview_listeners_per_tenant: int = 4
     overview_stream_seconds: float = 300.0  # then its reader asks again, with a token that is still in force
@@ -231,6 +233,7 @@ class ChannelLimits:
     frame_seconds: float = 10.0  # from a frame's first byte to its last; 1 MiB needs 100 KiB/s
     ping_seconds: float = 60.0  # of silence before a PING; shorter ones keep a phone's radio awake
     pings_missed: int = 2
+    websocket_bytes: int = 64 * KIB  # of one WebSocket message, which waits in memory until it is whole
 
 
 @dataclass(frozen=True, slots=True)

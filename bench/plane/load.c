@@ -4,7 +4,8 @@
 //
 // REQUEST and PRELUDEs are files whose bytes are sent; an answer is so many bytes. If REQUEST is a CALL (the
 // operation at offset 8), the number at its offset 4 counts from 2 on, and each answer has to be a RESULT; else
-// answers are not looked at. Prints calls and the median of their times in microseconds.
+// answers are not looked at. A CALL may stand in a WebSocket message under a mask of zeros (6 bytes before it); then
+// answers are so many bytes of whatever messages come. Prints calls and the median of their times in microseconds.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -55,6 +56,22 @@ static void receive_all(int peer, uint8_t *data, size_t size) {
   }
 }
 
+// Receives bytes of messages; `left` is how many of the present one are still to come.
+static void receive_messages(int peer, uint8_t *data, size_t size, size_t *left) {
+  for (size_t piece; size; size -= piece, data += piece, *left -= piece) {
+    if (!*left) {
+      uint8_t head[8];
+      receive_all(peer, head, 2);
+      int extra = head[1] < 126 ? 0 : head[1] == 126 ? 2 : 8;
+      *left = extra ? 0 : head[1];
+      receive_all(peer, head, extra);
+      for (int at = 0; at < extra; at++) *left = *left << 8 | head[at];
+    }
+    piece = *left < size ? *left : size;
+    receive_all(peer, data, piece);
+  }
+}
+
 static int compare(const void *left, const void *right) {
   double difference = *(const double *)left - *(const double *)right;
   return difference < 0 ? -1 : difference > 0;
@@ -73,6 +90,7 @@ typedef struct {
   int socket;
   uint32_t id;
   double started;
+  size_t left;  // of the WebSocket message that has begun
 } peer;
 
 static void greet(int socket, int count, char **words, uint8_t *received) {
@@ -100,7 +118,8 @@ int main(int count, char **words) {
     all[one] = (peer){.socket = connected(atoi(words[1])), .id = 2};
     greet(all[one].socket, count, words, received);
   }
-  int is_call = size > 8 && request[8] == CALL;
+  size_t before = size > 14 && request[0] == 0x82 && request[6 + 8] == CALL ? 6 : 0;
+  int is_call = size > 8 && request[before + 8] == CALL;
   uint8_t *batch = malloc(size * depth);
   size_t calls = 0, room = 1 << 16;
   double *times = malloc(room * sizeof *times), end = now() + seconds;
@@ -108,7 +127,7 @@ int main(int count, char **words) {
     for (int one = 0; one < peers; one++) {
       for (int at = 0; at < depth; at++) {
         memcpy(batch + at * size, request, size);
-        if (is_call) memcpy(batch + at * size + 4, &all[one].id, 4);
+        if (is_call) memcpy(batch + at * size + before + 4, &all[one].id, 4);
         all[one].id++;
       }
       all[one].started = now();
@@ -116,7 +135,10 @@ int main(int count, char **words) {
     }
     for (int one = 0; one < peers; one++)
       for (int at = 0; at < depth; at++) {
-        receive_all(all[one].socket, received, answer);
+        if (before)
+          receive_messages(all[one].socket, received, answer, &all[one].left);
+        else
+          receive_all(all[one].socket, received, answer);
         if (is_call && received[8] != RESULT) return fprintf(stderr, "operation %d\n", received[8]), 1;
         if (calls == room) times = realloc(times, (room *= 2) * sizeof *times);
         times[calls++] = now() - all[one].started;

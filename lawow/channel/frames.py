@@ -18,6 +18,7 @@ __all__ = [
     "MAX_ID",
     "OPTIONAL",
     "PART",
+    "SUBPROTOCOL",
     "VERSION",
     "Op",
     "frame",
@@ -29,6 +30,8 @@ COUNTED_BYTES = 8
 """What `length` counts beside the payload: id, operation and flags."""
 MAGIC = b"LWOW"
 VERSION = 1
+SUBPROTOCOL = "lawow.v1"
+"""What WebSocket calls a stream of these frames, cut into binary messages anywhere."""
 MAX_ID = 0xFFFFFFFF
 PART = 0x0001
 """Flag: the payload is incomplete; its size follows the head, its rest follows in CONTINUE frames."""

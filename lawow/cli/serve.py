@@ -24,7 +24,7 @@ MIB = 1 << 20
 
 def require_edge_extra() -> None:
     """Raise `UsageError` with the command that installs what the edge needs, if it is not there."""
-    needed = ("fastapi", "uvicorn", "httptools", "uvloop", "prometheus_client")
+    needed = ("fastapi", "uvicorn", "httptools", "uvloop", "prometheus_client", "websockets")
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise UsageError(f"`lawow serve` needs {', '.join(missing)}: pip install 'lawow[edge]'")
@@ -109,6 +109,13 @@ def _ports(text: str) -> range:
     callback=lambda _, __, text: None if text is None else _ports(text),
     help="Ports of the data plane, one for each worker that serves leases. Default: free ones.",
 )
+@click.option(
+    "--origin",
+    "origins",
+    metavar="URL",
+    multiple=True,
+    help="Let pages of this origin, https://NAME, open WebSockets, besides the edge's own. Repeatable.",
+)
 @click.option("--announce", is_flag=True, help="Let devices of this network find the edge: multicast DNS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON: url, pin, metrics.")
 def command(
@@ -128,6 +135,7 @@ def command(
     drain: float,
     hosts_file: Path | None,
     data_ports: range | None,
+    origins: tuple[str, ...],
     announce: bool,
     as_json: bool,
 ) -> None:
@@ -145,7 +153,9 @@ def command(
     from lawow.server.listener import open_listener, require_tls_beyond_loopback, url_of
     from lawow.server.log import EventLog
     from lawow.server.tls import read_leaf, server_context
+    from lawow.server.websocket_gate import normal_origin
 
+    pages = [normal_origin(item) for item in origins]
     if (cert is None) != (key is None):
         raise UsageError("--cert and --key belong together; `lawow certificate` makes both")
     if (client_ca is not None and cert is None) or (requires_client and client_ca is None):
@@ -171,7 +181,8 @@ def command(
     facts = {"url": url, "pin": pin, "metrics": metrics}
     line = json.dumps(facts) if as_json else _greeting(url, pin, data)
     with announced(host, listener.getsockname()[1], pin) if announce else nullcontext():
-        serve(edge, listener, context, lambda: print(line, flush=True), inner)
+        pages.append(normal_origin(url))
+        serve(edge, listener, context, lambda: print(line, flush=True), inner, pages)
 
 
 def _tracing(url: str) -> Tracing:

@@ -11,7 +11,6 @@ minute otherwise. Defined by docs/PROTOCOL.md.
 from __future__ import annotations
 
 import select
-import socket
 import ssl
 from collections import deque
 from types import TracebackType
@@ -31,7 +30,8 @@ from lawow.channel.events import (
 from lawow.channel.sessions import ClientSession
 from lawow.channel.states import ConnectionState
 from lawow.device.edge_client import EdgeProblem, printable
-from lawow.device.trust import is_loopback, normal_pin, pinned_context, require_pin
+from lawow.device.trust import dial, is_loopback, normal_pin
+from lawow.device.wire import Dial, Wire
 from lawow.errors import (
     GuestTrap,
     HostLost,
@@ -64,19 +64,22 @@ class DataClient:
         *,
         certificate_sha256: str = "",
         timeout_seconds: float = 30.0,
+        connect: Dial | None = None,
     ) -> None:
         """`token` and `certificate_sha256` as the lease says; without the latter loopback alone is spoken to.
 
-        `timeout_seconds` is how long an answer may take before the connection counts as lost.
+        `timeout_seconds` is how long an answer may take before the connection counts as lost. `connect` is
+        another way there, such as `lawow.device.websocket.dial_websocket`; host and port then name it.
         """
-        if not certificate_sha256 and not is_loopback(host):
+        pin = normal_pin(certificate_sha256) if certificate_sha256 else None
+        if connect is None and pin is None and not is_loopback(host):
             raise RefusedError(f"{host}: without a certificate's SHA-256 the token would go out in clear")
-        self._address = (host, port)
+        self._name = f"{host}:{port}"
+        self._dial = connect or (lambda: dial(host, port, pin, timeout_seconds))
         self._token = token.encode()
-        self._pin = normal_pin(certificate_sha256) if certificate_sha256 else ""
         self._timeout_seconds = timeout_seconds
         self._session = ClientSession()
-        self._socket: socket.socket | None = None
+        self._socket: Wire | None = None
         self._link = ClientConnection(self._session)
         self._unsent: deque[memoryview] = deque()
         self._outcomes: dict[int, Outcome] = {}
@@ -177,7 +180,7 @@ class DataClient:
         if self._socket is not None and self._link.state is not ConnectionState.CLOSED:
             return
         self._drop()
-        self._socket = self._opened()
+        self._socket = self._dial()
         self._socket.setblocking(False)
         self._link = ClientConnection(self._session)
         self._goodbye = None
@@ -185,26 +188,6 @@ class DataClient:
         self._flush()
         while self._link.state is ConnectionState.GREETED:
             self._receive()
-
-    def _opened(self) -> socket.socket:
-        try:
-            plain = socket.create_connection(self._address, self._timeout_seconds)
-        except OSError as error:
-            raise HostLost(f"{self._name}: cannot be reached ({_reason(error)})") from None
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not self._pin:
-            return plain
-        try:
-            secured = pinned_context().wrap_socket(plain)
-        except OSError as error:
-            plain.close()
-            raise HostLost(f"{self._name}: no TLS connection ({_reason(error)})") from None
-        try:
-            require_pin(secured, self._pin, self._name)
-        except LawowError:
-            secured.close()
-            raise
-        return secured
 
     def _receive(self) -> None:
         """Wait until something comes. Raises `HostLost`, `RemoteProtocolError`, and for what GOODBYE says."""
@@ -231,13 +214,13 @@ class DataClient:
             self._drop()
             raise HostLost(f"{self._name}: the connection was lost ({_reason(error)})") from None
 
-    def _await(self, connection: socket.socket) -> None:
+    def _await(self, connection: Wire) -> None:
         """Wait until something can be received, or sent if something is due. Raises `TimeoutError`."""
         writers = [connection] if self._unsent else []
         if not any(select.select([connection], writers, [], self._timeout_seconds)):
             raise TimeoutError
 
-    def _send(self, connection: socket.socket) -> bool:
+    def _send(self, connection: Wire) -> bool:
         """Send what goes without waiting; tell whether that was all."""
         while True:
             if not self._unsent:
@@ -252,7 +235,7 @@ class DataClient:
             if not self._unsent[0]:
                 self._unsent.popleft()
 
-    def _take(self, connection: socket.socket) -> bool:
+    def _take(self, connection: Wire) -> bool:
         """Take in what has come; tell whether that was anything."""
         has_come = False
         try:
@@ -304,10 +287,6 @@ class DataClient:
         if self._link.state is ConnectionState.OPEN:
             return LimitExceeded("call_bytes", size, "what the edge said in WELCOME")
         return HostLost(f"{self._name}: the edge takes no more calls; make a new lease elsewhere")
-
-    @property
-    def _name(self) -> str:
-        return f"{self._address[0]}:{self._address[1]}"
 
 
 def error_of(outcome: Outcome) -> LawowError:

@@ -1,6 +1,7 @@
 """The data plane as a device speaks it: calls and elastic channels over one connection that is resumed.
 
-TLS 1.3 by the pin that the lease gave; plain TCP to loopback alone. A call is at most once: after a lost
+TLS 1.3 by the pin that the lease gave; plain TCP to loopback alone; where a lease's port cannot be reached, a
+WebSocket at the edge's own. A call is at most once: after a lost
 connection the session is resumed and says what became of it, and what cannot be resumed is `OutcomeUnknown`.
 One thread of its own serves all calls and channels of a client, which may be used from many threads.
 """
@@ -8,13 +9,12 @@ One thread of its own serves all calls and channels of a client, which may be us
 from __future__ import annotations
 
 import contextlib
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from importlib.util import find_spec
 
 from lawow.channel.bodies import read_returned, write_arguments
 from lawow.channel.client import ClientConnection
@@ -42,9 +42,10 @@ from lawow.channel.sessions import ClientSession
 from lawow.channel.states import ConnectionState
 from lawow.device.cancel import Cancel
 from lawow.device.data_client import Outcome, error_of
-from lawow.device.edge_client import printable
+from lawow.device.edge_client import EdgeClient, printable
 from lawow.device.link import Link
-from lawow.device.trust import is_loopback, normal_pin, pinned_context, require_pin
+from lawow.device.trust import CONNECT_SECONDS, dial
+from lawow.device.wire import Dial, Ways, Wire
 from lawow.errors import (
     FormatError,
     HostLost,
@@ -61,7 +62,7 @@ from lawow.limits import CHANNEL, EDGE, ChannelLimits
 __all__ = ["ChannelEvent", "DataSession", "dial"]
 
 PROTOCOL = "lawow/1"
-CONNECT_SECONDS = 10.0
+PORT_SECONDS = 3.0  # for a port where there is another way, too: firewalls often say nothing at all
 RESUME_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.05  # between two tries to connect again; doubled up to a second
 REFUSALS = 4  # in a row: nobody listens there any more, so no network is to be waited for
@@ -103,12 +104,12 @@ class _Patience:
 class DataSession:
     """One session on one host. Use as a context manager, or `close` it.
 
-    `connect` gives a connected socket, and is called again when the connection is lost, for `resume_seconds`.
+    `connect` gives a connection, and is called again when that is lost, for `resume_seconds`.
     """
 
     def __init__(
         self,
-        connect: Callable[[], socket.socket],
+        connect: Dial,
         token: bytes,
         *,
         limits: ChannelLimits = CHANNEL,
@@ -138,14 +139,25 @@ class DataSession:
             raise
 
     @classmethod
-    def of_endpoint(cls, endpoint: Mapping[str, object], token: str) -> DataSession:
-        """Connect to the endpoint of a lease. Raises `RemoteProtocolError` for one that is none."""
+    def of_endpoint(
+        cls, endpoint: Mapping[str, object], token: str, edge: EdgeClient | None = None
+    ) -> DataSession:
+        """Connect to the endpoint of a lease. Raises `RemoteProtocolError` for one that is none.
+
+        With its `edge`, a port that cannot be reached is replaced by a WebSocket at the edge's own.
+        """
         host, port, pin = (endpoint.get(key) for key in ("host", "port", "certificate_sha256"))
         if not (isinstance(host, str) and isinstance(port, int) and isinstance(pin, str)):
             raise RemoteProtocolError("the lease's endpoint lacks host, port or certificate")
         if endpoint.get("protocol") != PROTOCOL:
             raise RemoteProtocolError(f"the lease's endpoint does not speak {PROTOCOL}")
-        return cls(lambda: dial(host, port, pin or None), token.encode())
+        path = endpoint.get("websocket")
+        if edge is None or not isinstance(path, str) or find_spec("websockets") is None:
+            return cls(lambda: dial(host, port, pin or None), token.encode())
+        from lawow.device.websocket import dial_websocket  # an extra, and some milliseconds
+
+        ways = Ways(lambda: dial(host, port, pin or None, PORT_SECONDS), lambda: dial_websocket(edge, path))
+        return cls(ways, token.encode())
 
     def __enter__(self) -> DataSession:
         return self
@@ -324,11 +336,11 @@ class DataSession:
                 refusals = refusals + 1 if isinstance(lost.__cause__, ConnectionRefusedError) else 0
         return False
 
-    def _linked(self, sock: socket.socket) -> Link:
+    def _linked(self, wire: Wire) -> Link:
         with self.lock:
             self._connection = ClientConnection(self._session, self._limits)
             self._connection.send_hello(self._token)
-        return Link(sock, self._connection, self.lock, self._handle)
+        return Link(wire, self._connection, self.lock, self._handle)
 
     def _handle(self, event: Event) -> None:
         """Take an event; the lock is held."""
@@ -368,36 +380,6 @@ class DataSession:
         self._waiting.clear()
         for channel_id in list(self._listeners):
             self._tell(ChannelEnded(channel_id, "session-lost", "the connection is lost"))
-
-
-def dial(host: str, port: int, certificate_sha256: str | None) -> socket.socket:
-    """Connect by TLS 1.3 with that pin; without one in clear, to loopback alone.
-
-    Raises `HostLost`, and `Refused` for another certificate.
-    """
-    name = f"{host}:{port}"
-    if certificate_sha256 is None and not is_loopback(host):
-        raise RefusedError(f"{name}: without a pin only loopback is spoken to")
-    try:
-        sock = socket.create_connection((host, port), CONNECT_SECONDS)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        raise HostLost(f"{name}: cannot be reached ({error})") from error
-    if certificate_sha256 is None:
-        return sock
-    pin = normal_pin(certificate_sha256)
-    context = pinned_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        wrapped = context.wrap_socket(sock, server_hostname=host)
-        require_pin(wrapped, pin, name)
-    except OSError as error:
-        sock.close()
-        raise HostLost(f"{name}: no TLS 1.3 there ({error})") from None
-    except LawowError:
-        wrapped.close()
-        raise
-    return wrapped
 
 
 def _results_of(outcome: Outcome, export: str) -> bytes:

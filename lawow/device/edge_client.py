@@ -218,6 +218,15 @@ class EdgeClient:
             self._connection.close()
             self._connection = None
 
+    def connect(self) -> socket.socket:
+        """Return a new connection to the edge, trusted as the others are, for the caller to speak over.
+
+        Raises `HostLost`, `Refused` (certificate).
+        """
+        sock: socket.socket = self._open().sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
     def health(self) -> str:
         """Return the edge's version."""
         return str(_field(self.document("GET", "/v1/health"), "version", str))
@@ -490,6 +499,10 @@ class EdgeClient:
         if self._connection is not None and not _was_closed(self._connection.sock):
             return self._connection
         self.close()
+        self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection
         if self._context is not None:
             connection = http.client.HTTPSConnection(
@@ -506,11 +519,10 @@ class EdgeClient:
             raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
         except OSError as error:
             connection.close()
-            raise HostLost(f"{self._name}: cannot be reached ({_reason(error)})") from None
+            raise HostLost(f"{self._name}: cannot be reached ({_reason(error)})") from error
         except LawowError:
             connection.close()
             raise
-        self._connection = connection
         return connection
 
 

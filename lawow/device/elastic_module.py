@@ -309,4 +309,4 @@ def _data_session(item: Offloaded) -> DataSession | None:
     """Return a client for the endpoint of a lease that has one. Raises `RemoteProtocolError`, `HostLost`."""
     if item.endpoint is None:
         return None
-    return DataSession.of_endpoint(item.endpoint, item.token)
+    return DataSession.of_endpoint(item.endpoint, item.token, item.control.edge)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from lawow.channel.connection import Connection
 from lawow.channel.events import Event
 from lawow.channel.states import ConnectionState
+from lawow.device.wire import Wire, has_pending
 from lawow.errors import RemoteProtocolError
 
 __all__ = ["Link"]
@@ -28,24 +29,24 @@ PENDING = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Link:
-    """A socket that is connected (and whose TLS handshake is done) and its connection."""
+    """A wire that is connected (and whose handshakes are done) and its connection."""
 
     def __init__(
         self,
-        sock: socket.socket,
+        wire: Wire,
         connection: Connection,
         lock: threading.RLock,
         handle: Callable[[Event], None],
     ) -> None:
         """`handle` is called in the thread of `run` with `lock` held, and must not block."""
         self.connection = connection
-        self._socket = sock
+        self._wire = wire
         self._lock = lock
         self._handle = handle
         self._rest = memoryview(b"")
         self._is_closed = False
         self._waker, self._woken = socket.socketpair()
-        for end in (sock, self._waker, self._woken):
+        for end in (wire, self._waker, self._woken):
             end.setblocking(False)
 
     def wake(self) -> None:
@@ -76,7 +77,7 @@ class Link:
             self._end()
 
     def _end(self) -> None:
-        for end in (self._socket, self._waker, self._woken):
+        for end in (self._wire, self._waker, self._woken):
             end.close()
 
     def _write(self) -> bool:
@@ -88,16 +89,16 @@ class Link:
             if not self._rest:
                 return True
             try:
-                self._rest = self._rest[self._socket.send(self._rest) :]
+                self._rest = self._rest[self._wire.send(self._rest) :]
             except PENDING:
                 return True
 
     def _wait(self) -> None:
         """Wait until something can be done, at most a second."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+        if has_pending(self._wire):
             return
-        writers = [self._socket] if self._rest else []
-        readable, _, _ = select.select([self._socket, self._woken], writers, [], TICK_SECONDS)
+        writers = [self._wire] if self._rest else []
+        readable, _, _ = select.select([self._wire, self._woken], writers, [], TICK_SECONDS)
         if self._woken in readable:
             with contextlib.suppress(BlockingIOError):
                 self._woken.recv(RECEIVE_BYTES)
@@ -106,7 +107,7 @@ class Link:
         """Receive what has come; False if the other end has closed."""
         for _ in range(READS_IN_A_ROW):
             try:
-                data = self._socket.recv(RECEIVE_BYTES)
+                data = self._wire.recv(RECEIVE_BYTES)
             except PENDING:
                 return True
             if not data:

@@ -1,4 +1,4 @@
-"""Trust in an edge by its certificate's SHA-256, for every kind of connection to it."""
+"""Trust in an edge by its certificate's SHA-256, for every kind of connection; and `dial`, to a worker."""
 
 from __future__ import annotations
 
@@ -7,13 +7,54 @@ import hashlib
 import hmac
 import ipaddress
 import re
+import socket
 import ssl
 
-from lawow.errors import Refused, UsageError
+from lawow.errors import HostLost, LawowError, Refused, UsageError
 
-__all__ = ["is_loopback", "normal_pin", "pinned_context", "require_pin"]
+__all__ = ["dial", "is_loopback", "normal_pin", "pinned_context", "require_pin"]
 
+CONNECT_SECONDS = 10.0
 PIN = re.compile(r"[0-9a-f]{64}")
+
+
+def dial(
+    host: str, port: int, certificate_sha256: str | None, timeout_seconds: float = CONNECT_SECONDS
+) -> socket.socket:
+    """Connect by TLS 1.3 with that pin; without one in clear, to loopback alone.
+
+    Raises `HostLost`, whose cause tells a closed port, and `Refused` for another certificate.
+    """
+    name = f"{host}:{port}"
+    if certificate_sha256 is None and not is_loopback(host):
+        raise Refused(
+            f"{name}: only to loopback; without a certificate's SHA-256 the token would go out in clear"
+        )
+    try:
+        connected = socket.create_connection((host, port), timeout_seconds)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        raise HostLost(f"{name}: cannot be reached ({error})") from error
+    if certificate_sha256 is None:
+        return connected
+    return _secured(connected, host, normal_pin(certificate_sha256), name)
+
+
+def _secured(connected: socket.socket, host: str, pin: str, name: str) -> ssl.SSLSocket:
+    """Put TLS 1.3 over a connection, and close it if that, or the pin, fails."""
+    context = pinned_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        wrapped = context.wrap_socket(connected, server_hostname=host)
+    except OSError as error:
+        connected.close()
+        raise HostLost(f"{name}: no TLS 1.3 there ({error})") from None
+    try:
+        require_pin(wrapped, pin, name)
+    except LawowError:
+        wrapped.close()
+        raise
+    return wrapped
 
 
 def pinned_context() -> ssl.SSLContext:

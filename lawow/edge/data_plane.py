@@ -12,11 +12,15 @@ __all__ = ["DataPlane", "Endpoint", "HttpOnly", "StateKeeper"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a device reaches the instance of its lease without HTTP; the lease's token opens it."""
+    """Where a device reaches the instance of its lease without HTTP; the lease's token opens it.
+
+    `websocket` is a path at the edge's own URL where the same is reached through it.
+    """
 
     host: str
     port: int
     certificate_sha256: str
+    websocket: str | None = None
     protocol: str = "lawow/1"
 
     def document(self) -> dict[str, object]:
@@ -26,6 +30,7 @@ class Endpoint:
             "port": self.port,
             "protocol": self.protocol,
             "certificate_sha256": self.certificate_sha256,
+            "websocket": self.websocket,
         }
 
 

@@ -52,6 +52,7 @@ from lawow.edge.refusals import (
     BadState,
     Busy,
     DeadlineExceeded,
+    NotFound,
     SessionLost,
     TooLarge,
     WorkerLost,
@@ -229,6 +230,19 @@ class Supervisor:
         async with self._turn(tenant) as lane:
             if lane.worker is not None and lane.worker.listener is not None:
                 await self._ask(tenant, lane, Dismiss(lease, code), None)
+
+    def connect(self, tenant: str, address: str) -> socket.socket:
+        """Return a connection to the data plane of the tenant's worker, for a client at `address`.
+
+        Raises `Busy` if the worker takes none now, `NotFound` if there is no data plane.
+        """
+        lane = self._lanes.get(tenant)
+        if lane is None or lane.worker is None or lane.worker.listener is None:
+            raise NotFound("there is no data plane for this lease; initialise it first")
+        try:
+            return lane.worker.connect(address)
+        except OSError:
+            raise Busy("the worker takes no connection now", retry_after_seconds=1) from None
 
     async def usage(self, tenant: str) -> list[Usage]:
         """Return what the tenant's leases did on the data plane since this was last asked."""

@@ -9,6 +9,7 @@ and count against the tenant's quotas, as calls over HTTP do; whoever has used a
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from lawow.edge.lease_states import Event, State
 from lawow.edge.leases import Lease, LeaseBook
 from lawow.edge.messages import Admit
 from lawow.edge.meter import Meter
-from lawow.edge.refusals import EdgeRefusal, QuotaExceeded
+from lawow.edge.refusals import EdgeRefusal, NotFound, QuotaExceeded
 from lawow.edge.usage import Usage
 
 __all__ = ["TenantDataPlane"]
@@ -59,7 +60,18 @@ class TenantDataPlane:
         except (EdgeRefusal, OSError):
             return None
         self._opened[lease.id] = _Opened(lease, owner.tenant, session)
-        return Endpoint(self._host, port, pin)
+        return Endpoint(self._host, port, pin, f"/v1/leases/{lease.id}/channel")
+
+    def connect(self, lease_id: str, address: str) -> tuple[str, socket.socket]:
+        """Return a connection to the worker behind a lease, and that worker's tenant.
+
+        Whoever it is for, at `address`, has still to show the worker the lease's token. Raises `Busy`, and
+        `NotFound`, the same for unknown leases and for those without an instance.
+        """
+        opened = self._opened.get(lease_id)
+        if opened is None:
+            raise NotFound("there is no such lease, or it has no instance")
+        return opened.tenant, self._handler.supervisor.connect(opened.tenant, address)
 
     async def close(self, lease: Lease) -> None:
         """Send the lease's clients away."""

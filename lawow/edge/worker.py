@@ -395,10 +395,11 @@ def main(arguments: list[str]) -> None:
 def _plane_parts(channel: socket.socket, connections: int) -> PlaneParts:
     """Make what the data plane needs and the fences forbid; waits for the worker's identity."""
     received = _receive_message(channel, 0)
-    if received is None or not isinstance(received[0], Identity):
-        raise FormatError("a worker with a data plane is told its identity first")
+    if received is None or not isinstance(received[0], Identity) or received[1] is None:
+        raise FormatError("a worker with a data plane is told its identity first, with a socket")
     pem = received[0].pem
-    return PlaneParts.make(server_context(pem) if pem else None, connections)
+    handed = socket.socket(fileno=received[1])
+    return PlaneParts.make(server_context(pem) if pem else None, connections, handed)
 
 
 def _serve(channel: socket.socket, worker: Worker, state_bytes: int) -> tuple[Listen, socket.socket] | None:

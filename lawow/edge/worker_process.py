@@ -25,6 +25,7 @@ from lawow.edge.messages import (
     read_message,
     write_message,
 )
+from lawow.edge.plane.handing import hand_over, handing_pair
 from lawow.edge.refusals import WorkerLost
 from lawow.errors import FormatError
 from lawow.limits import EdgeLimits
@@ -73,6 +74,7 @@ class WorkerProcess:
         self.fences = ""
         self.identity: PlaneIdentity | None = None
         self.listener: socket.socket | None = None
+        self._handing: socket.socket | None = None
 
     @classmethod
     async def start(
@@ -110,12 +112,10 @@ class WorkerProcess:
         finally:
             theirs.close()
         worker = cls(process, ours, profile, limits.state_bytes)
-        worker.identity = identity
         try:
             async with asyncio.timeout(START_SECONDS):
                 if identity is not None:
-                    first = write_message(Identity(identity.pem))
-                    await asyncio.get_running_loop().sock_sendall(ours, first)
+                    await worker._introduce(identity)
                 ready = await worker._receive()
             if not isinstance(ready, Ready):
                 raise FormatError("a worker begins with Ready", found=type(ready).__name__)
@@ -144,13 +144,14 @@ class WorkerProcess:
 
         Raises `OSError` or `FormatError` when the worker is lost.
         """
-        frame = write_message(request)
-        sent = 0
-        if code is not None:
-            # The frame's start alone carries the descriptor; a socket at rest takes it whole.
-            sent = socket.send_fds(self._channel, [frame[: HEADER.size]], [code])
-        await asyncio.get_running_loop().sock_sendall(self._channel, frame[sent:])
+        await self._send(write_message(request), code)
         return await self._receive(self._state_bytes if isinstance(request, Save) else 0)
+
+    def connect(self, address: str) -> socket.socket:
+        """Return a connection to the data plane, for a client at `address`. Raises `OSError`."""
+        if self._handing is None or self.listener is None:
+            raise ConnectionRefusedError("the worker serves no data plane")
+        return hand_over(self._handing, address)
 
     def peak_memory_bytes(self) -> int:
         """Return the most memory that the worker ever had resident, as the kernel counts it; 0 if unknown."""
@@ -210,9 +211,23 @@ class WorkerProcess:
         return f"exit-{status}" if status >= 0 else signal.Signals(-status).name
 
     def _close(self) -> None:
-        self._channel.close()
-        if self.listener is not None:
-            self.listener.close()
+        for end in (self._channel, self.listener, self._handing):
+            if end is not None:
+                end.close()
+
+    async def _introduce(self, identity: PlaneIdentity) -> None:
+        """Tell the worker who it is on the data plane, and give it the socket for connections."""
+        self.identity = identity
+        self._handing, theirs = handing_pair()
+        with theirs:
+            await self._send(write_message(Identity(identity.pem)), theirs.fileno())
+
+    async def _send(self, frame: bytes, descriptor: int | None) -> None:
+        sent = 0
+        if descriptor is not None:
+            # The frame's start alone carries the descriptor; a socket at rest takes it whole.
+            sent = socket.send_fds(self._channel, [frame[: HEADER.size]], [descriptor])
+        await asyncio.get_running_loop().sock_sendall(self._channel, frame[sent:])
 
     async def _receive(self, state_bytes: int = 0) -> Message:
         length, kind = read_header(await self._receive_exactly(HEADER.size), state_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,7 @@ from lawow.server.rest_leases import make_control_router
 from lawow.server.rest_overview import OverviewRoutes
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import Bounds, EdgeServer
+from lawow.server.websocket_gate import WebSocketGate
 
 __all__ = ["Edge", "create_app", "make_routes", "metrics_app", "serve"]
 
@@ -82,6 +83,7 @@ class Edge:
         """
         self._data_host = "" if data_plane is None else data_plane.host
         self.data_plane: TenantDataPlane | None = None
+        self.gate: WebSocketGate | None = None
         self.log = log
         self.folder = DataFolder(data)
         self.folder.hold()
@@ -137,6 +139,12 @@ class Edge:
         resources = ResourceManager(hosts, limits)
         return OffloadManager(database, resources, leases, shared, remote, clock, limits)
 
+    def open_gate(self, origins: Iterable[str]) -> None:
+        """Let WebSockets lead to the data plane, if there is one; browsers' from pages of `origins` alone."""
+        if self.data_plane is not None:
+            stopping, limits = self.readiness.stopping, self.handler.limits
+            self.gate = WebSocketGate(self.data_plane, self.meter, self.log, stopping.is_set, limits, origins)
+
     async def sweep(self) -> None:
         """End offers and leases when their time has come, and sample memory, until cancelled."""
         while True:
@@ -159,6 +167,8 @@ class Edge:
     async def close(self) -> None:
         """End the workers, write what is only in memory, close the files."""
         await self.handler.supervisor.close()
+        if self.gate is not None:
+            await self.gate.close()
         await self._write_usage()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
@@ -228,18 +238,21 @@ def serve(
     context: ssl.SSLContext | None,
     announce: Callable[[], object],
     metrics_listener: socket.socket | None = None,
+    origins: Iterable[str] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; calls under way may finish within their deadlines.
 
     `announce` is called once, when connections are served and signals are heeded. `metrics_listener` answers
-    ``GET /metrics`` without a token, so it belongs on loopback.
+    ``GET /metrics`` without a token, so it belongs on loopback. Pages of `origins` may open WebSockets.
     """
     adopt_libraries(edge.log)
     limits = edge.handler.limits
     bounds = Bounds(limits)
     metrics = Metrics(edge.handler.supervisor.load, lambda: bounds.total, edge.meter)
     inner = (metrics_app(metrics.render), metrics_listener) if metrics_listener is not None else None
-    server = EdgeServer(create_app(edge, metrics), listener, context, bounds, announce, edge.readiness, inner)
+    edge.open_gate(origins)
+    app = create_app(edge, metrics)
+    server = EdgeServer(app, listener, context, bounds, announce, edge.readiness, inner, edge.gate)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve())
     edge.log("stopped")

@@ -117,12 +117,13 @@ class HostList(BaseModel):
 
 
 class EndpointDocument(BaseModel):
-    """The lease's part of the data plane; its token opens it."""
+    """The lease's part of the data plane; its token opens it. `websocket` is a path at the edge's own URL."""
 
     host: str
     port: int
     protocol: str
     certificate_sha256: str
+    websocket: str | None
 
 
 class LeaseDocument(BaseModel):

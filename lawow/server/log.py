@@ -81,8 +81,8 @@ class _Forward(logging.Handler):
 
 
 def adopt_libraries(log: EventLog) -> None:
-    """Send what uvicorn and asyncio report as errors to `log`; drop the rest."""
-    for name in ("uvicorn", "asyncio"):
+    """Send what uvicorn, websockets and asyncio report as errors to `log`; drop the rest."""
+    for name in ("uvicorn", "websockets", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers = [_Forward(log)]
         logger.propagate = False

@@ -2,7 +2,8 @@
 
 Added here: a limit on connections in all and per address, a time limit for the TLS handshake and for each
 request's header, and a limit on everything in a request that is not body (request line, header, trailers,
-chunk framing), which uvicorn would collect without end. Uses the parts of uvicorn that are its protocol's
+chunk framing), which uvicorn would collect without end. A WebSocket leaves uvicorn's hands with its request
+(`lawow.server.websocket_gate`). Uses the parts of uvicorn that are its protocol's
 callbacks and ``Server.startup``; `tests/server/test_transport.py` holds us to them.
 """
 
@@ -22,11 +23,15 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from lawow.errors import LawowError
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.client_certificates import Connection
 from lawow.server.listener import BACKLOG
-from lawow.server.problems import Problem
+from lawow.server.pace import ReadingPace
+from lawow.server.problems import Problem, problem_of, problem_of_os
 from lawow.server.readiness import Readiness
+from lawow.server.relay import Relay
+from lawow.server.websocket_gate import Upgrade, WebSocketGate
 
 __all__ = ["Bounds", "EdgeServer", "GuardedProtocol"]
 
@@ -62,9 +67,10 @@ class Bounds:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. A class attribute carries the bounds, because uvicorn makes the objects."""
+    """One connection. Class attributes carry bounds and gate, because uvicorn makes the objects."""
 
     bounds = Bounds()
+    gate: WebSocketGate | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, or cut it at once."""
@@ -78,7 +84,7 @@ class GuardedProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         self._connection = Connection(tls.getpeercert(binary_form=True) if tls is not None else None)
         self._head_timer: asyncio.TimerHandle | None = None
-        self._reading_timer: asyncio.TimerHandle | None = None
+        self._pace = ReadingPace(transport, self.bounds.limits)
         if self._counted:
             self._await_head()
         else:
@@ -87,7 +93,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place free."""
         self._stop_timer()
-        self._stop_reading_timer()
+        self._pace.end()
         if self._counted:
             self._counted = False
             self.bounds.leave(self._address)
@@ -104,6 +110,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
         self._overhead += len(data)
         super().data_received(data)
+        if self.transport.get_protocol() is not self:  # it is a WebSocket by now
+            return
         allowed = self.bounds.limits.header_bytes + FRAMING_PER_BODY_BYTE * self._body
         if self._overhead > allowed and not self.transport.is_closing():
             self._refuse(Problem("header-too-large", "header, trailers or chunk framing are too large"))
@@ -127,6 +135,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(Problem("bad-request", "too many requests were sent ahead of their answers"))
             return
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
         self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete] + [self.cycle]
 
     def on_body(self, body: bytes) -> None:
@@ -136,6 +146,21 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body += len(body)
         self._overhead -= len(body)
         super().on_body(body)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, or say why not."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()  # the answer to an earlier request would end up in the WebSocket
+            return
+        relay = self._relay()
+        if isinstance(relay, Problem):
+            self._refuse(relay)
+            return
+        self.connections.discard(self)
+        self.transport.set_protocol(relay)
+        relay.connection_made(self.transport)
 
     def on_message_complete(self) -> None:
         """Expect the next request's header, and begin to count anew."""
@@ -152,17 +177,33 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for a peer that reads more slowly than the edge writes, as long as it keeps a pace."""
         super().pause_writing()
-        self._await_reading()
+        self._pace.begin()
 
     def resume_writing(self) -> None:
         """Go on: the peer has read."""
-        self._stop_reading_timer()
+        self._pace.end()
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, and give up on a peer that does not even read."""
         super().timeout_keep_alive_handler()
         self.loop.call_later(self.bounds.limits.body_seconds, self.transport.abort)
+
+    def _relay(self) -> Relay | Problem:
+        """Return what goes on with the connection as a WebSocket."""
+        if self.gate is None:
+            return Problem("not-found", "there is no WebSocket here")
+        method = self.scope["method"].encode()
+        upgrade = Upgrade(
+            method, self.url, self.headers, self._address, self._connection, self.connection_lost
+        )
+        try:
+            return self.gate.open(upgrade)
+        except LawowError as error:
+            problem = problem_of(error)
+        except OSError as error:
+            problem = problem_of_os(error)
+        return problem or Problem("defect", "the edge could not open a WebSocket")
 
     def _refuse(self, problem: Problem) -> None:
         """Answer outside of the application and close."""
@@ -187,26 +228,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.abort()
 
-    def _await_reading(self) -> None:
-        self._stop_reading_timer()
-        unread = self.transport.get_write_buffer_size()
-        seconds = self.bounds.limits.body_seconds
-        self._reading_timer = self.loop.call_later(seconds, self._require_reading, unread)
-
-    def _require_reading(self, unread_before: int) -> None:
-        """Cut a peer off that read less than `body_bytes_per_second`: it would hold its answer for ever."""
-        limits = self.bounds.limits
-        read = unread_before - self.transport.get_write_buffer_size()
-        if read < limits.body_seconds * limits.body_bytes_per_second:
-            self.transport.abort()
-        else:
-            self._await_reading()
-
-    def _stop_reading_timer(self) -> None:
-        if self._reading_timer is not None:
-            self._reading_timer.cancel()
-            self._reading_timer = None
-
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -225,8 +246,9 @@ class EdgeServer(Server):
         announce: Callable[[], object],
         readiness: Readiness,
         inner: tuple[ASGIApp, socket.socket] | None = None,
+        gate: WebSocketGate | None = None,
     ) -> None:
-        """`inner` is an application for a second listener, in plain HTTP: for loopback."""
+        """`inner` is an application for a second listener, in plain HTTP: for loopback, without `gate`."""
         super().__init__(_config(app, bounds.limits))
         self._announce = announce
         self._readiness = readiness
@@ -235,6 +257,7 @@ class EdgeServer(Server):
         self._context = context
         self._limits = bounds.limits
         self._kind = type("BoundProtocol", (GuardedProtocol,), {"bounds": bounds})
+        self._gated = type("GatedProtocol", (self._kind,), {"gate": gate})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, accept connections, and announce that."""
@@ -243,7 +266,7 @@ class EdgeServer(Server):
             self.should_exit = True
             return
         server = await asyncio.get_running_loop().create_server(
-            lambda: self._protocol(self.config),
+            lambda: self._protocol(self._gated, self.config),
             sock=self._listener,
             ssl=self._context,
             ssl_handshake_timeout=None if self._context is None else self._limits.handshake_seconds,
@@ -254,6 +277,13 @@ class EdgeServer(Server):
             self.servers.append(await self._serve_inside(*self._inner))
         self.started = True
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does, but wait for no WebSocket: those end with their workers, in the lifespan."""
+        for server in self.servers:
+            server.close()
+        self.servers = []
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -282,22 +312,22 @@ class EdgeServer(Server):
         config = _config(app, self._limits)
         config.load()
         return await asyncio.get_running_loop().create_server(
-            lambda: self._protocol(config), sock=listener, backlog=BACKLOG
+            lambda: self._protocol(self._kind, config), sock=listener, backlog=BACKLOG
         )
 
-    def _protocol(self, config: Config) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self._kind(
+    def _protocol(self, kind: type[GuardedProtocol], config: Config) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = kind(
             config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
 
 
 def _config(app: ASGIApp, limits: EdgeLimits) -> Config:
-    """Return uvicorn's configuration: no log of its own, no proxy headers, no WebSocket, bounded times."""
+    """Return uvicorn's configuration: no log of its own, no proxy headers, bounded times."""
     return Config(
         cast(Any, app),  # uvicorn's and starlette's types say the same in different words
         http=GuardedProtocol,
-        ws="none",
+        ws=cast(Any, Relay),  # never made by uvicorn: `GuardedProtocol.handle_websocket_upgrade`
         loop="none",
         lifespan="on",
         log_config=None,

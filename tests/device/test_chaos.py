@@ -35,14 +35,14 @@ LONGEST_LIFE_BYTES = 4_000  # of a connection; a call and its answer take about 
 
 def dial_over_link(
     way: ExitStack, dice: random.Random, links: list[ShapingProxy]
-) -> Callable[[str, int, str | None], socket.socket]:
+) -> Callable[[str, int, str | None, float], socket.socket]:
     """Return a `dial` over a link that is cut at random; the link is begun with the first call of it."""
 
-    def dial_it(host: str, port: int, pin: str | None) -> socket.socket:
+    def dial_it(host: str, port: int, pin: str | None, timeout_seconds: float) -> socket.socket:
         if not links:
             link = ShapingProxy(host, port, cut_after=lambda: dice.randrange(200, LONGEST_LIFE_BYTES))
             links.append(way.enter_context(link))
-        return dial("127.0.0.1", links[0].port, pin)
+        return dial("127.0.0.1", links[0].port, pin, timeout_seconds)
 
     return dial_it
 

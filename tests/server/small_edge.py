@@ -19,13 +19,14 @@ def main(data: str, limits: str, *tls: str) -> None:
     """Serve on a free port of loopback and print the URL."""
     changed = json.loads(limits)
     has_data_tls = changed.pop("data_tls", bool(tls))
+    origins = changed.pop("origins", [])
     chosen = replace(EDGE, **changed)
     context = server_context(Path(tls[0]), Path(tls[1])) if tls else None
     listener = open_listener("127.0.0.1", 0)
     listeners = DataPlaneListeners("127.0.0.1", has_data_tls)
     edge = Edge(Path(data), EventLog(), chosen, data_plane=listeners)
     line = json.dumps({"url": url_of("127.0.0.1", listener, has_tls=bool(tls))})
-    serve(edge, listener, context, lambda: print(line, flush=True))
+    serve(edge, listener, context, lambda: print(line, flush=True), origins=origins)
 
 
 if __name__ == "__main__":

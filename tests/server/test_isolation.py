@@ -150,7 +150,9 @@ def test_a_worker_has_no_secret_of_the_server_and_no_file_open(edge: RunningEdge
     targets = sorted(str(path.readlink()) for path in (process / "fd").iterdir())
     assert targets[0] == targets[1] == "/dev/null"
     kinds = [target.split(":")[0] for target in targets[2:] if "event" not in target]
-    assert kinds == ["socket"]  # beside what a data plane waits with, which is no way to anywhere
+    # The supervisor's, and one for handed-over connections, of which the supervisor reads nothing; besides
+    # there is what a data plane waits with, which is no way to anywhere.
+    assert kinds == ["socket", "socket"]
     status = (process / "status").read_text()
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status

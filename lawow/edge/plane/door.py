@@ -2,7 +2,8 @@
 
 Strangers are bounded by network and in all, apart from clients that are known; the one who has waited longest
 goes first. When the process has no descriptor left, the longest waiting stranger makes room, and if there is
-none the door stays shut until the next `open`: nothing is tried again and again.
+none the door stays shut until the next `open`: nothing is tried again and again. Connections that the edge
+hands over are strangers of the network that they come from, like all others.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 
 from lawow.channel.server import ServerConnection
 from lawow.edge.plane.client import Connection
+from lawow.edge.plane.handing import take_handed
 from lawow.edge.plane.parts import PlaneParts
 from lawow.edge.plane.pipe import Pipe
 from lawow.limits import CHANNEL, EDGE, EdgeLimits
@@ -47,30 +50,35 @@ class Door:
         self._of_network: Counter[str] = Counter()
         self._is_open = False
 
-    def fileno(self) -> int:
-        """The listening socket's descriptor."""
-        return self._listener.fileno()
+    def has(self, descriptor: int) -> bool:
+        """Tell whether the poll's descriptor is one by which somebody comes."""
+        return descriptor in (self._listener.fileno(), self._parts.handed.fileno())
 
     def open(self) -> None:
         """Listen, again if need be."""
-        if not self._is_open and self.fileno() >= 0:
-            self._parts.poll.register(self.fileno(), select.EPOLLIN)
+        if not self._is_open and self._listener.fileno() >= 0:
+            for source in (self._listener, self._parts.handed):
+                self._parts.poll.register(source.fileno(), select.EPOLLIN)
             self._is_open = True
 
     def close(self) -> None:
         """Listen no more."""
         self._shut()
         self._listener.close()
+        self._parts.handed.close()
 
     def accept(self) -> Connection | None:
         """Return one who has come, if there is one; the caller registers it with the poll."""
+        handed = take_handed(self._parts.handed)
+        if handed is not None:
+            return self._let_in(*handed, None)
         try:
             accepted, address = self._listener.accept()
         except OSError as error:  # nobody waits, or the one who waited has gone
             if error.errno in NO_ROOM and not self._make_room():
                 self._shut()
             return None
-        return self._let_in(accepted, _network_of(address[0]))
+        return self._let_in(accepted, address[0], self._parts.context)
 
     def forget(self, connection: Connection) -> None:
         """The connection is over, or no stranger's any more."""
@@ -79,9 +87,12 @@ class Door:
             self._of_network[network] -= 1
             self._of_network += Counter()  # drops zeros
 
-    def _let_in(self, accepted: socket.socket, network: str) -> Connection | None:
+    def _let_in(
+        self, accepted: socket.socket, address: str, context: ssl.SSLContext | None
+    ) -> Connection | None:
+        network = _network_of(address)
         try:
-            pipe = Pipe(accepted, self._parts.context)
+            pipe = Pipe(accepted, context)
         except OSError:
             accepted.close()
             return None
@@ -105,7 +116,8 @@ class Door:
 
     def _shut(self) -> None:
         if self._is_open:
-            self._parts.poll.unregister(self.fileno())
+            for source in (self._listener, self._parts.handed):
+                self._parts.poll.unregister(source.fileno())
             self._is_open = False
 
 

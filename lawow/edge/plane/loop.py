@@ -115,7 +115,7 @@ class PlaneLoop:
         elif descriptor == self._orders.fileno():
             if self._orders.next is None and self._ends_at == NEVER and not self._orders.take():
                 self._drain()
-        elif descriptor == self._door.fileno():
+        elif self._door.has(descriptor):
             self._accept()
 
     def _accept(self) -> None:

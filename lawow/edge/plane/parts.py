@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,14 +41,19 @@ class Serves(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlaneParts:
-    """What only a process without fences can make. `context`: of TLS, or None on loopback."""
+    """What only a process without fences can make. `context`: of TLS, or None on loopback.
+
+    Over `handed` come connections that the edge hands over (`lawow.edge.plane.handing`).
+    """
 
     poll: select.epoll
     wakes: int
     context: ssl.SSLContext | None
     connections: int
+    handed: socket.socket
 
     @classmethod
-    def make(cls, context: ssl.SSLContext | None, connections: int) -> PlaneParts:
+    def make(cls, context: ssl.SSLContext | None, connections: int, handed: socket.socket) -> PlaneParts:
         """Make them."""
-        return cls(select.epoll(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), context, connections)
+        wakes = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        return cls(select.epoll(), wakes, context, connections, handed)
