@@ -29,11 +29,34 @@ COUNTER = """
     (i32.load (i32.const 1024))))
 """
 
+RELAY = """
+(module
+  (import "lawow:channel" "receive" (func $receive (param i32 i32) (result i32)))
+  (import "lawow:channel" "room" (func $room (result i32)))
+  (import "lawow:channel" "send" (func $send (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "numbers")
+    (block $done (loop $next
+      (br_if $done (i32.lt_s (call $receive (i32.const 16) (i32.const 0)) (i32.const 8)))
+      (br_if $done (i32.lt_s (call $room) (i32.const 8)))
+      (drop (call $receive (i32.const 16) (i32.const 8)))
+      (i64.store (i32.const 16)
+        (i64.add (i64.mul (i64.load (i32.const 16)) (i64.const 20)) (i64.const 4)))
+      (drop (call $send (i32.const 16) (i32.const 8)))
+      (br $next)))))
+"""
+
 
 @pytest.fixture
 def counter() -> Sample:
     """A module that adds to a number in its memory, 10 at first."""
     return sample("counter.wasm", COUNTER)
+
+
+@pytest.fixture
+def relay() -> Sample:
+    """A module whose endpoint answers a number with itself, times 20, and the mark 4."""
+    return sample("relay.wasm", RELAY)
 
 
 @pytest.fixture

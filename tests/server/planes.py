@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from lawow.device.data_client import DataClient
+from lawow.edge.data_folder import DataFolder
+from lawow.edge.database import Database
+from lawow.edge.tenants import Tenants
 from tests.edge.builders import Module, module_of
 from tests.server.running import JSON, RunningEdge
 
-__all__ = ["COUNTER", "CuttingProxy", "Plane", "number", "open_plane", "slots"]
+__all__ = ["COUNTER", "CuttingProxy", "Plane", "grant_channels", "number", "open_plane", "slots"]
 
 COUNTER = module_of(
     """(module (memory (export "memory") 1 64) (global $n (mut i32) (i32.const 0))
@@ -82,6 +85,14 @@ def open_plane(edge: RunningEdge, tenant: str, module: Module = COUNTER) -> Plan
         int(endpoint["port"]),
         str(endpoint["certificate_sha256"]),
     )
+
+
+def grant_channels(edge: RunningEdge, tenant: str) -> None:
+    """Let the tenant's guests take and send messages, from its next worker on."""
+    edge.token(tenant)
+    database = Database(DataFolder(edge.data).database)
+    Tenants(database).change(tenant, {}, ("channel",))
+    database.close()
 
 
 def slots(*numbers: int) -> bytes:

@@ -14,13 +14,10 @@ from lawow.device.channel_host import CarriedByClient, ChannelHost
 from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.message_end import ChannelClosed
-from lawow.edge.data_folder import DataFolder
-from lawow.edge.database import Database
-from lawow.edge.tenants import Tenants
 from lawow.errors import HostLost, LimitExceeded, Refused
 from lawow.limits import EDGE
 from tests.edge.builders import module_of
-from tests.server.planes import CuttingProxy, Plane, open_plane
+from tests.server.planes import CuttingProxy, Plane, grant_channels, open_plane
 from tests.server.running import RunningEdge, running_edge
 
 TOKEN = b"token-of-the-phone"
@@ -67,10 +64,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
 @pytest.fixture
 def plane(serving: RunningEdge, tenant: str) -> Iterator[Plane]:
     """A lease with an instance that uses channels."""
-    serving.token(tenant)
-    database = Database(DataFolder(serving.data).database)
-    Tenants(database).change(tenant, {}, ("channel",))
-    database.close()
+    grant_channels(serving, tenant)
     opened = open_plane(serving, tenant, GUEST)
     yield opened
     serving.ask("DELETE", f"/v1/leases/{opened.lease}", tenant)
