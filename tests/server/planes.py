@@ -106,12 +106,16 @@ def number(results: bytes | bytearray | memoryview) -> int:
 
 
 class CuttingProxy:
-    """Passes bytes to a plane and back, and cuts one connection when so many bytes have gone one way."""
+    """Passes bytes to a plane and back, and cuts one connection when so many bytes have gone one way.
+
+    `cuts` is how often it has.
+    """
 
     def __init__(self, plane: Plane) -> None:
         self._behind = (plane.host, plane.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._left = [1 << 60, 1 << 60]
+        self.cuts = 0
         self.plane = replace(plane, port=self._listener.getsockname()[1])
 
     def cut_after(self, count: int, *, is_inward: bool) -> None:
@@ -146,4 +150,5 @@ class CuttingProxy:
                     self._left[way] -= len(data)
                     if self._left[way] <= 0:  # below, if `cut_after` came in between
                         self._left[way] = 1 << 60
+                        self.cuts += 1
                         return
