@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.channel.client import ClientConnection
 from lawow.channel.documents import Value
 from lawow.channel.payloads import Kind, Policy
 from lawow.device.channel_host import ChannelHost, FlexibleEnd, NextHost
@@ -396,3 +397,35 @@ def test_a_topic_waits_for_a_receiver_that_asked_for_it(hosts: Hosts) -> None:
         assert channel.receive(timeout_seconds=SECONDS) == "there is room"
         with pytest.raises(Refused):
             channel.move("edge-2")
+
+
+def test_who_greets_or_opens_and_leaves_at_once_ends_nothing_but_his_visit(hosts: Hosts) -> None:
+    hosts.offer("echo", "s32", echo)
+    for token in (TOKEN, b"a guess"):
+        link = ClientConnection()
+        with hosts.hosts["edge-1"].connect() as connection:
+            link.send_hello(token)
+            link.send_goodbye("")
+            connection.sendall(link.data_to_send())
+            assert connection.recv(100) == b""
+    with ElasticChannel("echo", "s32", hosts.clients, "edge-1") as channel:
+        channel.send(1)
+        assert channel.receive(timeout_seconds=SECONDS) == 1
+
+
+def test_a_topic_does_not_wait_for_a_receiver_that_has_said_goodbye(hosts: Hosts) -> None:
+    host = hosts.hosts["edge-1"]
+    topic = host.topic("frames", "string")
+    link = ClientConnection()
+    with host.connect() as connection:
+        link.send_hello(TOKEN)
+        connection.sendall(link.data_to_send())
+        link.receive_data(connection.recv(65536))
+        link.send_open("frames", "string", kind=Kind.TOPIC)
+        link.send_goodbye("done")
+        connection.sendall(link.data_to_send())
+        while connection.recv(65536):
+            continue
+    for _ in range(100):  # four windows
+        topic.publish("x" * 10_000, timeout_seconds=SECONDS)
+    assert len(topic) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import pytest
 
 from lawow.channel.client import ClientConnection
 from lawow.channel.payloads import Kind, Policy
+from lawow.channel.sessions import ClientSession
 from lawow.device.channel_host import CarriedByClient, ChannelHost
 from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
@@ -239,12 +241,8 @@ def test_frames_that_come_together_with_their_channels_end_harm_nobody(
     session: DataSession, plane: Plane, ending: str
 ) -> None:
     with topic(session, "talk") as mine, dial(plane.host, plane.port, plane.pin) as connection:
-        link = ClientConnection()
-        link.send_hello(plane.token.encode())
-        connection.sendall(link.data_to_send())
-        link.receive_data(connection.recv(65536))
-        drops = Policy.DROP_OLDEST  # else the topic waits for the session to come back
-        talks = [link.send_open("talk", "s32", kind=Kind.TOPIC, policy=drops) for _ in range(3)]
+        link = greeted(connection, plane)
+        talks = [link.send_open("talk", "s32", kind=Kind.TOPIC) for _ in range(3)]
         echo = link.send_open("echo", "s32")
         connection.sendall(link.data_to_send())
         while not all(link.can_send(item, 8) for item in (*talks, echo)):
@@ -263,6 +261,47 @@ def test_frames_that_come_together_with_their_channels_end_harm_nobody(
             assert mine.receive(timeout_seconds=10) == 0
         mine.send(7)
         assert mine.receive(timeout_seconds=10) == 7
+
+
+@pytest.mark.parametrize("code", ["", "done", "idle", None])
+def test_a_topic_waits_for_a_receiver_that_was_lost_and_not_for_one_that_has_left(
+    session: DataSession, plane: Plane, code: str | None
+) -> None:
+    with topic(session, "talk") as mine:
+        with dial(plane.host, plane.port, plane.pin) as connection:
+            link = greeted(connection, plane)
+            other = link.send_open("talk", "s32", kind=Kind.TOPIC)
+            connection.sendall(link.data_to_send())
+            while not link.can_send(other, 8):
+                link.receive_data(connection.recv(65536))
+            if code is not None:
+                link.send_goodbye(code)
+                connection.sendall(link.data_to_send())
+                assert connection.recv(65536) == b""  # the edge has read it, and hangs up
+        mine.send(7)
+        has_left = code in ("", "done")
+        if not has_left:
+            with pytest.raises(LimitExceeded):
+                mine.receive(timeout_seconds=0.3)
+            with dial(plane.host, plane.port, plane.pin) as connection:
+                assert other in greeted(connection, plane, link.session).session.channels
+                assert mine.receive(timeout_seconds=10) == 7
+            return
+        assert mine.receive(timeout_seconds=10) == 7
+        with dial(plane.host, plane.port, plane.pin) as connection:
+            assert other not in greeted(connection, plane, link.session).session.channels
+
+
+def greeted(
+    connection: socket.socket, plane: Plane, session: ClientSession | None = None
+) -> ClientConnection:
+    """Say hello, for a session that goes on if there is one."""
+    link = ClientConnection(session)
+    link.send_hello(plane.token.encode())
+    connection.sendall(link.data_to_send())
+    link.receive_data(connection.recv(65536))
+    connection.sendall(link.data_to_send())
+    return link
 
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", Kind.ENDPOINT), ("talk", Kind.TOPIC)])

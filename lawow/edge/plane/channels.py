@@ -154,6 +154,13 @@ class Channels:
                 if channel.arrived:
                     self._make_ready(channel)
 
+    def leave_topics(self, client: Client) -> None:
+        """The client has said goodbye: no topic waits for it, though its session may go on."""
+        for channel in self._of(client):
+            if channel.topic is not None:
+                client.session.channels.pop(channel.id, None)
+                self._drop(channel)
+
     def forget(self, client: Client) -> None:
         """The client's session is over."""
         for channel in self._of(client):

@@ -65,9 +65,12 @@ class Clients:
             if client is not None:
                 self._on_called(client, event, buffer)
         elif isinstance(event, Greeted):
-            self._on_greeted(connection, event)
+            if connection.server.state is not ConnectionState.CLOSED:  # else GOODBYE came in the same bytes
+                self._on_greeted(connection, event)
         elif isinstance(event, Goodbye | Lost):
             connection.is_over = True
+            if client is not None and isinstance(event, Goodbye) and event.is_farewell:
+                self._channels.leave_topics(client)
         elif client is None:
             return  # the protocol lets nothing else come before
         elif isinstance(event, FunctionAsked):
