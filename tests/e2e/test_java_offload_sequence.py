@@ -4,11 +4,13 @@ What runs on a JVM are the slim APK's own dex files, translated by enjarify: the
 part of the stub library that the APK carries. Modules and settings come from its assets. The edge is a real
 `lawow serve`. The flexible end of one channel lives in another process, on two hosts of
 `lawow.device.channel_host`; that of a second one begins in an instance on the edge, comes home to the JVM,
-and goes from the edge to those hosts and back, carried by its client.
+and goes from the edge to those hosts and back, carried by its client. At last the edge is told to end.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -82,7 +84,16 @@ def test_from_the_request_to_the_state_that_goes_on_at_home(
     with device.started("OffloadSequence", "first", *digests, *host_words) as process:
         before = until("shared", process)
         second = steps(neighbour.run("OffloadSequence", "second", "walker/counter"))
-        after, _ = process.communicate("\n", timeout=60)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        after = until("standing", process)
+        edge.process.send_signal(signal.SIGTERM)
+        at_last, _ = process.communicate(timeout=60)
+    drained = steps(at_last)
+    assert re.fullmatch(r"all in order by \[3(, 4)?\]", drained["drained"])  # 4: what came before it ended
+    assert re.fullmatch(r"all in order by \[1(, 4)?\]", drained["refuge"])
+    assert edge.process.wait(60) == 0
     assert steps(before + after) == {
         "unmet": "1",
         "offers": "1",
@@ -102,5 +113,6 @@ def test_from_the_request_to_the_state_that_goes_on_at_home(
         "recalled": "recalled 0",
         "here": "1125",
         "ended": "false",
+        "standing": "24",
     }
     assert second == {"transferred": "0", "calls": "125", "released": "recalled"}

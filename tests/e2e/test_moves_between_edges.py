@@ -7,21 +7,16 @@ with itself, times 20, and the mark of the edge, so an answer tells where it was
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from lawow.device.data_session import DataSession, dial
-from lawow.device.edge_client import EdgeClient
 from lawow.device.elastic_channel import ElasticChannel
-from lawow.device.offload_handler import OffloadHandler
-from tests.e2e.conftest import relay_of, serving_edge
-from tests.server.planes import CuttingProxy, Plane, grant_channels
-from tests.server.running import RunningEdge
+from tests.e2e.conftest import serving_edge
+from tests.e2e.moving import SECONDS, Flow, plane_of
+from tests.server.planes import CuttingProxy, Plane
 
-SECONDS = 30.0
 MARKS = {"edge-a": 4, "edge-b": 5}
 CUTS = range(1, 200, 11)
 """Bytes of one direction after which a connection is cut: up to more than what a move needs of any."""
@@ -38,73 +33,9 @@ def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Plane
         }
 
 
-def plane_of(edge: RunningEdge, mark: int, stack: ExitStack) -> Plane:
-    """Go through the offload sequence as a device does."""
-    grant_channels(edge, "walker")
-    token, pin = edge.token("walker"), edge.announced["pin"]
-    handler = OffloadHandler(stack.enter_context(EdgeClient(edge.url, token, certificate_sha256=pin)))
-    offers = handler.request(relay_of(mark).data)
-    item = handler.select(offers, offers.offers[0])
-    assert item.endpoint is not None
-    host, port, certificate = (str(item.endpoint[key]) for key in ("host", "port", "certificate_sha256"))
-    return Plane(item.lease, item.token, host, int(port), certificate)
-
-
-class Flow:
-    """Numbers go out and their answers come back, one thread for each, for as long as the block lasts."""
-
-    def __init__(self, channel: ElasticChannel) -> None:
-        self.channel = channel
-        self.answers: list[int] = []
-        self._is_over = threading.Event()
-        self._has_answered = threading.Condition()
-        self._threads = [threading.Thread(target=work) for work in (self._send, self._receive)]
-
-    def __enter__(self) -> Flow:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join(SECONDS)
-
-    def _send(self) -> None:
-        for number in itertools.count():
-            self.channel.send(number, timeout_seconds=SECONDS)
-            if self._is_over.wait(0.0005):
-                break
-        self.channel.send(-1, timeout_seconds=SECONDS)
-
-    def _receive(self) -> None:
-        while (answer := int(str(self.channel.receive(timeout_seconds=SECONDS)))) >= 0:
-            with self._has_answered:
-                self.answers.append(answer)
-                self._has_answered.notify_all()
-
-    def await_answer_of(self, mark: int) -> None:
-        """Wait for a new answer from there."""
-        with self._has_answered:
-            seen = len(self.answers)
-            assert self._has_answered.wait_for(
-                lambda: any(answer % 20 == mark for answer in self.answers[seen:]), SECONDS
-            )
-
-    def require_all_in_order(self) -> None:
-        """Check that each number was answered, once, in its turn."""
-        assert [answer // 20 for answer in self.answers] == list(range(len(self.answers)))
-        assert {answer % 20 for answer in self.answers} == set(MARKS.values())
-
-
-def session_of(plane: Plane) -> DataSession:
-    """Connect."""
-    return DataSession(lambda: dial(plane.host, plane.port, plane.pin), plane.token.encode())
-
-
 def test_messages_flow_while_the_end_moves_from_one_edge_to_the_other(planes: dict[str, Plane]) -> None:
     with ExitStack() as stack:
-        sessions = {name: stack.enter_context(session_of(plane)) for name, plane in planes.items()}
+        sessions = {name: stack.enter_context(plane.session()) for name, plane in planes.items()}
         channel = stack.enter_context(ElasticChannel("numbers", "s64", sessions, "edge-a"))
         with Flow(channel) as flow:
             for place in ("edge-b", "edge-a") * 6:
@@ -121,7 +52,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_move_costs_no_message(
     """Cut at each of `CUTS`, counted from the move on, there is no message missing, and the end is there."""
     with ExitStack() as stack:
         proxies = {name: stack.enter_context(CuttingProxy(plane)) for name, plane in planes.items()}
-        sessions = {name: stack.enter_context(session_of(proxy.plane)) for name, proxy in proxies.items()}
+        sessions = {name: stack.enter_context(proxy.plane.session()) for name, proxy in proxies.items()}
         channel = stack.enter_context(ElasticChannel("numbers", "s64", sessions, "edge-a"))
         numbers = itertools.count()
         for cut, place in zip(CUTS, itertools.cycle(("edge-b", "edge-a")), strict=False):

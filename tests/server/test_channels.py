@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from lawow.channel.client import ClientConnection
 from lawow.channel.payloads import Kind, Policy
-from lawow.channel.sessions import ClientSession
 from lawow.device.channel_host import CarriedByClient, ChannelHost
 from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
@@ -19,7 +16,7 @@ from lawow.device.message_end import ChannelClosed
 from lawow.errors import HostLost, LimitExceeded, Refused
 from lawow.limits import EDGE
 from tests.edge.builders import module_of
-from tests.server.planes import CuttingProxy, Plane, grant_channels, open_plane
+from tests.server.planes import CuttingProxy, Plane, grant_channels, greeted, open_plane
 from tests.server.running import RunningEdge, running_edge
 
 TOKEN = b"token-of-the-phone"
@@ -75,13 +72,8 @@ def plane(serving: RunningEdge, tenant: str) -> Iterator[Plane]:
 @pytest.fixture
 def session(plane: Plane) -> Iterator[DataSession]:
     """A device's session with it."""
-    with session_of(plane) as made:
+    with plane.session() as made:
         yield made
-
-
-def session_of(plane: Plane) -> DataSession:
-    """Connect."""
-    return DataSession(lambda: dial(plane.host, plane.port, plane.pin), plane.token.encode())
 
 
 def topic(
@@ -136,7 +128,7 @@ def test_messages_flow_while_the_flexible_end_moves_to_the_device_and_back(sessi
 def test_a_channel_goes_on_where_a_cut_connection_left_it(plane: Plane) -> None:
     with (
         CuttingProxy(plane) as proxy,
-        session_of(proxy.plane) as session,
+        proxy.plane.session() as session,
         ElasticChannel("echo", "s32", {"edge": session}, "edge") as channel,
     ):
         for cut, is_inward in enumerate((True, False, True, False)):
@@ -171,13 +163,13 @@ def test_what_is_no_endpoint_is_refused(session: DataSession, name: str, kind: s
 
 def test_what_one_says_to_a_topic_all_hear_in_order(plane: Plane) -> None:
     with ExitStack() as stack:
-        ends = [topic(stack.enter_context(session_of(plane)), "talk") for _ in range(4)]
+        ends = [topic(stack.enter_context(plane.session()), "talk") for _ in range(4)]
         for index in range(50):
             ends[0].send(index)
         for end in ends:
             assert heard_by(end, 50) == list(range(50))
         with pytest.raises(Refused, match="another type"):
-            topic(stack.enter_context(session_of(plane)), "talk", kind="string")
+            topic(stack.enter_context(plane.session()), "talk", kind="string")
 
 
 def test_a_guest_publishes_to_a_topic(session: DataSession) -> None:
@@ -191,7 +183,7 @@ def test_a_guest_publishes_to_a_topic(session: DataSession) -> None:
 
 def test_each_slow_receiver_of_a_topic_gets_what_it_asked_for(plane: Plane) -> None:
     with ExitStack() as stack:
-        sessions = [stack.enter_context(session_of(plane)) for _ in range(4)]
+        sessions = [stack.enter_context(plane.session()) for _ in range(4)]
         dropping = topic(sessions[0], "big", Policy.DROP_OLDEST, "string")
         leaving = topic(sessions[1], "big", Policy.DISCONNECT, "string")
         speaker = topic(sessions[2], "big", Policy.DROP_OLDEST, "string")
@@ -292,18 +284,6 @@ def test_a_topic_waits_for_a_receiver_that_was_lost_and_not_for_one_that_has_lef
             assert other not in greeted(connection, plane, link.session).session.channels
 
 
-def greeted(
-    connection: socket.socket, plane: Plane, session: ClientSession | None = None
-) -> ClientConnection:
-    """Say hello, for a session that goes on if there is one."""
-    link = ClientConnection(session)
-    link.send_hello(plane.token.encode())
-    connection.sendall(link.data_to_send())
-    link.receive_data(connection.recv(65536))
-    connection.sendall(link.data_to_send())
-    return link
-
-
 @pytest.mark.parametrize(("name", "kind"), [("echo", Kind.ENDPOINT), ("talk", Kind.TOPIC)])
 def test_channels_that_were_closed_take_no_place(session: DataSession, name: str, kind: Kind) -> None:
     for index in range(EDGE.data_channels + 20):
@@ -317,7 +297,7 @@ def test_channels_that_were_closed_take_no_place(session: DataSession, name: str
 
 def test_topics_of_other_instances_are_other_topics(serving: RunningEdge, tenant: str, plane: Plane) -> None:
     other_plane = open_plane(serving, tenant, GUEST)  # in the same worker
-    with session_of(plane) as first, session_of(other_plane) as second:
+    with plane.session() as first, other_plane.session() as second:
         mine, theirs = topic(first, "talk"), topic(second, "talk")
         mine.send(1)
         assert mine.receive(timeout_seconds=10) == 1

@@ -25,7 +25,7 @@ import java.util.concurrent.Future;
  *
  * <p>{@code first DIGEST DIGEST NAME=ADDRESS:PORT:PIN:TOKEN...} offloads the counter, calls it, lets a channel's end move
  * between the two hosts that are named while messages flow, and another one between the relay's instance, here and them,
- * waits for a line, brings the state home and goes on with it here.
+ * waits for a line, brings the state home and goes on with it here, and lets ends leave an edge that ends.
  * {@code second SHARED} calls the instance that the first device shares.
  */
 public final class OffloadSequence {
@@ -33,6 +33,21 @@ public final class OffloadSequence {
     private static final String RELAY = "relay.wasm@";
     private static final long MILLIS = 30000;
     private static final long LAST = 400;
+
+    /** Answers as all hosts do, with the mark 3. */
+    private static final FlexibleEnd.Handler HOME = new FlexibleEnd.Handler() {
+        @Override
+        public void run(FlexibleEnd end) {
+            while (true) {
+                end.answer(new FlexibleEnd.Answer() {
+                    @Override
+                    public Object to(Object message) {
+                        return (Long) message * 20 + 3;
+                    }
+                }, 0);
+            }
+        }
+    };
 
     public static void main(String[] words) throws Exception {
         if (words[0].equals("first")) {
@@ -69,6 +84,7 @@ public final class OffloadSequence {
         } catch (RemoteException error) {
             say("ended", error.mayHaveRun());
         }
+        drained(handler, relay, hosts);
     }
 
     private static void call(String module, Offloaded lease) throws Exception {
@@ -106,26 +122,25 @@ public final class OffloadSequence {
         Offloaded lease = handler.select(offers, offers.offers().get(0));
         hosts.put("edge", lease.data());
         try (ElasticChannel channel = ElasticChannel.open("numbers", "s64", hosts, "edge")) {
-            channel.setHome(new FlexibleEnd.Handler() {
-                @Override
-                public void run(FlexibleEnd end) {
-                    answerAll(end);
-                }
-            });
+            channel.setHome(HOME);
             say("home", Flow.along(channel, ":3", "edge:4", ":3", "edge:4", ":3"));
             say("carried", Flow.along(channel, "edge:4", "edge-1:1", "edge:4", "edge-2:2", ":3"));
         }
         handler.release(lease);
     }
 
-    private static void answerAll(FlexibleEnd end) {
-        while (true) {
-            end.answer(new FlexibleEnd.Answer() {
-                @Override
-                public Object to(Object message) {
-                    return (Long) message * 20 + 3;
-                }
-            }, 0);
+    /** The edge ends, while messages flow: one end comes home, another one goes to a host that is named for that. */
+    private static void drained(OffloadHandler handler, String module, Map<String, DataClient> hosts) throws Exception {
+        Offers offers = handler.request(module, Collections.<String, Object>emptyMap());
+        hosts.put("edge", handler.select(offers, offers.offers().get(0)).data());
+        try (ElasticChannel channel = ElasticChannel.open("numbers", "s64", hosts, "edge");
+                ElasticChannel other = ElasticChannel.open("numbers", "s64", hosts, "edge")) {
+            channel.setHome(HOME);
+            other.setRefuge("edge-1");
+            other.send(1L, MILLIS);
+            say("standing", other.receive(MILLIS));
+            say("drained", Flow.along(channel, "*:3"));
+            say("refuge", Flow.along(other, "*:1"));
         }
     }
 
