@@ -218,7 +218,8 @@ class Supervisor:
             if worker.listener is None:
                 worker.listener = self._plane.open_listener()
                 listener = worker.listener.fileno()
-                await self._ask(tenant, lane, Listen(self._limits.deadline_seconds), listener)
+                terms = Listen(self._limits.deadline_seconds, self._limits.data_channels)
+                await self._ask(tenant, lane, terms, listener)
                 self._keep(asyncio.create_task(self._watch(tenant, lane, worker)))
             await self._exchange(tenant, lane, grant, open_code)
             assert worker.identity is not None  # every worker has one where there is a plane

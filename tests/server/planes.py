@@ -67,7 +67,7 @@ class Plane:
 
     def session(self) -> DataSession:
         """Return a device's session, connected."""
-        return DataSession(lambda: dial(self.host, self.port, self.pin), self.token.encode())
+        return DataSession(lambda: dial(self.host, self.port, self.pin or None), self.token.encode())
 
     @property
     def target(self) -> str:

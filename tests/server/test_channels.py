@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -293,6 +294,21 @@ def test_channels_that_were_closed_take_no_place(session: DataSession, name: str
         assert channel.receive(timeout_seconds=10) == index
         with pytest.raises(ChannelClosed):
             channel.receive(timeout_seconds=10)
+
+
+def test_channels_beyond_the_limit_are_refused_until_one_ends(tmp_path: Path) -> None:
+    with running_edge(tmp_path / "data", data_channels=3) as edge:
+        grant_channels(edge, "tenant")
+        plane = open_plane(edge, "tenant", GUEST)
+        with plane.session() as first, plane.session() as second:
+            held = [topic(session, "talk") for session in (first, second)]
+            channel = ElasticChannel("echo", "s32", {"edge": first}, "edge")
+            with pytest.raises(Refused, match="3 channels"):
+                topic(second, "other")
+            channel.reset()
+            held.append(topic(second, "other"))
+            held[0].send(1)
+            assert held[1].receive(timeout_seconds=10) == 1
 
 
 def test_topics_of_other_instances_are_other_topics(serving: RunningEdge, tenant: str, plane: Plane) -> None:

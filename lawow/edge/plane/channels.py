@@ -27,7 +27,7 @@ from lawow.edge.plane.client import Client, Connection
 from lawow.edge.plane.parts import Serves
 from lawow.edge.usage import OUTCOMES
 from lawow.errors import FormatError, LawowError, LocalProtocolError
-from lawow.limits import CHANNEL, EDGE
+from lawow.limits import CHANNEL
 from lawow.runtime.channel_functions import Mailbox
 
 __all__ = ["Channels"]
@@ -40,7 +40,9 @@ LEAVABLE = (ChannelState.OPEN, ChannelState.MOVING, ChannelState.CLIENT_CLOSED)
 class Channels:
     """All channels of one worker."""
 
-    def __init__(self, worker: Serves, longest_seconds: float) -> None:
+    def __init__(self, worker: Serves, longest_seconds: float, most: int) -> None:
+        """No call of a handler may take longer; at most so many channels are open at a time."""
+        self._most = most
         self._worker = worker
         self._longest_seconds = longest_seconds
         self._channels: dict[ChannelEnd, Channel] = {}
@@ -138,8 +140,8 @@ class Channels:
 
     def _refusal(self, client: Client, asked: ChannelAsked) -> tuple[str, str] | None:
         """Return code and detail, if the channel cannot be."""
-        if len(self._channels) >= EDGE.data_channels:
-            return "busy", f"this worker has {EDGE.data_channels} channels"
+        if len(self._channels) >= self._most:
+            return "busy", f"this worker has {self._most} channels (data_channels)"
         try:
             require_message_type(asked.type)
             if asked.kind is Kind.ENDPOINT:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from lawow.channel.states import ConnectionState
-from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Message, Result, Trap
+from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Listen, Message, Result, Trap
 from lawow.edge.plane.channel import Delivery
 from lawow.edge.plane.channels import Channels
 from lawow.edge.plane.client import Client, Connection, Job
@@ -53,16 +53,16 @@ class PlaneLoop:
         supervisor: socket.socket,
         receive: Callable[[], Received | None],
         listener: socket.socket,
-        longest_seconds: float,
+        terms: Listen,
     ) -> None:
         """`receive` takes the supervisor's next request, None at the end."""
         self._worker = worker
         self._parts = parts
-        self._longest_seconds = longest_seconds
+        self._longest_seconds = terms.call_seconds
         self._leases = LeaseTable()
-        self._channels = Channels(worker, longest_seconds)
+        self._channels = Channels(worker, terms.call_seconds, terms.channels)
         self._clients = Clients(
-            worker, self._leases, self._channels, parts.connections, longest_seconds, self._close
+            worker, self._leases, self._channels, parts.connections, terms.call_seconds, self._close
         )
         self._orders = Orders(worker, self._leases, supervisor, receive, self._send_away)
         self._door = Door(listener, parts, self._close)
