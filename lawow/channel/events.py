@@ -81,6 +81,11 @@ class Goodbye:
     code: str
     detail: str
 
+    @property
+    def is_farewell(self) -> bool:
+        """Whether it left because it wanted to; else it heard nothing for too long, and may come back."""
+        return self.code not in ("idle", "too-slow")
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:

@@ -23,6 +23,7 @@ from lawow.channel.events import (
     ChannelEnded,
     Event,
     FunctionAsked,
+    Goodbye,
     Greeted,
     Message,
     MoveAsked,
@@ -40,7 +41,7 @@ from lawow.channel.tickets import position_of_ticket, position_ticket
 from lawow.channel.topics import Topic
 from lawow.device.link import Link
 from lawow.device.message_end import ChannelClosed, MessageEnd
-from lawow.errors import HostLost, LawowError, LimitExceeded, UsageError
+from lawow.errors import HostLost, LawowError, LimitExceeded, LocalProtocolError, UsageError
 from lawow.limits import CHANNEL, ChannelLimits
 
 __all__ = ["CarriedByClient", "ChannelHost", "ClientHome", "FlexibleEnd", "NextHost", "TopicSender"]
@@ -48,6 +49,7 @@ __all__ = ["CarriedByClient", "ChannelHost", "ClientHome", "FlexibleEnd", "NextH
 TICKET_BYTES = 16
 LOOK_SECONDS = 1.0  # between two looks for sessions whose time is over, while a topic waits
 Handler = Callable[["FlexibleEnd"], object]
+Asks = Greeted | FunctionAsked | Called | ChannelAsked | MoveAsked
 
 
 class FlexibleEnd(MessageEnd):
@@ -196,7 +198,9 @@ class ChannelHost:
     def handle(self, served: _Served, event: Event) -> None:
         """Do what an event of a connection asks for."""
         connection = served.connection
-        if isinstance(event, Greeted):
+        if isinstance(event, Asks) and connection.state is ConnectionState.CLOSED:
+            self._drop_late(served, event)
+        elif isinstance(event, Greeted):
             self._greet(served, event)
         elif isinstance(event, FunctionAsked | Called):
             connection.send_refused(event.id, "not-found", "this host serves channels and no functions")
@@ -208,7 +212,14 @@ class ChannelHost:
             self._pass(served, event)
         elif isinstance(event, ChannelEnded):
             self._drop_ended()
+        elif isinstance(event, Goodbye) and event.is_farewell:
+            self._leave_topics(served)
         self.changed.notify_all()
+
+    def _drop_late(self, served: _Served, event: Asks) -> None:
+        """GOODBYE came in the same bytes: nobody waits for an answer, and a channel never opened."""
+        if isinstance(event, ChannelAsked):
+            served.connection.session.channels.pop(event.id, None)
 
     def _greet(self, served: _Served, event: Greeted) -> None:
         if not hmac.compare_digest(event.token, self._token):
@@ -328,7 +339,15 @@ class ChannelHost:
         if isinstance(event, Writable):
             self._receiving[end].receivers.writable(end)
         elif isinstance(event, Message):  # a topic sends; what receivers say is nobody's
-            served.connection.send_credit(event.id, event.sequence)
+            with contextlib.suppress(LocalProtocolError):  # GOODBYE came in the same bytes
+                served.connection.send_credit(event.id, event.sequence)
+
+    def _leave_topics(self, served: _Served) -> None:
+        """The client has said goodbye: no topic waits for it, though its session may go on."""
+        channels = served.connection.session.channels
+        for channel_id in [key for key, end in channels.items() if end in self._receiving]:
+            del channels[channel_id]
+        self._drop_ended()
 
     def _drop_ended(self) -> None:
         """Let go of flexible ends and receivers whose channel is over."""

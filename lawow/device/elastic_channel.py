@@ -14,6 +14,7 @@ from types import TracebackType
 from lawow.channel.events import ChannelEnded, ChannelOpened, Message, Moved, MoveRefused, PeerClosed, Refused
 from lawow.channel.payloads import Kind, Policy
 from lawow.channel.sequences import ChannelEnd
+from lawow.channel.tickets import position_ticket
 from lawow.device.data_session import ChannelEvent, DataSession
 from lawow.device.edge_client import printable
 from lawow.device.message_end import ChannelClosed, MessageEnd
@@ -31,9 +32,10 @@ class ElasticChannel(MessageEnd):
     """A channel to an endpoint (one to one) or a topic (one to many) of a host.
 
     `hosts` holds the clients of all hosts that the flexible end may be on, by the names that `move` and the
-    hosts use; the program may add to it. `policy` says what a topic does while this end is too slow: wait
-    (``BLOCK``), drop the oldest messages (``DROP_OLDEST``, counted in `missed`), end the channel
-    (``DISCONNECT``).
+    hosts use; the program may add to it. `refuge` is the one that takes the flexible end when its host sends
+    it away and names no other, as an edge that ends does. `policy` says what a topic does while this end is
+    too slow: wait (``BLOCK``), drop the oldest messages (``DROP_OLDEST``, counted in `missed`), end the
+    channel (``DISCONNECT``).
     """
 
     def __init__(
@@ -45,15 +47,18 @@ class ElasticChannel(MessageEnd):
         *,
         kind: Kind = Kind.ENDPOINT,
         policy: Policy = Policy.BLOCK,
+        refuge: str = "",
     ) -> None:
         """Open it on the host `at`. Raises `Refused` if the host does, `HostLost`, `FormatError`."""
         super().__init__(name, type_name)
         self.host = at
+        self.refuge = refuge
         self._hosts = hosts
         self._steps = threading.Condition()
         self._step = 0
         self._refused: LawowError | None = None
         self._tries = 0
+        self._asked = ""
         self._ticket = b""
         self._end = ChannelEnd(kind, policy, name, type_name, CHANNEL.window_bytes)
         step = self._begin_step()
@@ -79,8 +84,12 @@ class ElasticChannel(MessageEnd):
         if carried is None:
             raise HostLost(f"channel {self.name}: it is not open at the moment")
         step = self._begin_step()
-        self._client_of(self.host).move_channel(carried[1], destination)
-        self._await(step)
+        self._asked = destination
+        try:
+            self._client_of(self.host).move_channel(carried[1], destination)
+            self._await(step)
+        finally:
+            self._asked = ""
 
     def reset(self) -> None:
         """End the channel in both directions, whatever is on its way."""
@@ -129,10 +138,20 @@ class ElasticChannel(MessageEnd):
             self.poke()
 
     def _follow(self, event: Moved) -> None:
-        """Go where the flexible end has gone; connecting may take a while, so in a thread."""
+        """Go where the flexible end has gone; connecting may take a while, so in a thread.
+
+        One that its host sent away goes where it was about to be asked to, or to its refuge.
+        """
         self.detach()
-        self.host, self._ticket, self._tries = event.endpoint, event.ticket, 0
+        self.host, self._tries = event.endpoint or self._asked or self.refuge, 0
+        self._ticket = event.ticket or position_ticket(event.position)
         self._end = event.channel
+        if self.host not in self._hosts:
+            where = f"to {self.host[:80]!r}" if self.host else "away"
+            self._fail(
+                HostLost(f"channel {self.name}: its host sent it {where}; there is no client for that")
+            )
+            return
         threading.Thread(target=self._reopen, name="lawow-channel-move", daemon=True).start()
 
     def _reopen(self) -> None:

@@ -20,6 +20,7 @@ from lawow.channel.events import Message
 from lawow.channel.exchange import ExchangingConnection
 from lawow.channel.messages import pack_message, require_message_type, unpack_message
 from lawow.channel.sequences import MESSAGE_BYTES, ChannelEnd
+from lawow.channel.states import ChannelState
 from lawow.errors import FormatError, LawowError, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from lawow.limits import CHANNEL
 
@@ -239,7 +240,8 @@ class MessageEnd:
         return True
 
     def _may_close(self, exchange: ExchangingConnection, channel_id: int) -> bool:
-        return exchange.can_send(channel_id, 0) and not exchange.channel(channel_id).destination
+        is_moving = exchange.channel(channel_id).state is ChannelState.MOVING
+        return exchange.can_send(channel_id, 0) and not is_moving
 
     def _require_carried(self) -> tuple[Carrier, int] | None:
         if self._is_closed:

@@ -217,22 +217,24 @@ class Identity:
 class Listen:
     """Serve the data plane on the listening socket that comes along; answered by an empty `Result`.
 
-    No call of it may take longer than `call_seconds`.
+    No call of it may take longer than `call_seconds`; at most `channels` are open at a time.
     """
 
     call_seconds: float
+    channels: int
     digest: str = ""
     deadline_seconds: float = 2.0
 
     def write(self, writer: ByteWriter) -> None:
         """Append the payload."""
         _write_double(writer, self.call_seconds)
+        writer.write_u32(self.channels)
         _write_double(writer, self.deadline_seconds)
 
     @classmethod
     def read(cls, reader: ByteReader) -> Listen:
         """Read the payload."""
-        return cls(_read_seconds(reader), deadline_seconds=_read_seconds(reader))
+        return cls(_read_seconds(reader), reader.read_u32(), deadline_seconds=_read_seconds(reader))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,25 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from lawow.channel.bodies import read_arguments, read_returned
-from lawow.channel.values import SLOT_BYTES
+from lawow.edge.lanes import Finished, Lane, Load
 from lawow.edge.messages import (
-    BAD_ARGUMENTS,
-    BAD_MODULE,
-    BAD_STATE,
-    DEADLINE,
     DEFECT,
     NEEDS_CODE,
-    NO_ROOM,
-    NO_SESSION,
-    TOO_LARGE,
     Admit,
     Call,
     Close,
@@ -42,92 +32,27 @@ from lawow.edge.messages import (
     Request,
     Result,
     Save,
-    Trap,
 )
 from lawow.edge.meter import Meter
 from lawow.edge.policies import TenantPolicy, default_quotas
-from lawow.edge.refusals import (
-    BadArguments,
-    BadModule,
-    BadState,
-    Busy,
-    DeadlineExceeded,
-    NotFound,
-    SessionLost,
-    TooLarge,
-    WorkerLost,
-)
+from lawow.edge.quarantine import Quarantine
+from lawow.edge.refusals import Busy, DeadlineExceeded, NotFound, SessionLost, WorkerLost
 from lawow.edge.sessions import SessionTable
 from lawow.edge.usage import Usage, read_usage
-from lawow.edge.worker_process import PlaneIdentity, WorkerProcess, WorkerProfile
-from lawow.errors import FormatError, GuestTrap
-from lawow.formats.signature import parse_typed_signature
+from lawow.edge.worker_answers import Exchanged, deadline_text, error_in, is_answer
+from lawow.edge.worker_process import WorkerProcess, WorkerProfile
+from lawow.edge.worker_starter import PlaneSettings, WorkerStarter
+from lawow.errors import FormatError
 from lawow.limits import EDGE, EdgeLimits
 
 __all__ = ["Finished", "Load", "OpenCode", "PlaneSettings", "Supervisor"]
 
 CHARGE_SECONDS = 0.1
 """Asking the kernel costs 20 us, so short calls are charged together; its sums lose nothing meanwhile."""
-TRAP_CODE = re.compile(r"[a-z-]{1,64}")
 
 OpenCode = Callable[[], Awaitable[int]]
 """Returns a new descriptor of the verified compiled module; whoever asked closes it."""
 Log = Callable[..., None]
-_Exchanged = Call | Open | Save | Admit
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A call that returned. `peak_memory_bytes` is the worker's, over its whole life."""
-
-    results: bytes
-    prepare_seconds: float
-    run_seconds: float
-    peak_memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What runs at a moment. `instances` are open sessions and running calls."""
-
-    workers: int
-    instances: int
-    waiting: int
-    memory_bytes: int
-
-    def __add__(self, other: Load) -> Load:
-        return Load(
-            self.workers + other.workers,
-            self.instances + other.instances,
-            self.waiting + other.waiting,
-            self.memory_bytes + other.memory_bytes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneSettings:
-    """How workers serve the data plane: each with a listener and an identity of its own."""
-
-    open_listener: Callable[[], socket.socket]
-    make_identity: Callable[[], PlaneIdentity]
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What belongs to one tenant."""
-
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-    worker: WorkerProcess | None = None
-    idle_since: float = 0.0
-    charged_at: float = 0.0
-    idle_timer: asyncio.TimerHandle | None = None
-    closing: list[Close] = field(default_factory=list)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something runs or waits."""
-        return self.turn.locked() or self.waiting > 0 or bool(self.closing)
 
 
 class Supervisor:
@@ -145,17 +70,16 @@ class Supervisor:
         Without a `plane`, workers serve no data plane.
         """
         self._plane = plane
+        self._starter = WorkerStarter(limits, plane)
         self._log = log
         self._limits = limits
         self._meter = meter
         self._default_policy = TenantPolicy(default_quotas(limits))
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._starting = 0
-        self._losses: dict[tuple[str, str], deque[float]] = {}
-        self._resting: dict[tuple[str, str], float] = {}
+        self._quarantine = Quarantine(limits)
         self._ending: set[asyncio.Task[None]] = set()
         self._sessions = SessionTable(limits, self._expire)
-        self._spare: asyncio.Task[WorkerProcess] | None = None
 
     async def run(self, tenant: str, call: Call, open_code: OpenCode) -> Finished:
         """Run a call and return its result; `open_code` is asked when the worker lacks the module.
@@ -165,7 +89,7 @@ class Supervisor:
         `SessionLost`.
         """
         started = asyncio.get_running_loop().time()
-        self._require_rested(tenant, call.digest)
+        self._quarantine.require_rested(tenant, call.digest, started)
         self._admit(tenant)
         async with self._turn(tenant) as lane:
             with self._sessions.using(tenant, call.session) if call.session else nullcontext():
@@ -182,7 +106,7 @@ class Supervisor:
 
         With a `state`, it goes on where that was taken. Raises `BadState` if that is none of the module.
         """
-        self._require_rested(tenant, digest)
+        self._quarantine.require_rested(tenant, digest, asyncio.get_running_loop().time())
         self._admit(tenant)
         with self._sessions.opening(tenant, self._policy(tenant).quotas["sessions"]):
             session = self._sessions.new_name()
@@ -219,7 +143,8 @@ class Supervisor:
             if worker.listener is None:
                 worker.listener = self._plane.open_listener()
                 listener = worker.listener.fileno()
-                await self._ask(tenant, lane, Listen(self._limits.deadline_seconds), listener)
+                terms = Listen(self._limits.deadline_seconds, self._limits.data_channels)
+                await self._ask(tenant, lane, terms, listener)
                 self._keep(asyncio.create_task(self._watch(tenant, lane, worker)))
             await self._exchange(tenant, lane, grant, open_code)
             assert worker.identity is not None  # every worker has one where there is a plane
@@ -273,7 +198,7 @@ class Supervisor:
         """Take note that an instance has ended."""
         self._sessions.lose(tenant, session, reason)
 
-    async def _watch(self, tenant: str, lane: _Lane, worker: WorkerProcess) -> None:
+    async def _watch(self, tenant: str, lane: Lane, worker: WorkerProcess) -> None:
         """See at once that a worker with a data plane has died: no request may come for a long time."""
         await worker.wait()
         async with lane.turn:
@@ -306,7 +231,7 @@ class Supervisor:
         self._log("session-expired", tenant=tenant)
         self.close_session(tenant, session)
 
-    async def _sweep(self, tenant: str, lane: _Lane) -> None:
+    async def _sweep(self, tenant: str, lane: Lane) -> None:
         """Have the worker drop what was closed, when its turn comes."""
         async with lane.turn:
             while lane.closing and lane.worker is not None:
@@ -315,7 +240,7 @@ class Supervisor:
                 del lane.closing[:1]
         self._rest(tenant, lane)
 
-    async def _exchange(self, tenant: str, lane: _Lane, request: _Exchanged, open_code: OpenCode) -> Result:
+    async def _exchange(self, tenant: str, lane: Lane, request: Exchanged, open_code: OpenCode) -> Result:
         """Have the worker do what is asked, with the module's code if it lacks it."""
         answer = await self._ask(tenant, lane, request, None)
         if isinstance(answer, Failure) and answer.kind == NEEDS_CODE:
@@ -326,7 +251,7 @@ class Supervisor:
                 os.close(code)
         return await self._judge(tenant, lane, request, answer)
 
-    async def _ask(self, tenant: str, lane: _Lane, call: Request, code: int | None) -> Message:
+    async def _ask(self, tenant: str, lane: Lane, call: Request, code: int | None) -> Message:
         """Have the worker answer within deadline and grace; whoever does not is killed."""
         worker = lane.worker
         assert worker is not None  # `_worker` was called in this turn
@@ -337,7 +262,7 @@ class Supervisor:
                 return await worker.ask(call, code)
         except TimeoutError:
             await self._discard(tenant, lane, "deadline")
-            raise DeadlineExceeded(_deadline_text(call)) from None
+            raise DeadlineExceeded(deadline_text(call)) from None
         except (OSError, FormatError):
             raise await self._lost(tenant, lane, call) from None
         except BaseException:
@@ -345,28 +270,18 @@ class Supervisor:
             raise
 
     def prepare_spare(self) -> None:
-        """Start a worker in advance, for whoever needs one next: a start takes 80 ms, a spare none."""
-        if self._spare is None:
-            self._spare = asyncio.get_running_loop().create_task(self._start_worker())
-
-    async def _start_worker(self, profile: WorkerProfile | None = None) -> WorkerProcess:
-        identity = self._plane.make_identity() if self._plane is not None else None
-        return await WorkerProcess.start(self._limits, profile, identity)
+        """Start a worker in advance, for whoever needs one next."""
+        self._starter.prepare()
 
     async def close(self) -> None:
         """End all workers, and all sessions with them."""
         self._sessions.close()
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            spare.cancel()  # no effect on one that has started
-            with suppress(WorkerLost, asyncio.CancelledError):
-                await (await spare).stop()
-        lanes = [lane for lane in self._lanes.values() if lane.worker is not None]
+        await self._starter.close()
         for tenant, lane in self._lanes.items():
             self._charge(tenant, lane.worker)
             if lane.idle_timer is not None:
                 lane.idle_timer.cancel()
-        workers = [lane.worker for lane in lanes if lane.worker is not None]
+        workers = [lane.worker for lane in self._lanes.values() if lane.worker is not None]
         self._lanes.clear()
         drain = self._limits.deadline_seconds
         stopping = (worker.stop(drain if worker.listener is not None else 0.0) for worker in workers)
@@ -383,38 +298,26 @@ class Supervisor:
     def loads(self) -> dict[str, Load]:
         """Return what runs now of each tenant; reads the memory of each worker from the kernel."""
         return {
-            tenant: Load(
-                workers=int(lane.worker is not None),
-                instances=self._sessions.count(tenant) + int(lane.worker is not None and lane.turn.locked()),
-                waiting=lane.waiting,
-                memory_bytes=lane.worker.memory_bytes() if lane.worker is not None else 0,
-            )
-            for tenant, lane in self._lanes.items()
+            tenant: lane.load(sessions=self._sessions.count(tenant)) for tenant, lane in self._lanes.items()
         }
 
-    async def _judge(self, tenant: str, lane: _Lane, call: _Exchanged, answer: Message) -> Result:
+    async def _judge(self, tenant: str, lane: Lane, call: Exchanged, answer: Message) -> Result:
         """Return the result in a worker's answer, or raise what it says instead."""
-        if isinstance(answer, Result) and _is_answer(call, answer.results):
+        if isinstance(answer, Result) and is_answer(call, answer.results):
             return answer
-        if isinstance(answer, Trap) and TRAP_CODE.fullmatch(answer.code):
-            self._sessions.lose(tenant, call.session, f"the guest trapped ({answer.code})")
-            raise GuestTrap(answer.code, answer.message, frames=answer.frames)
-        if isinstance(answer, Failure) and answer.kind in REFUSALS:
-            raise REFUSALS[answer.kind](answer.message)
-        if isinstance(answer, Failure) and answer.kind == DEADLINE:
-            self._sessions.lose(tenant, call.session, "a call was stopped at its deadline")
-            raise DeadlineExceeded(_deadline_text(call))
-        if isinstance(answer, Failure) and answer.kind == NO_SESSION and call.session:
-            self._sessions.lose(tenant, call.session, "the guest ended itself")
-            raise SessionLost("the session is lost with all its state: the guest ended itself")
-        if isinstance(answer, Failure) and answer.kind == DEFECT:
-            self._log("worker-defect", tenant=tenant, module=call.digest, reason=answer.message)
-        raise await self._lost(tenant, lane, call)
+        error, loss = error_in(call, answer)
+        if error is None:
+            if isinstance(answer, Failure) and answer.kind == DEFECT:
+                self._log("worker-defect", tenant=tenant, module=call.digest, reason=answer.message)
+            raise await self._lost(tenant, lane, call)
+        if loss:
+            self._sessions.lose(tenant, call.session, loss)
+        raise error
 
     @asynccontextmanager
-    async def _turn(self, tenant: str) -> AsyncIterator[_Lane]:
+    async def _turn(self, tenant: str) -> AsyncIterator[Lane]:
         """Wait for the tenant's turn, within the bounds of number and time."""
-        lane = self._lanes.setdefault(tenant, _Lane())
+        lane = self._lanes.setdefault(tenant, Lane())
         if lane.waiting >= self._limits.calls_waiting_per_tenant:
             raise Busy(f"{lane.waiting} calls of this tenant wait already", retry_after_seconds=1)
         lane.waiting += 1
@@ -437,7 +340,7 @@ class Supervisor:
             lane.turn.release()
             self._rest(tenant, lane)
 
-    async def _worker(self, tenant: str, lane: _Lane) -> WorkerProcess:
+    async def _worker(self, tenant: str, lane: Lane) -> WorkerProcess:
         """Return the tenant's worker, a new one if there is none alive."""
         if lane.idle_timer is not None:
             lane.idle_timer.cancel()
@@ -451,7 +354,7 @@ class Supervisor:
             self._make_room()
             self._starting += 1
             try:
-                lane.worker = await self._new_worker(profile)
+                lane.worker = await self._starter.take(profile)
             finally:
                 self._starting -= 1
             self._log("worker-started", tenant=tenant, pid=lane.worker.process_id, fences=lane.worker.fences)
@@ -468,23 +371,6 @@ class Supervisor:
         if self._meter is not None and worker is not None:
             self._meter.charge(tenant, worker.take_cpu_seconds())
 
-    async def _new_worker(self, profile: WorkerProfile) -> WorkerProcess:
-        """Return the spare if it lives and fits, else a new worker; and see to the next spare."""
-        if profile != WorkerProfile(self._limits.memory_bytes):
-            return await self._start_worker(profile)
-        self.prepare_spare()
-        spare, self._spare = self._spare, None
-        assert spare is not None  # just prepared
-        with suppress(WorkerLost):
-            worker = await spare
-            if worker.is_alive:
-                self.prepare_spare()
-                return worker
-            await worker.kill()
-        worker = await self._start_worker()
-        self.prepare_spare()
-        return worker
-
     def _make_room(self) -> None:
         """End the worker that has been idle for longest if all are in use. Raises `Busy` if all are busy."""
         running = [(name, lane) for name, lane in self._lanes.items() if lane.worker is not None]
@@ -495,7 +381,7 @@ class Supervisor:
             raise Busy("all workers of this edge are busy or hold sessions", retry_after_seconds=2)
         self._end_idle(*min(idle, key=lambda item: item[1].idle_since))
 
-    def _rest(self, tenant: str, lane: _Lane) -> None:
+    def _rest(self, tenant: str, lane: Lane) -> None:
         """Have a worker end if nothing comes for a while; forget a tenant that has none."""
         if lane.is_busy:
             return
@@ -508,7 +394,7 @@ class Supervisor:
             return
         lane.idle_timer = loop.call_later(self._limits.worker_idle_seconds, self._end_idle, tenant, lane)
 
-    def _end_idle(self, tenant: str, lane: _Lane) -> None:
+    def _end_idle(self, tenant: str, lane: Lane) -> None:
         worker = lane.worker
         if worker is None or lane.is_busy or self._sessions.has_any(tenant):
             return
@@ -519,7 +405,7 @@ class Supervisor:
         self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason="idle")
         self._keep(asyncio.get_running_loop().create_task(worker.stop()))
 
-    async def _discard(self, tenant: str, lane: _Lane, reason: str) -> None:
+    async def _discard(self, tenant: str, lane: Lane, reason: str) -> None:
         """Kill the worker; the next call gets a new one."""
         worker, lane.worker = lane.worker, None
         lane.closing.clear()
@@ -531,62 +417,11 @@ class Supervisor:
             status = await worker.kill()
             self._log("worker-ended", tenant=tenant, pid=worker.process_id, reason=reason, status=status)
 
-    async def _lost(self, tenant: str, lane: _Lane, call: Request) -> WorkerLost | SessionLost:
+    async def _lost(self, tenant: str, lane: Lane, call: Request) -> WorkerLost | SessionLost:
         """Account for a worker that died or talked nonsense in a call, and return the error to raise."""
         await self._discard(tenant, lane, "lost")
-        key, now = (tenant, call.digest), asyncio.get_running_loop().time()
-        losses = self._losses.setdefault(key, deque(maxlen=self._limits.worker_losses))
-        losses.append(now)
-        if len(losses) == losses.maxlen and now - losses[0] <= self._limits.worker_loss_seconds:
-            del self._losses[key]
-            self._resting[key] = now + self._limits.quarantine_seconds
+        if self._quarantine.note_loss(tenant, call.digest, asyncio.get_running_loop().time()):
             self._log("module-quarantined", tenant=tenant, module=call.digest)
         if isinstance(call, Call | Save | Admit) and call.session:
             return SessionLost("the session is lost with all its state: its worker process ended in the call")
         return WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
-
-    def _require_rested(self, tenant: str, digest: str) -> None:
-        """Raise `WorkerLost` while a module that keeps ending its worker rests."""
-        until = self._resting.get((tenant, digest))
-        if until is None:
-            return
-        left = until - asyncio.get_running_loop().time()
-        if left <= 0:
-            del self._resting[tenant, digest]
-            return
-        raise WorkerLost(
-            f"the module ended its worker {self._limits.worker_losses} times in a row; it rests for a while",
-            retry_after_seconds=left,
-        )
-
-
-REFUSALS = {
-    BAD_ARGUMENTS: BadArguments,
-    BAD_MODULE: BadModule,
-    TOO_LARGE: TooLarge,
-    NO_ROOM: Busy,
-    BAD_STATE: BadState,
-}
-"""Kinds of failure after which everything goes on."""
-
-
-def _is_answer(request: _Exchanged, results: bytes) -> bool:
-    """Tell whether a worker's result is one for this request. Of a state its owner is the judge."""
-    if isinstance(request, Save):
-        return bool(results)
-    if isinstance(request, Open | Admit):
-        return not results
-    signature = parse_typed_signature(request.signature)
-    if signature.is_core:
-        return len(results) == SLOT_BYTES * len(signature.results)
-    try:
-        read_returned(signature, read_arguments(signature, request.arguments), results)
-    except FormatError:
-        return False
-    return True
-
-
-def _deadline_text(request: Request) -> str:
-    others = "the state of the instance" if isinstance(request, Save) else "the start of the instance"
-    what = request.export if isinstance(request, Call) else others
-    return f"{what} did not return within {request.deadline_seconds:g} s"

@@ -386,7 +386,7 @@ def main(arguments: list[str]) -> None:
             channel,
             lambda: _receive_request(channel, limits.state_bytes),
             listener,
-            request.call_seconds,
+            request,
         )
         channel.sendall(write_message(Result(0.0, 0.0, b"")))
         loop.run()

@@ -39,6 +39,9 @@ PIPELINED_REQUESTS = 16
 FRAMING_PER_BODY_BYTE = 8
 """A chunk of one byte costs five bytes of framing; who sends more than this is not sending a body."""
 
+FAREWELL_SECONDS = 0.5
+"""How long an idle peer may take to answer the end of TLS; many do so at their next request alone."""
+
 
 class Bounds:
     """What the connections of one server share."""
@@ -204,6 +207,16 @@ class GuardedProtocol(HttpToolsProtocol):
         except OSError as error:
             problem = problem_of_os(error)
         return problem or Problem("defect", "the edge could not open a WebSocket")
+
+    def shutdown(self) -> None:
+        """Close an idle connection, as the server is about to end; wait for no peer that has all."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(FAREWELL_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if not self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _refuse(self, problem: Problem) -> None:
         """Answer outside of the application and close."""

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from lawow.cli.top import Feed
 from lawow.cli.top_view import picture
-from lawow.device.edge_client import LINE_BYTES, EdgeClient
+from lawow.device.edge_client import EdgeClient
+from lawow.device.edge_connection import LINE_BYTES
 from tests.conftest import lawow
 from tests.edge.builders import all_sorts
 from tests.server.running import RunningEdge, issue_token, running_edge, until

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from lawow.channel.client import ClientConnection
 from lawow.channel.documents import Value
+from lawow.channel.events import MoveAsked
 from lawow.channel.payloads import Kind, Policy
-from lawow.device.channel_host import ChannelHost, FlexibleEnd, NextHost
+from lawow.device.channel_host import CarriedByClient, ChannelHost, FlexibleEnd, NextHost
 from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.message_end import ChannelClosed
@@ -288,6 +290,52 @@ def test_a_draining_host_moves_its_ends_unasked(hosts: Hosts) -> None:
         assert channel.host == "edge-2"
 
 
+def answer_all(end: FlexibleEnd) -> None:
+    """Send everything back, each message and its answer in one step to a move."""
+    while True:
+        end.answer(lambda value: value)
+
+
+def test_an_end_that_is_sent_away_goes_to_its_refuge(hosts: Hosts) -> None:
+    hosts.next_hosts[""] = CarriedByClient()
+    hosts.offer("echo", "s32", answer_all)
+    with ElasticChannel("echo", "s32", hosts.clients, "edge-1", refuge="edge-2") as channel:
+        received = exchanged(channel, lambda: hosts.hosts["edge-1"].drain(""))
+        assert received == list(range(COUNT))
+        assert channel.host == "edge-2"
+
+
+def test_an_end_that_is_sent_away_as_it_is_about_to_move_goes_where_it_was_to_move(hosts: Hosts) -> None:
+    """MOVE and the unasked MOVED cross: the host answers the former with the latter."""
+
+    class Ending(ChannelHost):
+        def _asked_to_move(self, served: object, event: MoveAsked) -> None:
+            self.drain("")
+
+    ending = Ending("ending", TOKEN, {"": CarriedByClient()})
+    with local_client(ending) as session:
+        ending.offer("echo", "s32", answer_all)
+        hosts.offer("echo", "s32", answer_all)
+        clients = {**hosts.clients, "ending": session}
+        with ElasticChannel("echo", "s32", clients, "ending", refuge="edge-1") as channel:
+            channel.send(1)
+            assert channel.receive(timeout_seconds=SECONDS) == 1
+            channel.move("edge-2")
+            assert channel.host == "edge-2"
+            channel.send(2)
+            assert channel.receive(timeout_seconds=SECONDS) == 2
+    ending.close()
+
+
+def test_a_channel_closes_after_its_end_has_moved(hosts: Hosts) -> None:
+    hosts.offer("echo", "s32", echo)
+    channel = ElasticChannel("echo", "s32", hosts.clients, "edge-1")
+    channel.move("edge-2")
+    channel.send(1)
+    channel.close(timeout_seconds=SECONDS)
+    assert list(channel) == [1]
+
+
 def test_a_refused_move_leaves_everything_as_it_was(hosts: Hosts) -> None:
     hosts.offer("echo", "s32", echo)
     del hosts.next_hosts["edge-2"]
@@ -396,3 +444,35 @@ def test_a_topic_waits_for_a_receiver_that_asked_for_it(hosts: Hosts) -> None:
         assert channel.receive(timeout_seconds=SECONDS) == "there is room"
         with pytest.raises(Refused):
             channel.move("edge-2")
+
+
+def test_who_greets_or_opens_and_leaves_at_once_ends_nothing_but_his_visit(hosts: Hosts) -> None:
+    hosts.offer("echo", "s32", echo)
+    for token in (TOKEN, b"a guess"):
+        link = ClientConnection()
+        with hosts.hosts["edge-1"].connect() as connection:
+            link.send_hello(token)
+            link.send_goodbye("")
+            connection.sendall(link.data_to_send())
+            assert connection.recv(100) == b""
+    with ElasticChannel("echo", "s32", hosts.clients, "edge-1") as channel:
+        channel.send(1)
+        assert channel.receive(timeout_seconds=SECONDS) == 1
+
+
+def test_a_topic_does_not_wait_for_a_receiver_that_has_said_goodbye(hosts: Hosts) -> None:
+    host = hosts.hosts["edge-1"]
+    topic = host.topic("frames", "string")
+    link = ClientConnection()
+    with host.connect() as connection:
+        link.send_hello(TOKEN)
+        connection.sendall(link.data_to_send())
+        link.receive_data(connection.recv(65536))
+        link.send_open("frames", "string", kind=Kind.TOPIC)
+        link.send_goodbye("done")
+        connection.sendall(link.data_to_send())
+        while connection.recv(65536):
+            continue
+    for _ in range(100):  # four windows
+        topic.publish("x" * 10_000, timeout_seconds=SECONDS)
+    assert len(topic) == 0

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.conftest import ROOT, lawow
 from tests.device.channels import TOKEN
 from tests.server.running import RunningEdge, running_edge
 
-__all__ = ["host_glue", "host_wasmtime"]
+__all__ = ["host_glue", "host_wasmtime", "relay_of", "serving_edge"]
 
 COUNTER = """
 (module
@@ -29,6 +30,23 @@ COUNTER = """
     (i32.load (i32.const 1024))))
 """
 
+RELAY = """
+(module
+  (import "lawow:channel" "receive" (func $receive (param i32 i32) (result i32)))
+  (import "lawow:channel" "room" (func $room (result i32)))
+  (import "lawow:channel" "send" (func $send (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "numbers")
+    (block $done (loop $next
+      (br_if $done (i32.lt_s (call $receive (i32.const 16) (i32.const 0)) (i32.const 8)))
+      (br_if $done (i32.lt_s (call $room) (i32.const 8)))
+      (drop (call $receive (i32.const 16) (i32.const 8)))
+      (i64.store (i32.const 16)
+        (i64.add (i64.mul (i64.load (i32.const 16)) (i64.const 20)) (i64.const %d)))
+      (drop (call $send (i32.const 16) (i32.const 8)))
+      (br $next)))))
+"""
+
 
 @pytest.fixture
 def counter() -> Sample:
@@ -37,12 +55,31 @@ def counter() -> Sample:
 
 
 @pytest.fixture
+def relay() -> Sample:
+    """A module whose endpoint answers a number with itself, times 20, and the mark 4."""
+    return relay_of(4)
+
+
+def relay_of(mark: int) -> Sample:
+    """A module whose endpoint answers a number with itself, times 20, and a mark below 20."""
+    return sample("relay.wasm", RELAY % mark)
+
+
+@pytest.fixture
 def edge(tmp_path: Path) -> Iterator[RunningEdge]:
     """An edge as an operator starts it, with a certificate of its own."""
-    made = json.loads(lawow("certificate", "--out", tmp_path, "--host", "127.0.0.1", "--json").stdout)
+    with serving_edge(tmp_path / "data") as running:
+        yield running
+
+
+@contextmanager
+def serving_edge(data: Path) -> Iterator[RunningEdge]:
+    """Run ``lawow serve`` on a folder, with a certificate of its own."""
+    tls = data.with_name(f"{data.name}-tls")
+    made = json.loads(lawow("certificate", "--out", tls, "--host", "127.0.0.1", "--json").stdout)
     command = [sys.executable, "-m", "lawow", "serve", "--port", "0", "--json"]
-    command += ["--data", str(tmp_path / "data"), "--cert", made["cert"], "--key", made["key"]]
-    with running_edge(tmp_path / "data", command=command) as running:
+    command += ["--data", str(data), "--cert", made["cert"], "--key", made["key"]]
+    with running_edge(data, command=command) as running:
         yield running
 
 

@@ -2,12 +2,15 @@
 
 What runs on a JVM are the slim APK's own dex files, translated by enjarify: the program, the proxy, and the
 part of the stub library that the APK carries. Modules and settings come from its assets. The edge is a real
-`lawow serve`; the flexible end of the channel lives in another process, on two hosts of
-`lawow.device.channel_host`, because the edge itself opens no channels.
+`lawow serve`. The flexible end of one channel lives in another process, on two hosts of
+`lawow.device.channel_host`; that of a second one begins in an instance on the edge, comes home to the JVM,
+and goes from the edge to those hosts and back, carried by its client. At last the edge is told to end.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from lawow.refactor.split import SplitOptions
 from lawow.resources import android_stub
 from tests.android.builders import Jvm, Sample
 from tests.refactor.builders import binary_manifest, make_zip
+from tests.server.planes import grant_channels
 from tests.server.running import RunningEdge
 from tests.tools import enjarify, run
 
@@ -29,16 +33,18 @@ SOURCES = Path(__file__).parent / "java"
 
 
 @pytest.fixture
-def slim_apk(edge: RunningEdge, counter: Sample, tmp_path: Path) -> Path:
-    """The slim APK of an app: the program, and a counter that was split off."""
+def slim_apk(edge: RunningEdge, counter: Sample, relay: Sample, tmp_path: Path) -> Path:
+    """The slim APK of an app: the program, a relay, and a counter that was split off."""
     stub, classes, dex = android_stub("prebuilt", "lawow-stub.jar"), tmp_path / "app", tmp_path / "app.dex"
     options = ("--release", "8", "-Xlint:all,-options", "-Werror")
     run("javac", *options, "-cp", stub, "-d", classes, *SOURCES.glob("*.java"))
     dx = ("java", "-cp", maven_jar(DX), "com.android.dx.command.Main", "--dex", "--min-sdk-version=21")
     run(*dx, f"--output={dex}", classes)
-    entries = {"classes.dex": dex.read_bytes(), f"assets/lawow/{counter.file}": counter.data}
+    modules = {f"assets/lawow/{module.file}": module.data for module in (counter, relay)}
+    entries = {"classes.dex": dex.read_bytes(), **modules}
     manifest = binary_manifest(tmp_path / "manifest", min_sdk=24)
     settings = EdgeProperties(edge.url, edge.announced["pin"], edge.token("walker"))
+    grant_channels(edge, "walker")
     apk = make_zip({"AndroidManifest.xml": manifest, **entries})
     done = refactor_app(apk, "app.apk", PlanOptions(), SplitOptions(settings), debug_key())
     path = tmp_path / "app-slim.apk"
@@ -70,14 +76,24 @@ def until(step: str, process: subprocess.Popen[str]) -> str:
 
 
 def test_from_the_request_to_the_state_that_goes_on_at_home(
-    device: Jvm, edge: RunningEdge, host_words: list[str], counter: Sample
+    device: Jvm, edge: RunningEdge, host_words: list[str], counter: Sample, relay: Sample
 ) -> None:
     """No message is lost or comes twice; the second device finds the first one's module, and its state."""
     neighbour = device.with_properties(token=edge.token("neighbour"))
-    with device.started("OffloadSequence", "first", counter.digest, *host_words) as process:
+    digests = (counter.digest, relay.digest)
+    with device.started("OffloadSequence", "first", *digests, *host_words) as process:
         before = until("shared", process)
         second = steps(neighbour.run("OffloadSequence", "second", "walker/counter"))
-        after, _ = process.communicate("\n", timeout=60)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        after = until("standing", process)
+        edge.process.send_signal(signal.SIGTERM)
+        at_last, _ = process.communicate(timeout=60)
+    drained = steps(at_last)
+    assert re.fullmatch(r"all in order by \[3(, 4)?\]", drained["drained"])  # 4: what came before it ended
+    assert re.fullmatch(r"all in order by \[1(, 4)?\]", drained["refuge"])
+    assert edge.process.wait(60) == 0
     assert steps(before + after) == {
         "unmet": "1",
         "offers": "1",
@@ -88,12 +104,15 @@ def test_from_the_request_to_the_state_that_goes_on_at_home(
         "fresh": "17",
         "elastic": "18 true 19",
         "local": "18 false",
-        "messages": "400 of 400 by [1, 2]",
+        "messages": "all in order by [1, 2]",
         "last": "8002 at edge-2",
+        "home": "all in order by [3, 4]",
+        "carried": "all in order by [1, 2, 3, 4]",
         "shared": "counter",
         "still": "125",  # 100 of them are the second device's
         "recalled": "recalled 0",
         "here": "1125",
         "ended": "false",
+        "standing": "24",
     }
     assert second == {"transferred": "0", "calls": "125", "released": "recalled"}

@@ -46,7 +46,7 @@ EXAMPLES: list[Message] = [
     Close("ab" * 32, "5e55"),
     Save("ab" * 32, False, "5e55", 2.0),
     Identity(b"PEM"),
-    Listen(10.0, deadline_seconds=2.0),
+    Listen(10.0, 512, deadline_seconds=2.0),
     Admit("ab" * 32, True, "1ea5e", "cd" * 32, "5e55", False, 2.0),
     Dismiss("1ea5e", "lease-ended"),
     Report(),

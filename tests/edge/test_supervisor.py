@@ -203,8 +203,8 @@ def test_a_spare_is_taken_by_the_first_tenant_who_needs_a_worker_and_replaced_wh
         supervisor = bench.supervisor
         for tenant, kills in (("a", False), ("b", True)):
             supervisor.prepare_spare()
-            assert supervisor._spare is not None
-            spare = (await supervisor._spare).process_id
+            assert supervisor._starter._spare is not None
+            spare = (await supervisor._starter._spare).process_id
             if kills:
                 os.kill(spare, signal.SIGKILL)
                 await asyncio.sleep(0.1)

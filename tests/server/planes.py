@@ -11,11 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 
+from lawow.channel.client import ClientConnection
+from lawow.channel.sessions import ClientSession
 from lawow.device.data_client import DataClient
+from lawow.device.data_session import DataSession, dial
+from lawow.edge.data_folder import DataFolder
+from lawow.edge.database import Database
+from lawow.edge.tenants import Tenants
 from tests.edge.builders import Module, module_of
 from tests.server.running import JSON, RunningEdge
 
-__all__ = ["COUNTER", "CuttingProxy", "Plane", "number", "open_plane", "slots"]
+__all__ = ["COUNTER", "CuttingProxy", "Plane", "grant_channels", "greeted", "number", "open_plane", "slots"]
 
 COUNTER = module_of(
     """(module (memory (export "memory") 1 64) (global $n (mut i32) (i32.const 0))
@@ -59,6 +65,10 @@ class Plane:
             self.host, self.port, token, certificate_sha256=self.pin, timeout_seconds=timeout_seconds
         )
 
+    def session(self) -> DataSession:
+        """Return a device's session, connected."""
+        return DataSession(lambda: dial(self.host, self.port, self.pin or None), self.token.encode())
+
     @property
     def target(self) -> str:
         """The instance, as BIND names it."""
@@ -84,6 +94,26 @@ def open_plane(edge: RunningEdge, tenant: str, module: Module = COUNTER) -> Plan
     )
 
 
+def grant_channels(edge: RunningEdge, tenant: str) -> None:
+    """Let the tenant's guests take and send messages, from its next worker on."""
+    edge.token(tenant)
+    database = Database(DataFolder(edge.data).database)
+    Tenants(database).change(tenant, {}, ("channel",))
+    database.close()
+
+
+def greeted(
+    connection: socket.socket, plane: Plane, session: ClientSession | None = None
+) -> ClientConnection:
+    """Say hello, for a session that goes on if there is one."""
+    link = ClientConnection(session)
+    link.send_hello(plane.token.encode())
+    connection.sendall(link.data_to_send())
+    link.receive_data(connection.recv(65536))
+    connection.sendall(link.data_to_send())
+    return link
+
+
 def slots(*numbers: int) -> bytes:
     """Return 32-bit arguments."""
     return b"".join(struct.pack("<Ixxxx", item) for item in numbers)
@@ -95,12 +125,16 @@ def number(results: bytes | bytearray | memoryview) -> int:
 
 
 class CuttingProxy:
-    """Passes bytes to a plane and back, and cuts one connection when so many bytes have gone one way."""
+    """Passes bytes to a plane and back, and cuts one connection when so many bytes have gone one way.
+
+    `cuts` is how often it has.
+    """
 
     def __init__(self, plane: Plane) -> None:
         self._behind = (plane.host, plane.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._left = [1 << 60, 1 << 60]
+        self.cuts = 0
         self.plane = replace(plane, port=self._listener.getsockname()[1])
 
     def cut_after(self, count: int, *, is_inward: bool) -> None:
@@ -123,7 +157,7 @@ class CuttingProxy:
                 threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
 
     def _pass_on(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self._behind) as edge, suppress(OSError):
+        with suppress(OSError), client, socket.create_connection(self._behind) as edge:
             ends = [client, edge]
             while True:
                 for source in select.select(ends, [], [])[0]:
@@ -135,4 +169,5 @@ class CuttingProxy:
                     self._left[way] -= len(data)
                     if self._left[way] <= 0:  # below, if `cut_after` came in between
                         self._left[way] = 1 << 60
+                        self.cuts += 1
                         return

@@ -5,22 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from lawow.channel.client import ClientConnection
 from lawow.channel.payloads import Kind, Policy
 from lawow.device.channel_host import CarriedByClient, ChannelHost
 from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.message_end import ChannelClosed
-from lawow.edge.data_folder import DataFolder
-from lawow.edge.database import Database
-from lawow.edge.tenants import Tenants
 from lawow.errors import HostLost, LimitExceeded, Refused
 from lawow.limits import EDGE
 from tests.edge.builders import module_of
-from tests.server.planes import CuttingProxy, Plane, open_plane
+from tests.server.planes import CuttingProxy, Plane, grant_channels, greeted, open_plane
 from tests.server.running import RunningEdge, running_edge
 
 TOKEN = b"token-of-the-phone"
@@ -67,10 +64,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
 @pytest.fixture
 def plane(serving: RunningEdge, tenant: str) -> Iterator[Plane]:
     """A lease with an instance that uses channels."""
-    serving.token(tenant)
-    database = Database(DataFolder(serving.data).database)
-    Tenants(database).change(tenant, {}, ("channel",))
-    database.close()
+    grant_channels(serving, tenant)
     opened = open_plane(serving, tenant, GUEST)
     yield opened
     serving.ask("DELETE", f"/v1/leases/{opened.lease}", tenant)
@@ -79,13 +73,8 @@ def plane(serving: RunningEdge, tenant: str) -> Iterator[Plane]:
 @pytest.fixture
 def session(plane: Plane) -> Iterator[DataSession]:
     """A device's session with it."""
-    with session_of(plane) as made:
+    with plane.session() as made:
         yield made
-
-
-def session_of(plane: Plane) -> DataSession:
-    """Connect."""
-    return DataSession(lambda: dial(plane.host, plane.port, plane.pin), plane.token.encode())
 
 
 def topic(
@@ -140,7 +129,7 @@ def test_messages_flow_while_the_flexible_end_moves_to_the_device_and_back(sessi
 def test_a_channel_goes_on_where_a_cut_connection_left_it(plane: Plane) -> None:
     with (
         CuttingProxy(plane) as proxy,
-        session_of(proxy.plane) as session,
+        proxy.plane.session() as session,
         ElasticChannel("echo", "s32", {"edge": session}, "edge") as channel,
     ):
         for cut, is_inward in enumerate((True, False, True, False)):
@@ -175,13 +164,13 @@ def test_what_is_no_endpoint_is_refused(session: DataSession, name: str, kind: s
 
 def test_what_one_says_to_a_topic_all_hear_in_order(plane: Plane) -> None:
     with ExitStack() as stack:
-        ends = [topic(stack.enter_context(session_of(plane)), "talk") for _ in range(4)]
+        ends = [topic(stack.enter_context(plane.session()), "talk") for _ in range(4)]
         for index in range(50):
             ends[0].send(index)
         for end in ends:
             assert heard_by(end, 50) == list(range(50))
         with pytest.raises(Refused, match="another type"):
-            topic(stack.enter_context(session_of(plane)), "talk", kind="string")
+            topic(stack.enter_context(plane.session()), "talk", kind="string")
 
 
 def test_a_guest_publishes_to_a_topic(session: DataSession) -> None:
@@ -195,7 +184,7 @@ def test_a_guest_publishes_to_a_topic(session: DataSession) -> None:
 
 def test_each_slow_receiver_of_a_topic_gets_what_it_asked_for(plane: Plane) -> None:
     with ExitStack() as stack:
-        sessions = [stack.enter_context(session_of(plane)) for _ in range(4)]
+        sessions = [stack.enter_context(plane.session()) for _ in range(4)]
         dropping = topic(sessions[0], "big", Policy.DROP_OLDEST, "string")
         leaving = topic(sessions[1], "big", Policy.DISCONNECT, "string")
         speaker = topic(sessions[2], "big", Policy.DROP_OLDEST, "string")
@@ -245,12 +234,8 @@ def test_frames_that_come_together_with_their_channels_end_harm_nobody(
     session: DataSession, plane: Plane, ending: str
 ) -> None:
     with topic(session, "talk") as mine, dial(plane.host, plane.port, plane.pin) as connection:
-        link = ClientConnection()
-        link.send_hello(plane.token.encode())
-        connection.sendall(link.data_to_send())
-        link.receive_data(connection.recv(65536))
-        drops = Policy.DROP_OLDEST  # else the topic waits for the session to come back
-        talks = [link.send_open("talk", "s32", kind=Kind.TOPIC, policy=drops) for _ in range(3)]
+        link = greeted(connection, plane)
+        talks = [link.send_open("talk", "s32", kind=Kind.TOPIC) for _ in range(3)]
         echo = link.send_open("echo", "s32")
         connection.sendall(link.data_to_send())
         while not all(link.can_send(item, 8) for item in (*talks, echo)):
@@ -271,6 +256,35 @@ def test_frames_that_come_together_with_their_channels_end_harm_nobody(
         assert mine.receive(timeout_seconds=10) == 7
 
 
+@pytest.mark.parametrize("code", ["", "done", "idle", None])
+def test_a_topic_waits_for_a_receiver_that_was_lost_and_not_for_one_that_has_left(
+    session: DataSession, plane: Plane, code: str | None
+) -> None:
+    with topic(session, "talk") as mine:
+        with dial(plane.host, plane.port, plane.pin) as connection:
+            link = greeted(connection, plane)
+            other = link.send_open("talk", "s32", kind=Kind.TOPIC)
+            connection.sendall(link.data_to_send())
+            while not link.can_send(other, 8):
+                link.receive_data(connection.recv(65536))
+            if code is not None:
+                link.send_goodbye(code)
+                connection.sendall(link.data_to_send())
+                assert connection.recv(65536) == b""  # the edge has read it, and hangs up
+        mine.send(7)
+        has_left = code in ("", "done")
+        if not has_left:
+            with pytest.raises(LimitExceeded):
+                mine.receive(timeout_seconds=0.3)
+            with dial(plane.host, plane.port, plane.pin) as connection:
+                assert other in greeted(connection, plane, link.session).session.channels
+                assert mine.receive(timeout_seconds=10) == 7
+            return
+        assert mine.receive(timeout_seconds=10) == 7
+        with dial(plane.host, plane.port, plane.pin) as connection:
+            assert other not in greeted(connection, plane, link.session).session.channels
+
+
 @pytest.mark.parametrize(("name", "kind"), [("echo", Kind.ENDPOINT), ("talk", Kind.TOPIC)])
 def test_channels_that_were_closed_take_no_place(session: DataSession, name: str, kind: Kind) -> None:
     for index in range(EDGE.data_channels + 20):
@@ -282,9 +296,24 @@ def test_channels_that_were_closed_take_no_place(session: DataSession, name: str
             channel.receive(timeout_seconds=10)
 
 
+def test_channels_beyond_the_limit_are_refused_until_one_ends(tmp_path: Path) -> None:
+    with running_edge(tmp_path / "data", data_channels=3) as edge:
+        grant_channels(edge, "tenant")
+        plane = open_plane(edge, "tenant", GUEST)
+        with plane.session() as first, plane.session() as second:
+            held = [topic(session, "talk") for session in (first, second)]
+            channel = ElasticChannel("echo", "s32", {"edge": first}, "edge")
+            with pytest.raises(Refused, match="3 channels"):
+                topic(second, "other")
+            channel.reset()
+            held.append(topic(second, "other"))
+            held[0].send(1)
+            assert held[1].receive(timeout_seconds=10) == 1
+
+
 def test_topics_of_other_instances_are_other_topics(serving: RunningEdge, tenant: str, plane: Plane) -> None:
     other_plane = open_plane(serving, tenant, GUEST)  # in the same worker
-    with session_of(plane) as first, session_of(other_plane) as second:
+    with plane.session() as first, other_plane.session() as second:
         mine, theirs = topic(first, "talk"), topic(second, "talk")
         mine.send(1)
         assert mine.receive(timeout_seconds=10) == 1

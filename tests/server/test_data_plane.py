@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from lawow.channel.bodies import write_arguments
+from lawow.channel.client import ClientConnection
 from lawow.device.data_client import DataClient
 from lawow.device.edge_client import EdgeProblem
 from lawow.device.trust import pinned_context
@@ -391,6 +392,20 @@ def test_garbage_closes_its_own_connection_alone(client: DataClient, plane: Plan
         with open_socket(plane) as connection:
             connection.sendall(data)
             assert is_closed(connection)
+    assert number(client.call(add, slots(1)).results) == 1
+
+
+@pytest.mark.parametrize("token", ["", "a guess", None])
+def test_who_greets_and_leaves_at_once_ends_nothing_but_his_visit(
+    client: DataClient, plane: Plane, token: str | None
+) -> None:
+    add = client.bind(plane.target, "add", "i>i")
+    link = ClientConnection()
+    link.send_hello((plane.token if token is None else token).encode())
+    link.send_goodbye("")
+    with open_socket(plane) as connection:
+        connection.sendall(link.data_to_send())
+        assert is_closed(connection)
     assert number(client.call(add, slots(1)).results) == 1
 
 

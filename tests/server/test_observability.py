@@ -21,18 +21,20 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
+from lawow.edge.call_windows import SLOT_ERROR
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.meter import Meter
 from lawow.edge.policies import SCOPES
 from lawow.edge.supervisor import Load
 from lawow.edge.tenants import Tenants, TokenTerms
-from lawow.errors import Refused
+from lawow.errors import GuestTrap, Refused
 from lawow.server.metrics import Metrics
 from lawow.server.observing import CallFacts, tenant_label
 from lawow.server.tracing import Tracing, otlp_processor
 from tests.conftest import lawow
 from tests.edge.builders import all_sorts, numbered
+from tests.server.planes import open_plane, slots
 from tests.server.running import RunningEdge, issue_token, running_edge, until
 
 NUMBER = numbered(7)
@@ -68,14 +70,39 @@ def test_metrics_tell_calls_their_parts_refusals_and_what_runs(edge: RunningEdge
     label = tenant_label(tenant)
     assert after["lawow_calls_total", f"{label},ok"] == 1
     assert after["lawow_calls_total", f"{label},trap"] == 1
-    for part in ("transfer", "prepare", "run"):
-        key = ("lawow_call_seconds_count", part)
-        assert after[key] == before.get(key, 0) + 1
+    for part, count in {"transfer": 1, "prepare": 1, "run": 1, "whole": 2}.items():
+        key = ("lawow_call_seconds_count", f"http,{part}")
+        assert after[key] == before.get(key, 0) + count
     assert after["lawow_workers", ""] >= 1
     assert after["lawow_instances", ""] >= 1
     assert after["lawow_memory_bytes", ""] > 10 << 20
     assert after["lawow_connections", ""] >= 1
     assert tenant not in reply.body.decode()
+
+
+def test_times_of_calls_over_the_data_plane_are_in_the_same_histogram(edge: RunningEdge, tenant: str) -> None:
+    edge.tokens["operator"] = issue_token(edge.data, tenant, TokenTerms(tuple(SCOPES)))
+
+    def seen() -> dict[tuple[str, str], float]:
+        return samples(edge.ask("GET", "/v1/metrics", "operator").body.decode())
+
+    before = seen()
+    plane = open_plane(edge, tenant)
+    with plane.client() as client:
+        work = client.bind(plane.target, "work", "i>i")
+        started = time.perf_counter()
+        for _ in range(20):
+            client.call(work, slots(100_000))
+        taken = time.perf_counter() - started
+        with pytest.raises(GuestTrap):
+            client.call(client.bind(plane.target, "unreachable", ">"), b"")
+    count, total = ("lawow_call_seconds_count", "data,whole"), ("lawow_call_seconds_sum", "data,whole")
+    until(lambda: seen()[count] == before[count] + 21)
+    after = seen()
+    assert 0 < after[total] - before[total] < taken * (1 + SLOT_ERROR) + 0.1
+    buckets = [value for key, value in after.items() if key[0] == "lawow_call_seconds_bucket"]
+    assert len(buckets) == 5 * 13
+    assert after["lawow_call_seconds_bucket", "+Inf,data,whole"] == after[count]
 
 
 def test_labels_are_bounded_whatever_calls(tmp_path: Path) -> None:

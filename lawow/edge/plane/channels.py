@@ -4,14 +4,13 @@ An endpoint is named as an export of the instance without parameters and results
 export is called; it takes and sends by the host functions of `lawow.runtime.channel_functions`. What it did
 counts when it returns: a guest that traps has taken nothing, and its channel ends. What a client says to a
 topic goes to all that opened it, and a receiver for which the topic waits delays the client that speaks.
-Everything in here is for the thread that leads, but for `Delivery.work`.
+Everything in here is for the thread that leads.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from time import monotonic
 
 from lawow.channel.events import ChannelAsked, ChannelEnded, Event, Message, MoveAsked, PeerClosed, Writable
@@ -19,91 +18,36 @@ from lawow.channel.messages import require_message_type, unpack_message
 from lawow.channel.payloads import Kind
 from lawow.channel.sequences import MESSAGE_BYTES, ChannelEnd, Position
 from lawow.channel.server import ServerConnection
-from lawow.channel.states import ChannelState, ConnectionState
+from lawow.channel.states import ChannelState
 from lawow.channel.tickets import position_of_ticket, position_ticket
-from lawow.channel.topics import Topic
-from lawow.edge.messages import Call, Failure, Result
+from lawow.edge.messages import Failure, Result
 from lawow.edge.messages import Message as Answer
+from lawow.edge.plane.channel import HANDLER, SPEAKING, Channel, Delivery, ServedTopic
 from lawow.edge.plane.client import Client, Connection
 from lawow.edge.plane.parts import Serves
 from lawow.edge.usage import OUTCOMES
 from lawow.errors import FormatError, LawowError, LocalProtocolError
-from lawow.limits import CHANNEL, EDGE
-from lawow.runtime.channel_functions import Mailbox, mailbox_in_place
+from lawow.limits import CHANNEL
+from lawow.runtime.channel_functions import Mailbox
 
-__all__ = ["Channels", "Delivery"]
+__all__ = ["Channels"]
 
-HANDLER = ">"
-SPEAKING = (ConnectionState.OPEN, ConnectionState.DRAINING)
-
-
-@dataclass(eq=False, slots=True)
-class _Channel:
-    """One open channel. `arrived`: sequence numbers and values that nobody has taken."""
-
-    client: Client
-    id: int
-    end: ChannelEnd
-    topic: _Topic | None = None
-    arrived: deque[tuple[int, bytes]] = field(default_factory=deque)
-    outgoing: deque[bytes] = field(default_factory=deque)
-    destination: str | None = None  # it moves there as soon as its handler has returned
-    is_ready: bool = False
-    is_running: bool = False
-    is_closing: bool = False
-
-    @property
-    def link(self) -> ServerConnection | None:
-        """The connection over which something can be said now, if the channel is there."""
-        connection = self.client.connection
-        if connection is None or self.is_over or connection.server.state not in SPEAKING:
-            return None
-        return connection.server
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the protocol knows it no more: it was ended, or closed by both ends."""
-        return self.client.session.channels.get(self.id) is not self.end
-
-
-@dataclass(eq=False, slots=True)
-class _Topic:
-    """A topic, and what is to be published when those it waits for have room: from whom, and which number."""
-
-    key: tuple[str, str]
-    type: str
-    receivers: Topic = field(default_factory=Topic)
-    waiting: deque[tuple[_Channel | None, int, bytes]] = field(default_factory=deque)
-    waiting_bytes: int = 0
-
-
-@dataclass(eq=False, slots=True)
-class Delivery:
-    """A call of an endpoint's handler."""
-
-    channel: _Channel
-    mailbox: Mailbox
-    came: float
-    until: float
-
-    def work(self, worker: Serves) -> Answer:
-        """Let the guest look into its mailbox; on any thread."""
-        admitted, left = self.channel.client.lease.admitted, max(self.until - monotonic(), 0.001)
-        with mailbox_in_place(self.mailbox):
-            return worker.answer(
-                Call(admitted.digest, False, self.channel.end.name, HANDLER, left, b"", admitted.session)
-            )
+HOME = ""
+"""Where an end goes that nobody has asked to move: its client takes it where it likes."""
+LEAVABLE = (ChannelState.OPEN, ChannelState.MOVING, ChannelState.CLIENT_CLOSED)
 
 
 class Channels:
     """All channels of one worker."""
 
-    def __init__(self, worker: Serves, longest_seconds: float) -> None:
+    def __init__(self, worker: Serves, longest_seconds: float, most: int) -> None:
+        """No call of a handler may take longer; at most so many channels are open at a time."""
+        self._most = most
         self._worker = worker
         self._longest_seconds = longest_seconds
-        self._channels: dict[ChannelEnd, _Channel] = {}
-        self._topics: dict[tuple[str, str], _Topic] = {}
-        self._ready: deque[_Channel] = deque()
+        self._channels: dict[ChannelEnd, Channel] = {}
+        self._topics: dict[tuple[str, str], ServedTopic] = {}
+        self._ready: deque[Channel] = deque()
         self.touched: set[Connection] = set()
 
     # events
@@ -154,6 +98,27 @@ class Channels:
                 if channel.arrived:
                     self._make_ready(channel)
 
+    def leave_topics(self, client: Client) -> None:
+        """The client has said goodbye: no topic waits for it, though its session may go on."""
+        for channel in self._of(client):
+            if channel.topic is not None:
+                client.session.channels.pop(channel.id, None)
+                self._drop(channel)
+
+    def send_home(self) -> None:
+        """Let all flexible ends leave, each as soon as its handler has returned: the edge is about to end."""
+        for channel in list(self._channels.values()):
+            if channel.topic is None:
+                channel.destination = channel.destination or HOME
+                self._settle(channel)
+
+    def holds_an_end_of(self, client: Client) -> bool:
+        """Tell whether a flexible end is here, or has left without the client's word that it knows."""
+        return any(
+            end.kind is Kind.ENDPOINT and end.state in (*LEAVABLE, ChannelState.MOVED)
+            for end in client.session.channels.values()
+        )
+
     def forget(self, client: Client) -> None:
         """The client's session is over."""
         for channel in self._of(client):
@@ -167,16 +132,16 @@ class Channels:
         position = position_of_ticket(asked.ticket) if asked.ticket else None
         server.send_opened(asked.id, position)
         end = server.channel(asked.id)
-        channel = self._channels[end] = _Channel(client, asked.id, end)
+        channel = self._channels[end] = Channel(client, asked.id, end)
         if asked.kind is Kind.TOPIC:
             key = self._topic_key(client, asked.name)
-            channel.topic = self._topics.setdefault(key, _Topic(key, asked.type))
+            channel.topic = self._topics.setdefault(key, ServedTopic(key, asked.type))
             channel.topic.receivers.join(server, asked.id)
 
     def _refusal(self, client: Client, asked: ChannelAsked) -> tuple[str, str] | None:
         """Return code and detail, if the channel cannot be."""
-        if len(self._channels) >= EDGE.data_channels:
-            return "busy", f"this worker has {EDGE.data_channels} channels"
+        if len(self._channels) >= self._most:
+            return "busy", f"this worker has {self._most} channels (data_channels)"
         try:
             require_message_type(asked.type)
             if asked.kind is Kind.ENDPOINT:
@@ -222,7 +187,7 @@ class Channels:
             return Delivery(channel, self._mailbox(channel), now, now + self._longest_seconds)
         return None
 
-    def _mailbox(self, channel: _Channel) -> Mailbox:
+    def _mailbox(self, channel: Channel) -> Mailbox:
         end = channel.end
         waiting = sum(len(value) + MESSAGE_BYTES for value in channel.outgoing)
         topics = {
@@ -276,7 +241,7 @@ class Channels:
             self._make_ready(channel)
         self._settle(channel)
 
-    def _credit(self, channel: _Channel, sequence: int) -> None:
+    def _credit(self, channel: Channel, sequence: int) -> None:
         link = channel.link
         if link is not None:
             with suppress(LocalProtocolError):  # the client has closed, or moves the end
@@ -284,7 +249,7 @@ class Channels:
                 return
         channel.end.take(sequence)
 
-    def _settle(self, channel: _Channel) -> None:
+    def _settle(self, channel: Channel) -> None:
         """Send what the handler has left, then move or close as was asked, if the handler does not run."""
         if channel.is_over:
             self._drop(channel)
@@ -297,21 +262,21 @@ class Channels:
                 end.keep(channel.outgoing.popleft())
         if link is None or channel.is_running or channel.outgoing:
             return
-        if channel.destination is not None and end.state is ChannelState.MOVING:
+        if channel.is_closing and not channel.arrived and not end.closed:
+            link.send_close(channel.id)
+        elif channel.destination is not None and end.state in LEAVABLE:
             ticket = position_ticket(Position(end.taken, end.sent))
             link.send_moved(channel.id, channel.destination, ticket)
             self._drop(channel)
-        elif channel.is_closing and not channel.arrived and not end.closed:
-            link.send_close(channel.id)
 
-    def _make_ready(self, channel: _Channel) -> None:
+    def _make_ready(self, channel: Channel) -> None:
         if not channel.is_ready:
             channel.is_ready = True
             self._ready.append(channel)
 
     # topics
 
-    def _at_topic(self, channel: _Channel, topic: _Topic, server: ServerConnection, event: Event) -> None:
+    def _at_topic(self, channel: Channel, topic: ServedTopic, server: ServerConnection, event: Event) -> None:
         if isinstance(event, MoveAsked):
             if channel.link is not None:
                 server.send_refused(event.id, "conflict", "a topic stays where it is")
@@ -330,12 +295,12 @@ class Channels:
             topic.receivers.writable(channel.end)
             self._publish(topic)
 
-    def _publish_later(self, topic: _Topic, source: _Channel | None, sequence: int, value: bytes) -> None:
+    def _publish_later(self, topic: ServedTopic, source: Channel | None, sequence: int, value: bytes) -> None:
         topic.waiting.append((source, sequence, value))
         topic.waiting_bytes += len(value) + MESSAGE_BYTES
         self._publish(topic)
 
-    def _publish(self, topic: _Topic) -> None:
+    def _publish(self, topic: ServedTopic) -> None:
         """Publish what waits, until a receiver must be waited for."""
         for channel in [item for item in self._channels.values() if item.topic is topic and item.is_over]:
             del self._channels[channel.end]  # its end is an event that was not handled yet
@@ -350,7 +315,7 @@ class Channels:
                 self._credit(source, sequence)
                 self._close_at(topic, source)
 
-    def _close_at(self, topic: _Topic, channel: _Channel) -> None:
+    def _close_at(self, topic: ServedTopic, channel: Channel) -> None:
         """Close a channel whose client has closed, when all that it said was published."""
         link = channel.link
         if not channel.is_closing or any(source is channel for source, _, _ in topic.waiting):
@@ -359,14 +324,14 @@ class Channels:
             link.send_close(channel.id)
         self._drop(channel)
 
-    def _touch(self, topic: _Topic) -> None:
+    def _touch(self, topic: ServedTopic) -> None:
         for channel in self._channels.values():
             if channel.topic is topic and channel.client.connection is not None:
                 self.touched.add(channel.client.connection)
 
     # ends
 
-    def _end(self, channel: _Channel, code: str, detail: str) -> None:
+    def _end(self, channel: Channel, code: str, detail: str) -> None:
         connection = channel.client.connection
         if connection is not None and channel.link is not None:
             connection.server.end_channel(channel.id, code, detail[:200])
@@ -374,7 +339,7 @@ class Channels:
             channel.client.session.channels.pop(channel.id, None)
         self._drop(channel)
 
-    def _drop(self, channel: _Channel) -> None:
+    def _drop(self, channel: Channel) -> None:
         self._channels.pop(channel.end, None)
         topic = channel.topic
         if topic is None:
@@ -390,7 +355,7 @@ class Channels:
             if channel.is_over:
                 self._drop(channel)
 
-    def _of(self, client: Client) -> list[_Channel]:
+    def _of(self, client: Client) -> list[Channel]:
         return [channel for channel in self._channels.values() if channel.client is client]
 
 

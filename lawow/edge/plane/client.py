@@ -126,6 +126,13 @@ class Client:
         self.running: Job | None = None
         self.connection: Connection | None = None
         self.lost_at = 0.0
+        self.has_left = False  # by its own will, though it may come back
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it has all outcomes, and its connection everything else that was to be said."""
+        connection = self.connection
+        return not self.session.calls and not (connection and connection.server.has_to_send)
 
     @property
     def takes_outcomes(self) -> bool:

@@ -28,9 +28,12 @@ from lawow.edge.plane.parts import Serves
 from lawow.errors import LawowError
 from lawow.limits import CHANNEL
 
-__all__ = ["Clients"]
+__all__ = ["ENDING", "Clients"]
 
 SESSION_BYTES = 16
+ENDING = "the edge is about to end"
+RETURN_SECONDS = 2.0
+"""How long an edge that ends waits for a lost client with a flexible end; clients try again each second."""
 
 
 class Clients:
@@ -54,7 +57,7 @@ class Clients:
         self._close = close
         self._by_token: dict[bytes, Client] = {}
         self._ready: deque[Client] = deque()
-        self.are_draining = False
+        self.drained_at: float | None = None  # since when nobody new is let in
 
     # events
 
@@ -65,9 +68,13 @@ class Clients:
             if client is not None:
                 self._on_called(client, event, buffer)
         elif isinstance(event, Greeted):
-            self._on_greeted(connection, event)
+            if connection.server.state is not ConnectionState.CLOSED:  # else GOODBYE came in the same bytes
+                self._on_greeted(connection, event)
         elif isinstance(event, Goodbye | Lost):
             connection.is_over = True
+            if client is not None and isinstance(event, Goodbye) and event.is_farewell:
+                client.has_left = True
+                self._channels.leave_topics(client)
         elif client is None:
             return  # the protocol lets nothing else come before
         elif isinstance(event, FunctionAsked):
@@ -88,18 +95,21 @@ class Clients:
         if client is not None and client.lease is lease:
             if client.connection is not None:
                 self._close(client.connection)
+        elif self.drained_at is not None:
+            server.send_goodbye("draining", ENDING)
+            return
         elif not self._has_room():
             server.send_goodbye("busy", "too many clients", retry_after_ms=1000)
             return
         else:
             token = secrets.token_bytes(SESSION_BYTES)
             client = self._by_token[token] = Client(lease, ServerSession(token, CHANNEL))
-        connection.client, client.connection = client, connection
+        connection.client, client.connection, client.has_left = client, connection, False
         for ended in server.send_welcome(client.session):
             self.handle(connection, ended, None)
         self._channels.resume(client, server)
-        if self.are_draining:
-            server.send_drain("draining", "the edge is about to end")
+        if self.drained_at is not None:
+            server.send_drain("draining", ENDING)
 
     def _has_room(self) -> bool:
         """Tell whether one more client may come, perhaps in the place of one that has gone.
@@ -182,6 +192,16 @@ class Clients:
         for client in list(self._by_token.values()):
             if client.connection is None and now - client.lost_at > CHANNEL.resume_seconds:
                 self.end(client)
+
+    def await_ends(self, now: float) -> bool:
+        """Tell whether a client has not heard yet, and may still hear, where its flexible ends have gone."""
+        since = now if self.drained_at is None else self.drained_at
+        return any(
+            client.connection is not None
+            or not (client.has_left or now - max(client.lost_at, since) > RETURN_SECONDS)
+            for client in self._by_token.values()
+            if self._channels.holds_an_end_of(client)
+        )
 
     def send_away(self, lease: OwnLease, code: str) -> list[Connection]:
         """End all sessions of a lease; return the connections over which they are told."""

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from time import monotonic
 
 from lawow.channel.states import ConnectionState
-from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Message, Result, Trap
-from lawow.edge.plane.channels import Channels, Delivery
+from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Listen, Message, Result, Trap
+from lawow.edge.plane.channel import Delivery
+from lawow.edge.plane.channels import Channels
 from lawow.edge.plane.client import Connection, Job
-from lawow.edge.plane.clients import Clients
+from lawow.edge.plane.clients import ENDING, Clients
 from lawow.edge.plane.crew import Crew
 from lawow.edge.plane.door import Door
 from lawow.edge.plane.leases import LeaseTable, OwnLease
@@ -52,16 +53,16 @@ class PlaneLoop:
         supervisor: socket.socket,
         receive: Callable[[], Received | None],
         listener: socket.socket,
-        longest_seconds: float,
+        terms: Listen,
     ) -> None:
         """`receive` takes the supervisor's next request, None at the end."""
         self._worker = worker
         self._parts = parts
-        self._longest_seconds = longest_seconds
+        self._longest_seconds = terms.call_seconds
         self._leases = LeaseTable()
-        self._channels = Channels(worker, longest_seconds)
+        self._channels = Channels(worker, terms.call_seconds, terms.channels)
         self._clients = Clients(
-            worker, self._leases, self._channels, parts.connections, longest_seconds, self._close
+            worker, self._leases, self._channels, parts.connections, terms.call_seconds, self._close
         )
         self._orders = Orders(worker, self._leases, supervisor, receive, self._send_away)
         self._door = Door(listener, parts, self._close)
@@ -265,30 +266,39 @@ class PlaneLoop:
         self._unsent.update(self._clients.send_away(lease, code))
 
     def _drain(self) -> None:
-        """Take nothing new; let what has begun end."""
-        self._ends_at = monotonic() + self._longest_seconds
-        self._clients.are_draining = True
+        """Take nothing new; let what has begun end, and flexible ends leave."""
+        now = monotonic()
+        self._ends_at = now + self._longest_seconds
+        self._clients.drained_at = now
         self._parts.poll.unregister(self._orders.fileno())
-        self._door.close()
         for connection in self._connections.values():
             if connection.server.state is ConnectionState.OPEN:
-                connection.server.send_drain("draining", "the edge is about to end")
+                connection.server.send_drain("draining", ENDING)
             else:
                 connection.is_over = True
             self._unsent.add(connection)
+        self._channels.send_home()
 
     def _is_drained(self) -> bool:
-        """Whether all that was begun before the end has been answered; says goodbye to whom that is so."""
+        """Whether all that was begun before the end has been answered; says goodbye to whom that is so.
+
+        The door stays open for clients that were lost before they knew where their flexible ends go.
+        """
         if self._ends_at == NEVER:
             return False
+        now = monotonic()
+        awaits_anybody = self._clients.await_ends(now)
+        if not awaits_anybody:
+            self._door.close()
         for connection in self._connections.values():
             client = connection.client
-            if client is not None and not client.session.calls and not connection.server.has_to_send:
+            if client is not None and client.is_answered and not self._channels.holds_an_end_of(client):
                 if connection.server.state is not ConnectionState.CLOSED:
                     connection.server.send_goodbye("draining")
                 self._unsent.add(connection)
         self._settle_unsent()
-        return not self._connections or monotonic() > self._ends_at
+        are_there = any(connection.client is not None for connection in self._connections.values())
+        return now > self._ends_at or not (are_there or awaits_anybody)
 
     def _tick(self, now: float) -> None:
         """Look after time, once a second."""

@@ -85,7 +85,7 @@ public final class Planes {
                 channel = ElasticChannel.open(words[1], words[2], hosts, words[3]);
                 channel.setHome(end -> {
                     while (true) {
-                        end.send(end.receive(0) + "@home", 0);
+                        end.answer(message -> message + "@home", 0);
                     }
                 });
                 return "ok";

@@ -2,6 +2,7 @@ import dev.lawow.DataClient;
 import dev.lawow.ElasticChannel;
 import dev.lawow.ElasticFunction;
 import dev.lawow.ElasticPolicy;
+import dev.lawow.FlexibleEnd;
 import dev.lawow.InstanceState;
 import dev.lawow.Lawow;
 import dev.lawow.OffloadHandler;
@@ -16,33 +17,47 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 
 /**
  * The whole offload sequence of one device, step by step; what comes out of each step is a line.
  *
- * <p>{@code first DIGEST NAME=ADDRESS:PORT:PIN:TOKEN...} offloads the counter, calls it, lets a channel's end move between
- * the two hosts that are named while messages flow, waits for a line, brings the state home and goes on with it here.
+ * <p>{@code first DIGEST DIGEST NAME=ADDRESS:PORT:PIN:TOKEN...} offloads the counter, calls it, lets a channel's end move
+ * between the two hosts that are named while messages flow, and another one between the relay's instance, here and them,
+ * waits for a line, brings the state home and goes on with it here, and lets ends leave an edge that ends.
  * {@code second SHARED} calls the instance that the first device shares.
  */
 public final class OffloadSequence {
     private static final String MODULE = "counter.wasm@";
+    private static final String RELAY = "relay.wasm@";
     private static final long MILLIS = 30000;
-    private static final int COUNT = 400;
+    private static final long LAST = 400;
+
+    /** Answers as all hosts do, with the mark 3. */
+    private static final FlexibleEnd.Handler HOME = new FlexibleEnd.Handler() {
+        @Override
+        public void run(FlexibleEnd end) {
+            while (true) {
+                end.answer(new FlexibleEnd.Answer() {
+                    @Override
+                    public Object to(Object message) {
+                        return (Long) message * 20 + 3;
+                    }
+                }, 0);
+            }
+        }
+    };
 
     public static void main(String[] words) throws Exception {
         if (words[0].equals("first")) {
-            first(MODULE + words[1], hosts(words));
+            first(MODULE + words[1], RELAY + words[2], hosts(words));
         } else {
             second(words[1]);
         }
     }
 
-    private static void first(String module, Map<String, DataClient> hosts) throws Exception {
+    private static void first(String module, String relay, Map<String, DataClient> hosts) throws Exception {
         OffloadHandler handler = new OffloadHandler();
         Map<String, String> impossible = Collections.singletonMap("engine", "abacus");
         say("unmet", handler.request(module, impossible).unmet().size());
@@ -54,6 +69,7 @@ public final class OffloadSequence {
         say("plane", lease.data() != null);
         call(module, lease);
         channel(hosts);
+        relay(handler, relay, hosts);
         handler.share(lease, "counter", "neighbour");
         say("shared", "counter");
         System.in.read();
@@ -68,6 +84,7 @@ public final class OffloadSequence {
         } catch (RemoteException error) {
             say("ended", error.mayHaveRun());
         }
+        drained(handler, relay, hosts);
     }
 
     private static void call(String module, Offloaded lease) throws Exception {
@@ -89,75 +106,41 @@ public final class OffloadSequence {
         say("local", here.call(8) + " " + here.wasRemote());
     }
 
-    /** Hosts answer a number with itself, times 20, and the last digit of their name. */
+    /** The end moves between two hosts. */
     private static void channel(Map<String, DataClient> hosts) throws Exception {
         try (ElasticChannel channel = ElasticChannel.open("numbers", "s64", hosts, "edge-1")) {
-            Sender sender = new Sender(channel);
-            Receiver receiver = new Receiver(channel);
-            sender.start();
-            receiver.start();
-            for (int round = 0; round < 5; round++) {
-                channel.move("edge-2");
-                sender.hasMoved.countDown();
-                receiver.hasHeardSecond.await(); // in the first round; from then on it has
-                channel.move("edge-1");
-            }
-            sender.join();
-            receiver.join();
+            say("messages", Flow.along(channel, "edge-2:2", "edge-1:1", "edge-2:2", "edge-1:1"));
             channel.move("edge-2");
-            channel.send((long) COUNT, MILLIS);
-            say("messages", receiver.inOrder + " of " + COUNT + " by " + receiver.hosts);
+            channel.send(LAST, MILLIS);
             say("last", channel.receive(MILLIS) + " at " + channel.host());
         }
     }
 
-    private static final class Sender extends Thread {
-        private final ElasticChannel channel;
-        final CountDownLatch hasMoved = new CountDownLatch(1);
-
-        Sender(ElasticChannel channel) {
-            this.channel = channel;
+    /** The end begins in an instance on the edge, comes home, and leaves again, for the edge and for another host. */
+    private static void relay(OffloadHandler handler, String module, Map<String, DataClient> hosts) throws Exception {
+        Offers offers = handler.request(module, Collections.<String, Object>emptyMap());
+        Offloaded lease = handler.select(offers, offers.offers().get(0));
+        hosts.put("edge", lease.data());
+        try (ElasticChannel channel = ElasticChannel.open("numbers", "s64", hosts, "edge")) {
+            channel.setHome(HOME);
+            say("home", Flow.along(channel, ":3", "edge:4", ":3", "edge:4", ":3"));
+            say("carried", Flow.along(channel, "edge:4", "edge-1:1", "edge:4", "edge-2:2", ":3"));
         }
-
-        @Override
-        public void run() {
-            for (long number = 0; number < COUNT; number++) {
-                if (number == COUNT / 2) {
-                    awaitMove(); // messages before it, meanwhile and after it, however quick they are
-                }
-                channel.send(number, MILLIS);
-            }
-        }
-
-        private void awaitMove() {
-            try {
-                hasMoved.await();
-            } catch (InterruptedException error) {
-                throw new IllegalStateException(error);
-            }
-        }
+        handler.release(lease);
     }
 
-    private static final class Receiver extends Thread {
-        private final ElasticChannel channel;
-        final Set<Long> hosts = new TreeSet<>();
-        final CountDownLatch hasHeardSecond = new CountDownLatch(1);
-        int inOrder;
-
-        Receiver(ElasticChannel channel) {
-            this.channel = channel;
-        }
-
-        @Override
-        public void run() {
-            for (int number = 0; number < COUNT; number++) {
-                long answer = (Long) channel.receive(MILLIS);
-                inOrder += answer / 20 == number ? 1 : 0;
-                hosts.add(answer % 20);
-                if (answer % 20 == 2) {
-                    hasHeardSecond.countDown();
-                }
-            }
+    /** The edge ends, while messages flow: one end comes home, another one goes to a host that is named for that. */
+    private static void drained(OffloadHandler handler, String module, Map<String, DataClient> hosts) throws Exception {
+        Offers offers = handler.request(module, Collections.<String, Object>emptyMap());
+        hosts.put("edge", handler.select(offers, offers.offers().get(0)).data());
+        try (ElasticChannel channel = ElasticChannel.open("numbers", "s64", hosts, "edge");
+                ElasticChannel other = ElasticChannel.open("numbers", "s64", hosts, "edge")) {
+            channel.setHome(HOME);
+            other.setRefuge("edge-1");
+            other.send(1L, MILLIS);
+            say("standing", other.receive(MILLIS));
+            say("drained", Flow.along(channel, "*:3"));
+            say("refuge", Flow.along(other, "*:1"));
         }
     }
 
@@ -180,7 +163,7 @@ public final class OffloadSequence {
 
     private static Map<String, DataClient> hosts(String[] words) {
         Map<String, DataClient> hosts = new ConcurrentHashMap<>();
-        for (String word : Arrays.asList(words).subList(2, words.length)) {
+        for (String word : Arrays.asList(words).subList(3, words.length)) {
             String[] parts = word.split("[=:]");
             hosts.put(parts[0], new DataClient(parts[1], Integer.parseInt(parts[2]), parts[3], parts[4]));
         }

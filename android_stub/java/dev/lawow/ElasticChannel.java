@@ -1,5 +1,7 @@
 package dev.lawow;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Map;
 
 /**
@@ -32,6 +34,8 @@ public final class ElasticChannel extends MessageEnd {
     private static final int TOPIC = 1;
     private static final long OPEN_MILLIS = 30000;
     private static final int MOST_REOPENINGS = 5;
+    private static final byte[] TICKET_MARK = {'h', 'e', 'r', 'e'};
+    private static final int TICKET_BYTES = 20;
 
     private final Map<String, DataClient> hosts;
     private ChannelEnd end;
@@ -39,6 +43,8 @@ public final class ElasticChannel extends MessageEnd {
     private FlexibleEnd.Handler handler;
     private FlexibleEnd atHome;
     private String host;
+    private String refuge = HOME;
+    private String asked; // to move there, if it was asked and has not gone
     private long id;
     private byte[] ticket = new byte[0];
     private int reopenings;
@@ -88,6 +94,16 @@ public final class ElasticChannel extends MessageEnd {
         }
     }
 
+    /**
+     * Says which host takes the flexible end when its host sends it away and names no other, as an edge that ends does. At
+     * first it is {@link #HOME}.
+     */
+    public void setRefuge(String hostName) {
+        synchronized (DataClient.LOCK) {
+            refuge = hostName;
+        }
+    }
+
     /** Returns the name of the host that has the flexible end; {@link #HOME} for this device. */
     public String host() {
         synchronized (DataClient.LOCK) {
@@ -120,6 +136,7 @@ public final class ElasticChannel extends MessageEnd {
             if (atHome != null) {
                 leaveHome(destination);
             } else {
+                asked = destination;
                 carrier.connection().sendMove(id, destination);
                 carrier.wake();
             }
@@ -265,11 +282,14 @@ public final class ElasticChannel extends MessageEnd {
         return client;
     }
 
-    /** Goes where the flexible end has gone. */
+    /** Goes where the flexible end has gone; one that its host sent away goes where it was asked to, or to the refuge. */
     private void follow(Event moved) {
         carrier = null;
         host = moved.detail;
-        ticket = moved.data;
+        if (host.equals(HOME)) {
+            host = asked == null ? refuge : asked;
+        }
+        ticket = moved.data.length > 0 ? moved.data : positionTicket(moved);
         reopenings = 0;
         if (!host.equals(HOME)) {
             reopen();
@@ -278,6 +298,12 @@ public final class ElasticChannel extends MessageEnd {
         } else {
             comeHome();
         }
+    }
+
+    /** Returns the ticket for an end that its client carries to a host that does not know the former one. */
+    private static byte[] positionTicket(Event moved) {
+        ByteBuffer ticket = ByteBuffer.allocate(TICKET_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        return ticket.put(TICKET_MARK).putLong(moved.first).putLong(moved.second).array();
     }
 
     private void reopen() {
@@ -339,6 +365,7 @@ public final class ElasticChannel extends MessageEnd {
 
     private void finish(RuntimeException error) {
         steps++;
+        asked = null;
         refusal = error;
         DataClient.LOCK.notifyAll();
     }

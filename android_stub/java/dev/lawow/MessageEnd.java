@@ -44,11 +44,7 @@ public abstract class MessageEnd implements Closeable {
      * @throws RemoteException {@code deadline}: nothing was sent in time; otherwise the channel is lost with its host
      */
     public final void send(Object value, long timeoutMillis) {
-        byte[] data = new Arguments(Signature.parse(letters + ">"), new Object[] {value}).body();
-        if (data.length > MOST_BYTES) {
-            throw new IllegalArgumentException(
-                "channel " + name + ": a message of " + data.length + " bytes (allowed " + MOST_BYTES + ")");
-        }
+        byte[] data = packed(value, MOST_BYTES);
         long ends = ends(timeoutMillis);
         synchronized (DataClient.LOCK) {
             requireNotClosed();
@@ -72,11 +68,7 @@ public abstract class MessageEnd implements Closeable {
         long ends = ends(timeoutMillis);
         Event message;
         synchronized (DataClient.LOCK) {
-            while (arrived.isEmpty()) {
-                if (peerClosed) {
-                    throw new ChannelClosedException("channel " + name + ": the other end has closed it");
-                }
-                requireNotEnded();
+            while (!hasMessage()) {
                 await(ends);
             }
             message = arrived.poll();
@@ -84,12 +76,7 @@ public abstract class MessageEnd implements Closeable {
             taken(message);
             DataClient.LOCK.notifyAll();
         }
-        try {
-            Arguments none = new Arguments(Signature.parse(">" + letters), new Object[0]);
-            return new Response(none, message.data).deliver();
-        } catch (ProtocolException error) {
-            throw new RemoteException("protocol", 0, true, "channel " + name + " " + error.getMessage(), error);
-        }
+        return unpacked(message);
     }
 
     /** Tells how many messages of a topic were dropped because this end was too slow, up to the last one received. */
@@ -104,6 +91,38 @@ public abstract class MessageEnd implements Closeable {
 
     /** A message was taken by the program; the lock is held. */
     abstract void taken(Event message);
+
+    /** Tells whether a message waits. Throws why none will come any more; the lock is held. */
+    final boolean hasMessage() {
+        if (!arrived.isEmpty()) {
+            return true;
+        }
+        if (peerClosed) {
+            throw new ChannelClosedException("channel " + name + ": the other end has closed it");
+        }
+        requireNotEnded();
+        return false;
+    }
+
+    /** Returns the bytes of a message. Throws {@link IllegalArgumentException} for what is none, or too large. */
+    final byte[] packed(Object value, int mostBytes) {
+        byte[] data = new Arguments(Signature.parse(letters + ">"), new Object[] {value}).body();
+        if (data.length > mostBytes) {
+            throw new IllegalArgumentException(
+                "channel " + name + ": a message of " + data.length + " bytes (allowed " + mostBytes + ")");
+        }
+        return data;
+    }
+
+    /** Returns what a message says. Throws {@link RemoteException} for one that is not of the channel's type. */
+    final Object unpacked(Event message) {
+        try {
+            Arguments none = new Arguments(Signature.parse(">" + letters), new Object[0]);
+            return new Response(none, message.data).deliver();
+        } catch (ProtocolException error) {
+            throw new RemoteException("protocol", 0, true, "channel " + name + " " + error.getMessage(), error);
+        }
+    }
 
     /** Nothing comes or goes any more; what has come can still be received. The lock is held. */
     final void endWith(RuntimeException reason) {
