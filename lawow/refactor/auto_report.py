@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from lawow.refactor.automatic import Ranked, Survey
 from lawow.refactor.candidates import Rejection
 from lawow.refactor.loop_cost import Polynomial
+from lawow.refactor.profit import Basis
 
 __all__ = ["survey_lines", "survey_record"]
 
 _MOST_LINES = 12
+_SOURCES = {Basis.MEASURED: "measured", Basis.BOUNDED: "all its calls together, by the profile"}
 _DIGITS = str.maketrans("0123456789.", "⁰¹²³⁴⁵⁶⁷⁸⁹·")
 
 
@@ -38,7 +40,7 @@ def survey_lines(survey: Survey) -> Iterator[str]:
 def _gain(item: Ranked) -> str:
     gain = item.gain
     verb = "gains" if gain.seconds > 0 else "loses"
-    source = "measured" if gain.is_measured else _cost(item.cost)
+    source = _SOURCES.get(item.basis) or _cost(item.cost)
     from_where = "never pays" if item.gains_from is None else f"pays from {item.gains_from:,} elements on"
     return (
         f"{verb} {_milliseconds(abs(gain.seconds))} a call with arrays of {gain.elements:,}"
@@ -73,7 +75,8 @@ def _candidate_record(item: Ranked) -> dict[str, object]:
         "chosen": not item.stays,
         "stays": item.stays or None,
         "nanoseconds_by_half_power": list(item.cost),
-        "measured": item.gain.is_measured,
+        "measured": item.basis is Basis.MEASURED,
+        "basis": item.basis.value,
         "elements": item.gain.elements,
         "local_seconds": item.gain.local_seconds,
         "remote_seconds": item.gain.remote_seconds,

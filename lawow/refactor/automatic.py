@@ -28,7 +28,7 @@ from lawow.refactor.costs import call_cost
 from lawow.refactor.findings import describe_method
 from lawow.refactor.loop_cost import LoopCosts, Polynomial
 from lawow.refactor.names import PLAIN_NAMES, Names
-from lawow.refactor.profit import Conditions, Gain, expected_gain, first_gain
+from lawow.refactor.profit import Basis, Conditions, Gain, expected_gain, first_gain, fitted
 from lawow.refactor.rules import Rule, java_name, simple_name
 from lawow.refactor.timings import Timings
 
@@ -57,6 +57,7 @@ class Ranked:
     candidate: Candidate
     label: str
     cost: Polynomial
+    basis: Basis
     gain: Gain
     gains_from: int | None
     stays: str = ""
@@ -149,11 +150,17 @@ class _Ranking:
     def _rank(self, candidate: Candidate, export: ExportedMethod) -> Ranked:
         names, conditions = self._options.names, self._options.conditions
         label = describe_method(candidate.method, names)
-        cost = self._costs.of(candidate.ref)
+        cost, basis = self._costs.of(candidate.ref), Basis.ESTIMATED
+        # A profile of an app that was shrunk has the names of the dex file.
+        measured = self._options.timings.of(label, describe_method(candidate.method, PLAIN_NAMES))
+        if measured is not None:
+            if measured.elements is not None:
+                conditions = replace(conditions, elements=measured.elements)
+            cost, basis = fitted(cost, measured, conditions.elements)
         call = call_cost(_binding(candidate.ref, export, ""), names)
-        gain = expected_gain(cost, call, conditions, self._options.timings.of(label))
+        gain = expected_gain(cost, call, conditions)
         stays = self._why_it_stays(candidate, gain)
-        return Ranked(candidate, label, cost, gain, first_gain(cost, call, conditions), stays)
+        return Ranked(candidate, label, cost, basis, gain, first_gain(cost, call, conditions), stays)
 
     def _body(self, ref: MethodRef) -> Body | None:
         if ref not in self._bodies:
