@@ -1,10 +1,10 @@
 """Reads Android's method traces: the files of ``Debug.startMethodTracing`` and ``am profile start``.
 
-Versions 1 to 3, both as they are written at the end of a trace (a text with clock, threads and methods, then the
-records) and as they are streamed (``--streaming``: names stand between the records, the text at the end). A
-record says that a thread entered or left a method, and when. Refused: the packed format that Android 15 writes
-on request (versions 4 and up), a file that is cut off, records of methods without a name. Source: the comment
-at the head of ART's ``runtime/trace.cc``, and what that file writes.
+Versions 1 to 3, both as they are written at the end of a trace (a text with clock, threads and methods, then
+the records) and as they are streamed (``--streaming``: names stand between the records, the text at the end).
+A record says that a thread entered or left a method, and when. Refused: the packed format that Android 15
+writes on request (versions 4 and up), a file that is cut off, records of methods without a name. Source: the
+comment at the head of ART's ``runtime/trace.cc``, and what that file writes.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Conditions:
 
 
 class Basis(Enum):
-    """Where the time on the device comes from. `BOUNDED`: an estimate, but no more than all calls together."""
+    """Where the time on the device comes from. `BOUNDED`: all calls took less together than the estimate."""
 
     ESTIMATED = "estimated"
     MEASURED = "measured"

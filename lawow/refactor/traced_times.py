@@ -1,4 +1,4 @@
-"""What a method trace says of methods: how often each was called, and how long it took with all that it called.
+"""What a method trace says: how often each method was called, and how long it took with all that it called.
 
 A call inside a call of the same method belongs to it: moved to the edge, it would stay there. Calls that had
 begun before the trace or did not end in it are left out. Time is the processor's where the trace has it. Each

@@ -1,0 +1,126 @@
+"""The time of a method on a JVM, with that of all methods that it calls: a profile without a phone.
+
+The method's bytecode runs as in a proof (`lawow.proving.machine`), under the same rule: only code that
+computes and does nothing else. It is called again and again with the same arguments, twice over: once as it
+is, for the time; once with methods that count (`lawow.proving.counting`) while another thread looks at the
+stack, for the calls and the shares of the others. All times are those of this machine.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawow.dalvik import Program
+from lawow.dalvik.program import PLATFORM_EXCEPTIONS
+from lawow.errors import LawowError, Refused
+from lawow.formats.dex.builder import DexBuilder
+from lawow.formats.dex.source import ClassSource
+from lawow.formats.dex.symbols import MethodRef, parse_method_descriptor
+from lawow.formats.dex.views import MethodView
+from lawow.formats.elements import Argument
+from lawow.limits import PROVING
+from lawow.proving.cases import Case, encode_case, is_array
+from lawow.proving.counting import CountingCopies
+from lawow.proving.excerpt import CopyMethod, copied, excerpt_classes
+from lawow.proving.machine import JudgeMachine, last_words, method_table, run_tool
+
+__all__ = ["MeasuredMethod", "measure"]
+
+STOPWATCH = Path(__file__).with_name("Stopwatch.java")
+FEWEST_SAMPLES = 5
+"""A method that was seen less often took so little that nothing can be said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMethod:
+    """What all calls of a method took in `calls` calls of it. `elements` is the mean length of an array.
+
+    Only calls by other methods count; `elements` is None for a method without arrays of numbers.
+    """
+
+    method: MethodRef
+    calls: int
+    seconds: float
+    elements: int | None
+
+
+def measure(
+    program: Program, method: MethodView, arguments: Sequence[Argument], *, seconds: float
+) -> tuple[MeasuredMethod, ...]:
+    """Run a method for about four times `seconds`; return it and the callees that were seen, itself first.
+
+    Raises `Refused` for a method that does more than compute or that throws, and if the JVM or enjarify is
+    not there; `LawowError` if they fail.
+    """
+    case = Case(0, tuple(arguments))
+    plain = _run(_classes(program, method, copied), method.ref, case, seconds, methods=0)
+    counting = CountingCopies()
+    classes = [*_classes(program, method, counting.copy), counting.counts()]
+    counted = _run(classes, method.ref, case, seconds, methods=len(counting.methods))
+    each = plain.seconds / plain.calls
+    rows = dict(zip(counting.methods, counted.rows, strict=True))
+    found = [
+        MeasuredMethod(ref, row.calls, each * counted.calls * row.samples / counted.samples, _mean(ref, row))
+        for ref, row in rows.items()
+        if ref != method.ref and row.calls and row.samples >= FEWEST_SAMPLES
+    ]
+    found.sort(key=lambda item: -item.seconds)
+    own = MeasuredMethod(method.ref, plain.calls, plain.seconds, _mean(method.ref, rows[method.ref]))
+    return (own, *found)
+
+
+def _classes(program: Program, method: MethodView, copy: CopyMethod) -> list[ClassSource]:
+    return excerpt_classes([method], program.method, program.class_view, PLATFORM_EXCEPTIONS, copy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What was counted of one method, and in how many samples it was on the stack."""
+
+    calls: int
+    elements: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of the stopwatch."""
+
+    calls: int
+    seconds: float
+    samples: int
+    rows: tuple[_Row, ...]
+
+
+def _run(classes: Sequence[ClassSource], ref: MethodRef, case: Case, seconds: float, *, methods: int) -> _Run:
+    builder = DexBuilder()
+    for source in classes:
+        builder.add(source)
+    with tempfile.TemporaryDirectory(prefix="lawow-profile-") as folder:
+        machine = JudgeMachine.opened(builder.build(), [ref], Path(folder))
+        given, got = Path(folder, "case"), Path(folder, "result")
+        given.write_bytes(method_table([ref]) + encode_case(case))
+        memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
+        files = [str(STOPWATCH), str(given), str(got), str(seconds), str(methods)]
+        done = run_tool(["java", memory, "-XX:+UseSerialGC", "-cp", str(machine.classes), *files])
+        if done.returncode:
+            raise LawowError(f"the JVM can't run {ref}: {last_words(done)}")
+        return _read_result(got.read_text(), ref)
+
+
+def _read_result(text: str, ref: MethodRef) -> _Run:
+    """Read what `Stopwatch.java` wrote."""
+    (what, *values), *rows = (line.split() for line in text.splitlines())
+    if what == "threw":
+        raise Refused(f"{ref} throws {values[0]} when it is called with these arguments; give it others")
+    calls, nanoseconds, samples = map(int, values)
+    return _Run(calls, nanoseconds / 1e9, samples, tuple(_Row(*map(int, row)) for row in rows))
+
+
+def _mean(ref: MethodRef, row: _Row) -> int | None:
+    """Return the mean length of the arrays that a method was given."""
+    arrays = sum(map(is_array, parse_method_descriptor(ref.descriptor).parameters))
+    return round(row.elements / (row.calls * arrays)) if arrays else None
