@@ -3,7 +3,8 @@
 The method's bytecode runs as in a proof (`lawow.proving.machine`), under the same rule: only code that
 computes and does nothing else. It is called again and again with the same arguments, twice over: once as it
 is, for the time; once with methods that count (`lawow.proving.counting`) while another thread looks at the
-stack, for the calls and the shares of the others. All times are those of this machine.
+stack, for the calls and the shares of the others. There a call costs more, so that methods which are called
+very often have too large a share. All times are those of this machine.
 """
 
 from __future__ import annotations
@@ -17,59 +18,62 @@ from lawow.dalvik import Program
 from lawow.dalvik.program import PLATFORM_EXCEPTIONS
 from lawow.errors import LawowError, Refused
 from lawow.formats.dex.builder import DexBuilder
+from lawow.formats.dex.names import java_name
+from lawow.formats.dex.reader import Dex
 from lawow.formats.dex.source import ClassSource
 from lawow.formats.dex.symbols import MethodRef, parse_method_descriptor
 from lawow.formats.dex.views import MethodView
 from lawow.formats.elements import Argument
 from lawow.limits import PROVING
 from lawow.proving.cases import Case, encode_case, is_array
-from lawow.proving.counting import CountingCopies
+from lawow.proving.counting import SUFFIX, CountingCopies
 from lawow.proving.excerpt import CopyMethod, copied, excerpt_classes
 from lawow.proving.machine import JudgeMachine, last_words, method_table, run_tool
+from lawow.refactor.timings import MethodTime
 
-__all__ = ["MeasuredMethod", "measure"]
+__all__ = ["measure"]
 
 STOPWATCH = Path(__file__).with_name("Stopwatch.java")
+_SEEN_ON_THE_STACK = (
+    "-XX:+UseCountedLoopSafepoints",
+    "-XX:CompileCommand=quiet",
+    f"-XX:CompileCommand=dontinline,*::*{SUFFIX}*",
+)
+"""The JVM shows a stack only at certain places. Without these, a method that is compiled into another one, or
+that is all loop, has hardly any.
+"""
 FEWEST_SAMPLES = 5
 """A method that was seen less often took so little that nothing can be said of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredMethod:
-    """What all calls of a method took in `calls` calls of it. `elements` is the mean length of an array.
-
-    Only calls by other methods count; `elements` is None for a method without arrays of numbers.
-    """
-
-    method: MethodRef
-    calls: int
-    seconds: float
-    elements: int | None
-
-
 def measure(
-    program: Program, method: MethodView, arguments: Sequence[Argument], *, seconds: float
-) -> tuple[MeasuredMethod, ...]:
-    """Run a method for about four times `seconds`; return it and the callees that were seen, itself first.
+    dexes: Sequence[Dex], method: MethodView, arguments: Sequence[Argument], *, seconds: float
+) -> tuple[MethodTime, ...]:
+    """Run a method of an app for about four times `seconds`; return it, and the callees that were seen.
 
     Raises `Refused` for a method that does more than compute or that throws, and if the JVM or enjarify is
     not there; `LawowError` if they fail.
     """
+    program = Program(dexes)
     case = Case(0, tuple(arguments))
     plain = _run(_classes(program, method, copied), method.ref, case, seconds, methods=0)
     counting = CountingCopies()
     classes = [*_classes(program, method, counting.copy), counting.counts()]
     counted = _run(classes, method.ref, case, seconds, methods=len(counting.methods))
-    each = plain.seconds / plain.calls
+    whole = plain.seconds / plain.calls * counted.calls
     rows = dict(zip(counting.methods, counted.rows, strict=True))
     found = [
-        MeasuredMethod(ref, row.calls, each * counted.calls * row.samples / counted.samples, _mean(ref, row))
+        MethodTime(_label(ref), row.calls, whole * row.samples / counted.samples, _mean(ref, row))
         for ref, row in rows.items()
         if ref != method.ref and row.calls and row.samples >= FEWEST_SAMPLES
     ]
     found.sort(key=lambda item: -item.seconds)
-    own = MeasuredMethod(method.ref, plain.calls, plain.seconds, _mean(method.ref, rows[method.ref]))
+    own = MethodTime(_label(method.ref), counted.calls, whole, _mean(method.ref, rows[method.ref]))
     return (own, *found)
+
+
+def _label(ref: MethodRef) -> str:
+    return f"{java_name(ref.class_name)}.{ref.name}{ref.descriptor}"
 
 
 def _classes(program: Program, method: MethodView, copy: CopyMethod) -> list[ClassSource]:
@@ -104,8 +108,9 @@ def _run(classes: Sequence[ClassSource], ref: MethodRef, case: Case, seconds: fl
         given, got = Path(folder, "case"), Path(folder, "result")
         given.write_bytes(method_table([ref]) + encode_case(case))
         memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
+        options = ["-XX:+UseSerialGC", *(_SEEN_ON_THE_STACK if methods else ())]
         files = [str(STOPWATCH), str(given), str(got), str(seconds), str(methods)]
-        done = run_tool(["java", memory, "-XX:+UseSerialGC", "-cp", str(machine.classes), *files])
+        done = run_tool(["java", memory, *options, "-cp", str(machine.classes), *files])
         if done.returncode:
             raise LawowError(f"the JVM can't run {ref}: {last_words(done)}")
         return _read_result(got.read_text(), ref)

@@ -28,6 +28,7 @@ def survey_lines(survey: Survey) -> Iterator[str]:
     if len(survey.ranked) > len(worth):
         rest = len(survey.ranked) - len(worth)
         yield f"candidate and {rest:,} more, which never pay, however long their arrays"
+    yield from _profile_lines(survey)
     reasons = Counter(item.reason for item in survey.rejected).most_common()
     for reason, count in reasons[:_MOST_LINES]:
         yield f"rejected  {count:,} static {'method' if count == 1 else 'methods'}: {reason}"
@@ -35,6 +36,13 @@ def survey_lines(survey: Survey) -> Iterator[str]:
         rest = sum(count for _, count in reasons[_MOST_LINES:])
         yield f"rejected  {rest:,} static methods, each for another reason (--json lists them)"
     yield f"rejected  {survey.others:,} methods: not static"
+
+
+def _profile_lines(survey: Survey) -> Iterator[str]:
+    """Yield what became of a profile: one of another app, or with other names, has no effect."""
+    if methods := len(survey.timings.by_method):
+        known = sum(item.measured is not None for item in survey.ranked)
+        yield f"profile   methods in it: {methods:,}; candidates among them: {known:,}"
 
 
 def _gain(item: Ranked) -> str:

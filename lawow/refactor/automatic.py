@@ -30,7 +30,7 @@ from lawow.refactor.loop_cost import LoopCosts, Polynomial
 from lawow.refactor.names import PLAIN_NAMES, Names
 from lawow.refactor.profit import Basis, Conditions, Gain, expected_gain, first_gain, fitted
 from lawow.refactor.rules import Rule, java_name, simple_name
-from lawow.refactor.timings import Timings
+from lawow.refactor.timings import MethodTime, Timings
 
 __all__ = ["AutoOptions", "ClassTranslation", "Ranked", "Survey", "survey_app", "translate_chosen"]
 
@@ -52,7 +52,9 @@ class AutoOptions:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with what it costs and gains. `stays` says why it is not chosen; empty if it is."""
+    """A candidate with what it costs and gains. `stays` says why it is not chosen; empty if it is.
+    `measured` is what a profile says of it.
+    """
 
     candidate: Candidate
     label: str
@@ -61,17 +63,21 @@ class Ranked:
     gain: Gain
     gains_from: int | None
     stays: str = ""
+    measured: MethodTime | None = None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Everything that was found in an app. `rejected` are static methods with the reason."""
+    """Everything that was found in an app. `rejected` are static methods with the reason; `timings` are those
+    that the ranking was made with.
+    """
 
     app: AppPackage
     program: Program
     ranked: tuple[Ranked, ...]
     rejected: tuple[Rejection, ...]
     others: int
+    timings: Timings = field(default_factory=Timings)
 
     @cached_property
     def chosen(self) -> tuple[Candidate, ...]:
@@ -103,7 +109,7 @@ def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
         )
     except FormatError as error:
         raise error if error.file.startswith(app.name) else error.within(app.name) from None
-    return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others)
+    return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others, options.timings)
 
 
 def _translated(
@@ -160,7 +166,9 @@ class _Ranking:
         call = call_cost(_binding(candidate.ref, export, ""), names)
         gain = expected_gain(cost, call, conditions)
         stays = self._why_it_stays(candidate, gain)
-        return Ranked(candidate, label, cost, basis, gain, first_gain(cost, call, conditions), stays)
+        return Ranked(
+            candidate, label, cost, basis, gain, first_gain(cost, call, conditions), stays, measured
+        )
 
     def _body(self, ref: MethodRef) -> Body | None:
         if ref not in self._bodies:
