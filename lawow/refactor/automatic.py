@@ -32,8 +32,10 @@ from lawow.refactor.profit import Basis, Conditions, Gain, expected_gain, first_
 from lawow.refactor.rules import Rule, java_name, simple_name
 from lawow.refactor.timings import MethodTime, Timings
 
-__all__ = ["AutoOptions", "ClassTranslation", "Ranked", "Survey", "survey_app", "translate_chosen"]
+__all__ = ["LOSES", "AutoOptions", "ClassTranslation", "Ranked", "Survey", "survey_app", "translate_chosen"]
 
+LOSES = "a call loses time"
+"""Why most candidates stay."""
 _UNFIT_FOR_FILES = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -68,7 +70,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Survey:
-    """Everything that was found in an app. `rejected` are static methods with the reason; `timings` are those
+    """Everything that was found in an app. `rejected` are static methods with the reason; `options` are those
     that the ranking was made with.
     """
 
@@ -77,7 +79,7 @@ class Survey:
     ranked: tuple[Ranked, ...]
     rejected: tuple[Rejection, ...]
     others: int
-    timings: Timings = field(default_factory=Timings)
+    options: AutoOptions = field(default_factory=AutoOptions)
 
     @cached_property
     def chosen(self) -> tuple[Candidate, ...]:
@@ -109,7 +111,7 @@ def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
         )
     except FormatError as error:
         raise error if error.file.startswith(app.name) else error.within(app.name) from None
-    return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others, options.timings)
+    return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others, options)
 
 
 def _translated(
@@ -187,7 +189,7 @@ class _Ranking:
             if not self._is_named(candidate):
                 return "no rule names its class"
         elif gain.seconds <= 0:
-            return "a call loses time"
+            return LOSES
         view = candidate.method.owner
         if view.is_interface:
             return "it belongs to an interface, which can't keep the original beside it"

@@ -83,7 +83,7 @@ def test_methods_that_only_compute_are_candidates_with_all_that_they_call(small:
         ("object", "returns something other than a number or an array of numbers", ""),
         ("locked", "is synchronized", ""),
         ("time", "calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
-        ("calls_time", "a callee calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
+        ("calls_time", "reaches La/A;->time()J: calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
         ("given", "returns an array that it was given, and a copy would come back", "return-object"),
     ],
 )
@@ -207,6 +207,17 @@ def test_helpers_go_along_with_their_callers(kernels: bytes) -> None:
     assert made.module.pure
 
 
+def test_a_helper_that_gains_by_itself_is_still_called_inside_of_what_calls_it(kernels: bytes) -> None:
+    """One call over the network for the whole loop, not one for each of its turns."""
+    labels = {item.candidate.ref.name: item.label for item in survey(kernels).ranked}
+    slow = [MethodTime(labels[name], 1, 9.0, 100) for name in ("sha256", "compress")]
+    found = by_name(survey(kernels, AutoOptions(timings=Timings.of_times(slow))))
+    assert found["sha256"].stays == ""
+    assert found["compress"].gain.seconds > 1
+    assert found["compress"].stays == "it goes along with methods that call it"
+    assert found["compress"].candidate.ref in found["sha256"].candidate.closure
+
+
 def test_two_classes_of_one_simple_name_have_modules_of_different_names(build_app: BuildApp) -> None:
     body = smali_method("run", "(I)I", "    return p0")
     apk = build_app([smali_class("a.Same", body), smali_class("b.Same", body)])
@@ -220,7 +231,9 @@ def test_two_classes_of_one_simple_name_have_modules_of_different_names(build_ap
 def test_an_app_without_candidates_is_no_error(build_app: BuildApp) -> None:
     found = survey(build_app([smali_class("a.A", CONSTRUCTOR)]))
     assert found.chosen == ()
-    assert list(survey_lines(found)) == ["rejected  1 methods: not static"]
+    first, last = survey_lines(found)
+    assert first.startswith("auto      0 static methods, candidates among them: 0, chosen: 0 ")
+    assert last == "rejected  1 methods: not static"
 
 
 def test_a_very_long_chain_of_calls_is_followed(build_app: BuildApp) -> None:
@@ -239,14 +252,33 @@ def test_a_very_long_chain_of_calls_is_followed(build_app: BuildApp) -> None:
 # ---- what people and programs read
 
 
+def test_what_a_method_calls_is_named_as_java_has_it_and_counts_for_all_its_callers(small: bytes) -> None:
+    lines = list(survey_lines(survey(small)))
+    assert "auto      nothing is offloaded; " in "\n".join(lines)
+    assert (
+        "rejected  2 static methods, 1 of them by what they call: calls java.lang.System.nanoTime()" in lines
+    )
+    assert "rejected  1 static method: takes something other than numbers and arrays of numbers" in lines
+    assert lines[-1] == "rejected  2 methods: not static"
+
+
+def test_numbers_have_no_arrays_and_n_is_what_they_say(kernels: bytes) -> None:
+    (line,) = [item for item in survey_lines(survey(kernels)) if ".Numbers.gcd(JJ)J: " in item]
+    assert " a call if N is 1,000 (" in line
+
+
 def test_the_survey_tells_gain_reason_and_rejections(kernels: bytes) -> None:
     found = survey(kernels)
     lines = list(survey_lines(found))
-    assert lines[0].startswith(f"candidate {KERNELS}.Sequences.")
-    assert "gains" in lines[0]
-    assert "pays from" in lines[0]
-    assert any("loses" in line and line.endswith("stays: a call loses time") for line in lines)
-    assert any(line.startswith("rejected  ") and "java/util/Random" in line for line in lines)
+    assert lines[0] == (
+        "auto      36 static methods, candidates among them: 27, chosen: 2"
+        " (N = 1,000 elements, 10 ms to the edge and back, 50 Mbit/s, an edge 3 times as fast)"
+    )
+    assert lines[1].startswith(f"candidate {KERNELS}.Sequences.")
+    assert "gains" in lines[1]
+    assert "pays from N = " in lines[1]
+    assert any(" loses " in line and line.endswith(" on") for line in lines)
+    assert any(line.startswith("rejected  ") and "java.util.Random" in line for line in lines)
     record = survey_record(found)
     assert isinstance(record["candidates"], list)
     assert len(record["candidates"]) == len(found.ranked)
