@@ -31,7 +31,7 @@ _OPTIONS = (
     click.option(
         "--auto", is_flag=True, help="Translate what pays; with --rule, what it names, to WebAssembly."
     ),
-    click.option("--profile", type=_file, help="With --auto: times that were measured, a file of commas."),
+    click.option("--profile", type=_file, help="With --auto: times that lawow profile measured."),
     click.option("--round-trip-ms", type=float, help="With --auto: round trip to the edge [default: 10]."),
     click.option("--mbit", type=float, help="With --auto: bandwidth to the edge, in Mbit/s [default: 50]."),
     click.option("--edge-speed", type=float, help="With --auto: how much faster the edge is [default: 3]."),
