@@ -35,9 +35,9 @@ def survey_lines(survey: Survey) -> Iterator[str]:
 
 
 def _summary_lines(survey: Survey) -> Iterator[str]:
-    like, static = survey.options.conditions, len(survey.ranked) + len(survey.rejected)
+    like, looked_at = survey.options.conditions, len(survey.ranked) + len(survey.rejected)
     yield (
-        f"auto      {static:,} static methods, candidates among them: {len(survey.ranked):,},"
+        f"auto      {looked_at:,} methods, candidates among them: {len(survey.ranked):,},"
         f" chosen: {len(survey.chosen):,} (N = {like.elements:,} elements, {like.round_trip_seconds * 1000:g}"
         f" ms to the edge and back, {like.bits_per_second / 1e6:g} Mbit/s, an edge {like.edge_speed:g} times"
         " as fast)"
@@ -58,13 +58,13 @@ def _rejection_lines(survey: Survey) -> Iterator[str]:
     inherited = Counter(item.obstacle.reason for item in survey.rejected if not item.is_own)
     reasons = counts.most_common()
     for reason, count in reasons[:_MOST_LINES]:
-        methods = f"{count:,} static {'method' if count == 1 else 'methods'}"
+        methods = f"{count:,} {'method' if count == 1 else 'methods'}"
         through = f", {inherited[reason]:,} of them by what they call" if inherited[reason] else ""
         yield f"rejected  {methods}{through}: {in_java(reason)}"
     if len(reasons) > _MOST_LINES:
         rest = sum(count for _, count in reasons[_MOST_LINES:])
         more = f"for {len(reasons) - _MOST_LINES:,} more reasons (--json lists them)"
-        yield f"rejected  {rest:,} static methods, {more}"
+        yield f"rejected  {rest:,} methods, {more}"
     yield f"rejected  {survey.others:,} methods: not static"
 
 

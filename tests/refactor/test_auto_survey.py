@@ -232,7 +232,7 @@ def test_an_app_without_candidates_is_no_error(build_app: BuildApp) -> None:
     found = survey(build_app([smali_class("a.A", CONSTRUCTOR)]))
     assert found.chosen == ()
     first, last = survey_lines(found)
-    assert first.startswith("auto      0 static methods, candidates among them: 0, chosen: 0 ")
+    assert first.startswith("auto      0 methods, candidates among them: 0, chosen: 0 ")
     assert last == "rejected  1 methods: not static"
 
 
@@ -256,9 +256,9 @@ def test_what_a_method_calls_is_named_as_java_has_it_and_counts_for_all_its_call
     lines = list(survey_lines(survey(small)))
     assert "auto      nothing is offloaded; " in "\n".join(lines)
     assert (
-        "rejected  2 static methods, 1 of them by what they call: calls java.lang.System.nanoTime()" in lines
+        "rejected  2 methods, 1 of them by what they call: calls java.lang.System.nanoTime()" in lines
     )
-    assert "rejected  1 static method: takes something other than numbers and arrays of numbers" in lines
+    assert "rejected  1 method: takes something other than numbers and arrays of numbers" in lines
     assert lines[-1] == "rejected  2 methods: not static"
 
 
@@ -271,7 +271,7 @@ def test_the_survey_tells_gain_reason_and_rejections(kernels: bytes) -> None:
     found = survey(kernels)
     lines = list(survey_lines(found))
     assert lines[0] == (
-        "auto      36 static methods, candidates among them: 27, chosen: 2"
+        "auto      36 methods, candidates among them: 27, chosen: 2"
         " (N = 1,000 elements, 10 ms to the edge and back, 50 Mbit/s, an edge 3 times as fast)"
     )
     assert lines[1].startswith(f"candidate {KERNELS}.Sequences.")
