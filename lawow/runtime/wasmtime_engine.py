@@ -285,6 +285,7 @@ class _Store:
             raise LocalProtocolError(f"the engine profile {engine.profile.name} has no fuel")
         if engine.profile.has_epochs:
             self.token = _watch_epochs(self.handle.pointer, engine.watchdog)
+            functions.wasmtime_context_set_epoch_deadline(self.open_context, 1)  # `_on_epoch` sets the next
 
     @property
     def context(self) -> c_void_p:
@@ -350,7 +351,6 @@ class WasmtimeInstance(Instance):
     """A store with one instance in it. The only holder of the store: when it closes, nothing dangles."""
 
     def __init__(self, store: _Store, types: dict[str, FuncType]) -> None:
-        functions = lib.library()
         self._store = store
         self._watched = bool(store.token)
         self._types = types
@@ -364,7 +364,6 @@ class WasmtimeInstance(Instance):
         self._dead = ""
         self._trap = c_void_p()
         self._trap_address = c_void_p(addressof(self._trap))
-        self._set_epoch_deadline = functions.wasmtime_context_set_epoch_deadline
 
     def start(
         self, linker: int, module: int, deadline_seconds: float | None, runs_start: bool = True
@@ -415,13 +414,16 @@ class WasmtimeInstance(Instance):
 
     def call_raw(self, export: str, values: bytes, *, deadline_seconds: float | None = None) -> bytes:
         bound = self._bound.get(export) or self._ready(export)
-        self._enter()
+        if not self._acquire(False):  # not by `_enter`: every call of the data plane comes through here
+            raise LocalProtocolError(_BUSY)
         try:
+            if self._dead:
+                raise self._refusal()
             bound.put_raw(values)
             self._run_watched(bound, deadline_seconds)
             return bound.take_raw()
         finally:
-            self._lock.release()
+            self._release()
 
     def read_memory(self, address: int, length_bytes: int) -> bytes:
         self._enter()
@@ -577,9 +579,10 @@ class WasmtimeInstance(Instance):
             if deadline_seconds is not None:
                 raise LocalProtocolError(f"the profile {store.engine.profile.name} cannot interrupt a call")
             return
-        store.deadline_seconds = CALL.deadline_seconds if deadline_seconds is None else deadline_seconds
-        self._set_epoch_deadline(store.context, 1)
-        store.engine.watchdog.arm(store.token, store.deadline_seconds)
+        if deadline_seconds is None:
+            deadline_seconds = CALL.deadline_seconds
+        store.deadline_seconds = deadline_seconds
+        store.engine.watchdog.arm(store.token, deadline_seconds)
 
     def _disarm(self) -> None:
         if self._store.token:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchdog"]
 
+NEVER = float("inf")
+
 
 class Watchdog:
     """The deadlines of one engine. `bump` increments its epoch; it is called by the watchdog's own thread."""
@@ -26,22 +28,17 @@ class Watchdog:
         self._bump = bump
         self._changed = threading.Condition(threading.Lock())
         self._deadlines: dict[int, float] = {}
-        self._sleeps_until = float("inf")
+        self._sleeps_until = NEVER
         self._thread: threading.Thread | None = None
         self._stopped = False
 
     def arm(self, token: int, seconds: float) -> None:
         """Let the call `token` run for `seconds` from now on."""
-        due = monotonic() + seconds
-        with self._changed:
-            if self._stopped:
-                raise LocalProtocolError("this engine has been closed")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="lawow-watchdog", daemon=True)
-                self._thread.start()
-            self._deadlines[token] = due
-            if due < self._sleeps_until:  # else the thread wakes early enough anyway
-                self._changed.notify()
+        due = self._deadlines[token] = monotonic() + seconds
+        if (
+            due < self._sleeps_until
+        ):  # else the thread looks early enough, and no lock is needed: see `_watch`
+            self._rouse(token)
 
     def disarm(self, token: int) -> None:
         """The call `token` has ended."""
@@ -56,7 +53,7 @@ class Watchdog:
 
     def expired(self, token: int) -> bool:
         """Return whether the deadline of the call `token` has passed."""
-        return monotonic() >= self._deadlines.get(token, float("inf"))
+        return monotonic() >= self._deadlines.get(token, NEVER)
 
     def stop(self) -> None:
         """End the thread; nothing is bumped afterwards."""
@@ -66,17 +63,39 @@ class Watchdog:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
+    def _rouse(self, token: int) -> None:
+        """Let the thread see a deadline that is earlier than its next look."""
+        with self._changed:
+            if self._stopped:
+                self._deadlines.pop(token, None)
+                raise LocalProtocolError("this engine has been closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="lawow-watchdog", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
     def _watch(self) -> None:
         with self._changed:
             while not self._stopped:
                 now = monotonic()
-                # A copy, because `disarm` takes no lock: it is on the path of every call.
-                due = list(self._deadlines.values())
-                if any(deadline <= now for deadline in due):
+                if any(deadline <= now for deadline in self._known()):
                     self._bump()
-                # A call whose deadline has passed but which has not ended yet may sit in a host function or a
-                # bulk instruction started before the bump; it is asked again at each further wake.
-                self._sleeps_until = min(
-                    (deadline for deadline in due if deadline > now), default=float("inf")
-                )
-                self._changed.wait(None if self._sleeps_until == float("inf") else self._sleeps_until - now)
+                # `arm` writes a deadline and then reads `_sleeps_until`; here that is written and then the
+                # deadlines are read again: one of both sees what the other wrote, so `arm` needs no lock.
+                self._sleeps_until = self._next_look(now)
+                while (again := self._next_look(now)) < self._sleeps_until:
+                    self._sleeps_until = again
+                self._changed.wait(None if self._sleeps_until == NEVER else self._sleeps_until - now)
+            self._sleeps_until = NEVER
+
+    def _known(self) -> list[float]:
+        """Return a copy, because `arm` and `disarm` take no lock: they are on the path of every call."""
+        return list(self._deadlines.values())
+
+    def _next_look(self, now: float) -> float:
+        """Return the earliest deadline that has not passed.
+
+        A call whose deadline has passed but which has not ended yet may sit in a host function or a bulk
+        instruction started before the bump; it is asked again at each further wake.
+        """
+        return min((deadline for deadline in self._known() if deadline > now), default=NEVER)
