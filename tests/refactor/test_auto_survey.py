@@ -255,9 +255,7 @@ def test_a_very_long_chain_of_calls_is_followed(build_app: BuildApp) -> None:
 def test_what_a_method_calls_is_named_as_java_has_it_and_counts_for_all_its_callers(small: bytes) -> None:
     lines = list(survey_lines(survey(small)))
     assert "auto      nothing is offloaded; " in "\n".join(lines)
-    assert (
-        "rejected  2 methods, 1 of them by what they call: calls java.lang.System.nanoTime()" in lines
-    )
+    assert "rejected  2 methods, 1 of them by what they call: calls java.lang.System.nanoTime()" in lines
     assert "rejected  1 method: takes something other than numbers and arrays of numbers" in lines
     assert lines[-1] == "rejected  2 methods: not static"
 
