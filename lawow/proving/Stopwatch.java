@@ -18,7 +18,7 @@ import java.util.Arrays;
  * Calls one static method of the class path again and again with the same arguments, and writes how long that took. {@code
  * lawow.proving.measurement} is the other side. CASE holds one method and one call of it, as {@code Judge.java} has them.
  *
- * <p>usage: java -cp CLASSES Stopwatch.java CASE RESULT SECONDS METHODS. First it runs for SECONDS so that the JVM compiles what
+ * <p>usage: java -cp CLASSES Stopwatch CASE RESULT SECONDS METHODS. First it runs for SECONDS so that the JVM compiles what
  * it must, then it measures for as long. RESULT is a line of text, {@code threw CLASS} or {@code took CALLS NANOSECONDS SAMPLES}.
  * If METHODS is not 0, so many methods count (class {@code lawow.Counts}), and a line {@code CALLS ELEMENTS SAMPLES} follows
  * for each of them: SAMPLES of the stack, taken about once a millisecond, had it.
@@ -46,7 +46,7 @@ public final class Stopwatch {
     public static void main(String[] arguments) throws Exception {
         DataInputStream in = new DataInputStream(new ByteArrayInputStream(Files.readAllBytes(Paths.get(arguments[0]))));
         in.readUnsignedShort(); // one method
-        Method method = find(in.readUTF(), in.readUTF(), in.readUTF());
+        Method method = Judge.find(in.readUTF(), in.readUTF(), in.readUTF());
         in.readUnsignedShort(); // and a call of it
         Object[] given = new Object[method.getParameterCount()];
         for (int at = 0; at < given.length; at++) {
@@ -66,76 +66,22 @@ public final class Stopwatch {
         Files.write(Paths.get(arguments[1]), watch.result.getBytes(StandardCharsets.UTF_8));
     }
 
-    private static Method find(String owner, String name, String descriptor) throws ReflectiveOperationException {
-        for (Method method : Class.forName(owner).getDeclaredMethods()) {
-            if (method.getName().equals(name) && descriptorOf(method).equals(descriptor)) {
-                method.setAccessible(true);
-                return method;
-            }
-        }
-        throw new NoSuchMethodException(owner + "." + name + descriptor);
-    }
-
-    private static String descriptorOf(Method method) {
-        Class<?>[] types = method.getParameterTypes();
-        return java.lang.invoke.MethodType.methodType(method.getReturnType(), types).toMethodDescriptorString();
-    }
-
     private static Object readArgument(DataInputStream in, Class<?> type) throws IOException {
         if (!type.isArray()) {
-            return numberOf(type, ByteBuffer.allocate(8).putLong(0, in.readLong()).order(ByteOrder.BIG_ENDIAN));
+            ByteBuffer slot = ByteBuffer.allocate(8).putLong(0, in.readLong());
+            slot.position(8 - Judge.sizeOf(type)); // its bits are at the low end, which comes last
+            return Judge.take(type, slot);
         }
         Class<?> element = type.getComponentType();
         int count = in.readInt();
-        byte[] bytes = new byte[count * sizeOf(element)];
+        byte[] bytes = new byte[count * Judge.sizeOf(element)];
         in.readFully(bytes);
         ByteBuffer from = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
         Object array = Array.newInstance(element, count);
         for (int at = 0; at < count; at++) {
-            Array.set(array, at, elementOf(element, from));
+            Array.set(array, at, Judge.take(element, from));
         }
         return array;
-    }
-
-    /** Returns a number from its bits in the low end of eight bytes. */
-    private static Object numberOf(Class<?> type, ByteBuffer slot) {
-        int size = sizeOf(type);
-        ByteBuffer low = ByteBuffer.allocate(size).order(ByteOrder.BIG_ENDIAN);
-        low.put(slot.array(), 8 - size, size);
-        low.flip();
-        return elementOf(type, low);
-    }
-
-    private static Object elementOf(Class<?> type, ByteBuffer from) {
-        if (type == boolean.class) {
-            return from.get() != 0;
-        }
-        if (type == byte.class) {
-            return from.get();
-        }
-        if (type == short.class) {
-            return from.getShort();
-        }
-        if (type == char.class) {
-            return from.getChar();
-        }
-        if (type == int.class) {
-            return from.getInt();
-        }
-        if (type == long.class) {
-            return from.getLong();
-        }
-        return type == float.class ? (Object) from.getFloat() : (Object) from.getDouble();
-    }
-
-    private static int sizeOf(Class<?> type) {
-        if (type == boolean.class || type == byte.class) {
-            return 1;
-        }
-        if (type == short.class || type == char.class) {
-            return 2;
-        }
-        return type == int.class || type == float.class ? 4 : 8;
     }
 
     private void run() {

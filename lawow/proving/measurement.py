@@ -9,6 +9,7 @@ very often have too large a share. All times are those of this machine.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,11 +56,12 @@ def measure(
     not there; `LawowError` if they fail.
     """
     program = Program(dexes)
-    case = Case(0, tuple(arguments))
-    plain = _run(_classes(program, method, copied), method.ref, case, seconds, methods=0)
     counting = CountingCopies()
-    classes = [*_classes(program, method, counting.copy), counting.counts()]
-    counted = _run(classes, method.ref, case, seconds, methods=len(counting.methods))
+    with tempfile.TemporaryDirectory(prefix="lawow-profile-") as folder:
+        watch = _Stopwatch(method.ref, Case(0, tuple(arguments)), seconds, Path(folder))
+        plain = watch.run(_classes(program, method, copied), methods=0)
+        classes = [*_classes(program, method, counting.copy), counting.counts()]
+        counted = watch.run(classes, methods=len(counting.methods))
     whole = plain.seconds / plain.calls * counted.calls
     rows = dict(zip(counting.methods, counted.rows, strict=True))
     found = [
@@ -99,21 +101,40 @@ class _Run:
     rows: tuple[_Row, ...]
 
 
-def _run(classes: Sequence[ClassSource], ref: MethodRef, case: Case, seconds: float, *, methods: int) -> _Run:
-    builder = DexBuilder()
-    for source in classes:
-        builder.add(source)
-    with tempfile.TemporaryDirectory(prefix="lawow-profile-") as folder:
-        machine = JudgeMachine.opened(builder.build(), [ref], Path(folder))
-        given, got = Path(folder, "case"), Path(folder, "result")
-        given.write_bytes(method_table([ref]) + encode_case(case))
-        memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
+@dataclass(frozen=True, slots=True)
+class _Stopwatch:
+    """Calls one method with the same arguments, in whatever classes it is given. Lives in a folder."""
+
+    ref: MethodRef
+    case: Case
+    seconds: float
+    folder: Path
+
+    def run(self, classes: Sequence[ClassSource], *, methods: int) -> _Run:
+        """Take the time; of classes in which so many `methods` count, their numbers, too."""
+        builder = DexBuilder()
+        for source in classes:
+            builder.add(source)
+        given, got = self.folder / "case", self.folder / "result"
+        given.write_bytes(method_table([self.ref]) + encode_case(self.case))
+        machine = JudgeMachine.opened(builder.build(), [self.ref], self.folder)
+        class_path = f"{machine.classes}{os.pathsep}{self._program()}"
         options = ["-XX:+UseSerialGC", *(_SEEN_ON_THE_STACK if methods else ())]
-        files = [str(STOPWATCH), str(given), str(got), str(seconds), str(methods)]
-        done = run_tool(["java", memory, *options, "-cp", str(machine.classes), *files])
+        memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
+        words = [STOPWATCH.stem, str(given), str(got), str(self.seconds), str(methods)]
+        done = run_tool(["java", memory, *options, "-cp", class_path, *words])
         if done.returncode:
-            raise LawowError(f"the JVM can't run {ref}: {last_words(done)}")
-        return _read_result(got.read_text(), ref)
+            raise LawowError(f"the JVM can't run {self.ref}: {last_words(done)}")
+        return _read_result(got.read_text(), self.ref)
+
+    def _program(self) -> Path:
+        """Return the folder with `Stopwatch.java` and what it uses as class files."""
+        to = self.folder / "stopwatch"
+        if not to.exists():
+            done = run_tool(["javac", "-sourcepath", str(STOPWATCH.parent), "-d", str(to), str(STOPWATCH)])
+            if done.returncode:
+                raise LawowError(f"the JDK can't compile {STOPWATCH.name}: {last_words(done)}")
+        return to
 
 
 def _read_result(text: str, ref: MethodRef) -> _Run:
