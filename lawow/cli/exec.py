@@ -20,7 +20,8 @@ from lawow.errors import GuestTrap, LawowError, UsageError
 from lawow.execution.arguments import json_value
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
 from lawow.execution.engines import NAMES, make_engine
-from lawow.execution.extractor import Found, Package, find_component, open_package, split_member
+from lawow.execution.extractor import Package, find_component, open_package, split_member
+from lawow.execution.found import Found
 from lawow.execution.granting import DEVICES, read_grants, read_inference
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice, escape_controls
 from lawow.execution.preparation import Prepared, Preparer, Request
