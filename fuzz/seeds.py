@@ -38,6 +38,7 @@ __all__ = [
     "mappings",
     "models",
     "texts",
+    "traces",
 ]
 
 ANDROID = "http://schemas.android.com/apk/res/android"
@@ -100,6 +101,19 @@ def bundles() -> list[bytes]:
 def mappings() -> list[bytes]:
     """Return a mapping of R8."""
     return [b"# compiler: R8\ncom.example.Fib -> a.b:\n    int calls -> a\n    1:3:int fib(int):7:9 -> c\n"]
+
+
+def traces() -> list[bytes]:
+    """Return a method trace of Android as it is written at the end, and one that was streamed."""
+    header, size = struct.Struct("<4sHHQH14x"), 14
+    method = b"0x4\tcom.example.Fft\trun\t([D)V\tFft.java\n"
+    text = b"*version\n3\nclock=dual\nclock-call-overhead-nsec=90\n*threads\n1\tmain\n*methods\n%s*end\n"
+    records = b"".join(struct.pack("<HIII", 1, 4 | at & 1, 90 * at, 100 * at) for at in range(8))
+    name, end = struct.pack("<HBH", 0, 1, len(method)) + method, text % b""
+    return [
+        text % method + header.pack(b"SLOW", 3, 32, 0, size) + records,
+        header.pack(b"SLOW", 0xF3, 32, 0, size) + name + records + struct.pack("<HBI", 0, 3, len(end)) + end,
+    ]
 
 
 def models() -> list[bytes]:

@@ -41,9 +41,11 @@ from lawow.formats.dex.mutf8 import decode_mutf8, encode_mutf8
 from lawow.formats.dex.spec import HEADER_BYTES
 from lawow.formats.elf import ElfFile, read_elf, repack_elf, verify_android_library
 from lawow.formats.mapping import read_mapping
+from lawow.formats.method_trace import read_method_trace
 from lawow.formats.onnx import require_self_contained_model
 from lawow.formats.signing import verify_apk
 from lawow.formats.zip import make_entry, read_zip, revise_zip, write_zip
+from lawow.refactor.traced_times import traced_times
 
 __all__ = ["TARGETS", "Target"]
 
@@ -150,6 +152,10 @@ def _check_model(data: bytes) -> None:
     require_self_contained_model(data, 1000)
 
 
+def _time_methods(data: bytes) -> None:
+    traced_times(read_method_trace(data))
+
+
 def _use_library(data: bytes) -> None:
     """Read and judge a library, and repack it: what comes out loads the same bytes at the same addresses."""
     page, library = 1 << (data[0] % 20 if data else 0), data[1:]
@@ -200,6 +206,7 @@ TARGETS = {
     "signing": Target(seeds.apks, _guarded(_sign_anew)),
     "bundle": Target(seeds.bundles, _guarded(read_bundle)),
     "mapping": Target(seeds.mappings, _guarded(read_mapping)),
+    "method-trace": Target(seeds.traces, _guarded(_time_methods)),
     "onnx": Target(seeds.models, _guarded(_check_model)),
     "wasm": Target(modules, _guarded(inspect)),
     "component": Target(components, _guarded(open_components)),

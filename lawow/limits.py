@@ -20,6 +20,7 @@ __all__ = [
     "NOTIFIER",
     "PROVING",
     "STATE",
+    "TRACE",
     "ArchiveLimits",
     "CallLimits",
     "ChannelLimits",
@@ -31,6 +32,7 @@ __all__ = [
     "NotifierLimits",
     "ProvingLimits",
     "StateLimits",
+    "TraceLimits",
 ]
 
 KIB = 1 << 10
@@ -137,6 +139,17 @@ class ProvingLimits:
     call_seconds: int = 10  # one call on the JVM, which ended within `fuel` in WebAssembly
     tool_seconds: int = 600  # one run of enjarify or of the JVM
     cases: int = 100_000  # of one method
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLimits:
+    """What a method trace of Android may be (`lawow profile`)."""
+
+    trace_bytes: int = (
+        512 * MIB
+    )  # 37 million records; the tracer's own buffer has 8 MiB unless told otherwise
+    methods: int = 1_000_000  # with a name; Android's own classes have about 300,000
+    open_calls: int = 1_000_000  # that have begun and not ended, of all threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +268,7 @@ ARCHIVE = ArchiveLimits()
 NN = NnLimits()
 PROVING = ProvingLimits()
 STATE = StateLimits()
+TRACE = TraceLimits()
 EDGE = EdgeLimits()
 CHANNEL = ChannelLimits()
 NOTIFIER = NotifierLimits()

@@ -12,6 +12,7 @@ PACKAGES = {
     "zipalign": "zipalign",
     "aapt": "aapt",
     "dexdump": "dexdump",
+    "dmtracedump": "dmtracedump",
     "baksmali": "libsmali-java",
     "smali": "libsmali-java",
     "enjarify": "enjarify",

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lawow.cli.negative_numbers import CommandWithNumbers, plain_arguments
 from lawow.errors import GuestTrap, LawowError, UsageError
-from lawow.execution.arguments import is_number, json_value
+from lawow.execution.arguments import json_value
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
 from lawow.execution.engines import NAMES, make_engine
-from lawow.execution.extractor import Found, Package, find_component, open_package, split_member
+from lawow.execution.extractor import Package, find_component, open_package, split_member
+from lawow.execution.found import Found
 from lawow.execution.granting import DEVICES, read_grants, read_inference
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice, escape_controls
 from lawow.execution.preparation import Prepared, Preparer, Request
@@ -42,17 +44,6 @@ reservation.
 _MARGIN_SECONDS = 60.0
 """An engine that can interrupt its guest does so that much after this process would have ended itself."""
 
-_NEGATIVE = "\0"
-"""Marks a negative number while click sorts options from arguments; cannot occur in a real argument."""
-
-
-class _Command(click.Command):
-    """A command whose arguments may be negative numbers, without ``--`` before them."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        marked = [f"{_NEGATIVE}{item}" if item[:1] == "-" and is_number(item) else item for item in args]
-        return super().parse_args(ctx, marked)
-
 
 def parse_size(context: click.Context, parameter: click.Parameter, text: str) -> int:
     """Return the bytes that ``64MiB`` stands for."""
@@ -66,7 +57,7 @@ def parse_size(context: click.Context, parameter: click.Parameter, text: str) ->
     return size
 
 
-@click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=CommandWithNumbers, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("module")
 @click.argument("export", required=False)
 @click.argument("arguments", nargs=-1)
@@ -196,7 +187,7 @@ def command(
         options = ComponentOptions(
             *limits, not no_cache, as_json, show_time, shows_interface, repeat, engine_name, grants
         )
-        texts = [item.removeprefix(_NEGATIVE) for item in arguments]
+        texts = plain_arguments(arguments)
         exec_component(component, path, member, export, texts, options)
         return
     if shows_interface:
@@ -223,7 +214,7 @@ def command(
         state=state,
     )
     prepared = run.prepare(Preparer(engine=engine, grants=grants, use_cache=not no_cache))
-    texts = [item.removeprefix(_NEGATIVE) for item in arguments]
+    texts = plain_arguments(arguments)
     report = run.execute(prepared, texts, timeout_seconds, memory_bytes, fuel, repeat)
     run.print(prepared, report)
     if not as_json:

@@ -19,7 +19,7 @@ from lawow.execution.components import (
     run_component,
 )
 from lawow.execution.deadline import Deadline, deadline_error
-from lawow.execution.extractor import Found
+from lawow.execution.found import Found
 from lawow.execution.granting import Grants
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice
 from lawow.formats.wave import print_wave, to_json

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lawow.cli.option_groups import Decorator, option_group
 from lawow.errors import LimitExceeded, UsageError
 
 if TYPE_CHECKING:
     from lawow.formats.signing import SigningKey
 
-__all__ = ["KeyOptions", "load_key", "read_file", "require_key"]
+__all__ = ["KeyOptions", "key_options", "load_key", "read_file", "require_key"]
 
 KEYSTORE_PASSWORD = "LAWOW_KEYSTORE_PASSWORD"
 KEY_PASSWORD = "LAWOW_KEY_PASSWORD"
@@ -33,6 +34,25 @@ class KeyOptions:
     keystore: Path | None
     alias: str | None
     debug: bool
+
+
+def key_options(prefix: str = "") -> Decorator:
+    """Return a decorator that adds the options of a key, which reach the command as `keys`."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    return option_group(
+        "keys",
+        KeyOptions,
+        click.option("--keystore", metavar="FILE", type=file, help=f"{prefix}PKCS#12 or PEM file."),
+        click.option(
+            "--key-alias", "alias", metavar="NAME", help=f"{prefix}Key in the keystore, if it holds several."
+        ),
+        click.option(
+            "--debug-key",
+            "debug",
+            is_flag=True,
+            help=f"{prefix}Sign with a fresh key; for tests on your own device.",
+        ),
+    )
 
 
 def require_key(keys: KeyOptions, *, subject: str, optional: bool = False) -> None:

@@ -18,6 +18,7 @@ __all__ = ["VERBS", "cli", "run"]
 VERBS = {
     "pack": "lawow.cli.pack",
     "refactor": "lawow.cli.refactor",
+    "profile": "lawow.cli.profile",
     "exec": "lawow.cli.exec",
     "engines": "lawow.cli.engines",
     "cache": "lawow.cli.cache",

@@ -12,47 +12,34 @@ import click
 from click.core import ParameterSource
 
 from lawow.cli.app_files import read_source
-from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
+from lawow.cli.keys import KeyOptions, key_options, load_key, require_key
 from lawow.cli.refactor_auto import AutoArguments, auto_options, proved_classes, survey, translated_plan
 from lawow.cli.refactor_files import Results, command_line, result_paths, with_warnings
 from lawow.cli.refactor_options import (
+    EdgeArguments,
     PlanView,
     SelectionArguments,
+    edge_options,
     plan_view_options,
     selection_options,
     show_forecast,
 )
-from lawow.errors import UsageError
 
 if TYPE_CHECKING:
-    from lawow.refactor.edge_properties import EdgeProperties
     from lawow.refactor.report import Report
 
 __all__ = ["command"]
-
-TOKEN_BYTES = 64 << 10
 
 
 @click.command(name="refactor")
 @click.argument("apk", type=click.Path(path_type=Path, exists=True))
 @selection_options
-@click.option("--module", "modules", multiple=True, metavar="CLASS=FILE", help="Bind a class to a module.")
-@click.option("--allow-unbound", is_flag=True, help="Leave classes without a module on the device.")
-@click.option("--allow-empty", is_flag=True, help="If nothing moves, sign the app as it is.")
-@click.option("--allow-old-android", is_flag=True, help="Accept a minSdkVersion below 21.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
 @click.option("--plan", is_flag=True, help="Show what would be done; write nothing.")
 @plan_view_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--keystore", type=click.Path(path_type=Path, dir_okay=False), help="PKCS#12 or PEM file.")
-@click.option("--key-alias", metavar="NAME", help="Key in the keystore, if it holds several.")
-@click.option("--debug-key", is_flag=True, help="Sign with a fresh key; for tests on your own device.")
-@click.option("--edge", metavar="URL", help="Address of the edge, https://HOST:PORT.")
-@click.option("--certificate-sha256", metavar="HEX", help="Trust this certificate of the edge and no other.")
-@click.option(
-    "--token-file", type=click.Path(path_type=Path, dir_okay=False), help="File with the edge's token."
-)
-@click.option("--timeout", type=int, metavar="SECONDS", help="Longest time for one call.")
+@key_options()
+@edge_options
 @click.option(
     "--mode",
     type=click.Choice(["slim", "elastic"]),
@@ -67,32 +54,15 @@ TOKEN_BYTES = 64 << 10
 @click.pass_context
 def command(
     context: click.Context,
+    selection: SelectionArguments,
+    view: PlanView,
+    keys: KeyOptions,
+    edge: EdgeArguments,
     automatic: AutoArguments,
     apk: Path,
-    rules: tuple[str, ...],
-    exclude: tuple[str, ...],
-    annotations: tuple[str, ...],
-    classes: Path | None,
-    mapping: Path | None,
-    config: Path | None,
-    modules: tuple[str, ...],
-    allow_unbound: bool,
-    allow_empty: bool,
-    allow_old_android: bool,
     out: Path | None,
     plan: bool,
-    html: Path | None,
-    local_ms: float | None,
-    remote_ms: float | None,
-    elements: int | None,
     as_json: bool,
-    keystore: Path | None,
-    key_alias: str | None,
-    debug_key: bool,
-    edge: str | None,
-    certificate_sha256: str | None,
-    token_file: Path | None,
-    timeout: int | None,
     mode: str,
     gc: bool,
     report: bool,
@@ -112,25 +82,19 @@ def command(
     lawow refactor app.apk --rule 'com.example.Fib' --module Fib=fib.wasm --keystore release.p12
     lawow refactor app.apk --auto --plan
     """
-    keys = KeyOptions(keystore, key_alias, debug_key)
     require_key(keys, subject="the slim APK must be signed", optional=plan)
     explicit = context.get_parameter_source("mode") is not ParameterSource.DEFAULT
-    others = (("--module", modules), ("--annotation", annotations), ("--classes", classes))
-    automatic.require_sound(others=others, mode=mode if explicit else None)
-    view = PlanView(html, local_ms, remote_ms, None if automatic.auto else elements)
+    automatic.require_sound(others=selection.not_automatic, mode=mode if explicit else None)
+    elements = view.elements
+    view = replace(view, elements=None) if automatic.auto else view
     view.require_plan(planning=plan)
-    selection = SelectionArguments(rules, exclude, annotations, classes, mapping, config, modules)
-    plan_options = selection.plan_options(
-        apk,
-        allow_unbound=allow_unbound,
-        allow_empty=allow_empty,
-        allow_old_android=allow_old_android,
-        show_refused=plan,
-    )
-    properties = _edge_properties(edge, certificate_sha256, token_file, timeout)
+    plan_options = selection.plan_options(apk, show_refused=plan)
+    properties = edge.properties()
     source = read_source(apk)
     is_elastic = automatic.auto or mode == "elastic"
-    found = survey(source, automatic.options(plan_options, rules, elements)) if automatic.auto else None
+    found = (
+        survey(source, automatic.options(plan_options, selection.rules, elements)) if automatic.auto else None
+    )
     if plan:
         show_forecast(source, plan_options, properties, view, found, as_json=as_json, is_elastic=is_elastic)
         return
@@ -152,21 +116,6 @@ def command(
     results.write(results.certificate(command_line(context), key, judged) if report else ())
     with results.removed_if_nobody_hears():
         _show(replace(done.report, apk_path=str(paths.slim), bundle_path=str(paths.bundle)), as_json=as_json)
-
-
-def _edge_properties(
-    edge: str | None, certificate_sha256: str | None, token_file: Path | None, timeout: int | None
-) -> EdgeProperties | None:
-    from lawow.refactor.edge_properties import EdgeProperties
-
-    if edge is None:
-        if certificate_sha256 or token_file or timeout is not None:
-            raise UsageError("--certificate-sha256, --token-file and --timeout need --edge URL")
-        return None
-    token = (
-        None if token_file is None else read_file(token_file, TOKEN_BYTES).decode("ascii", "replace").strip()
-    )
-    return EdgeProperties(edge, certificate_sha256, token, timeout)
 
 
 def _show(report: Report, *, as_json: bool) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lawow.cli.keys import read_file
+from lawow.cli.option_groups import option_group
 from lawow.errors import Refused, UsageError
 from lawow.limits import PROVING
 
@@ -27,21 +27,6 @@ __all__ = ["AutoArguments", "auto_options", "proved_classes", "survey", "transla
 PROFILE_BYTES = 64 << 20
 DEFAULT_CASES = 400
 _file = click.Path(path_type=Path, dir_okay=False)
-_OPTIONS = (
-    click.option(
-        "--auto", is_flag=True, help="Translate what pays; with --rule, what it names, to WebAssembly."
-    ),
-    click.option("--profile", type=_file, help="With --auto: times that were measured, a file of commas."),
-    click.option("--round-trip-ms", type=float, help="With --auto: round trip to the edge [default: 10]."),
-    click.option("--mbit", type=float, help="With --auto: bandwidth to the edge, in Mbit/s [default: 50]."),
-    click.option("--edge-speed", type=float, help="With --auto: how much faster the edge is [default: 3]."),
-    click.option("--unproved", is_flag=True, help="With --auto: compare nothing with the original."),
-    click.option(
-        "--cases", type=click.IntRange(1, PROVING.cases), help="Calls for each proof [default: 400]."
-    ),
-    click.option("--seed", type=int, help="What the calls of the proofs are made from [default: 1]."),
-)
-_NAMES = ("auto", "profile", "round_trip_ms", "mbit", "edge_speed", "unproved", "cases", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +48,7 @@ class AutoArguments:
         `others` are options that choose classes in another way, with their values; `mode` what was asked for.
         """
         if not self.auto:
-            given = [name for name in _NAMES if getattr(self, name) not in (None, False)]
+            given = [item.name for item in fields(self) if getattr(self, item.name) not in (None, False)]
             if given:
                 raise UsageError(f"--{given[0].replace('_', '-')} needs --auto")
             return
@@ -109,17 +94,23 @@ class AutoArguments:
         )
 
 
-def auto_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of ``--auto``, which reach the command as one `AutoArguments` called `automatic`."""
-
-    @functools.wraps(command)
-    def with_arguments(*arguments: object, **options: object) -> None:
-        own = {name: options.pop(name) for name in _NAMES}
-        command(*arguments, automatic=AutoArguments(**own), **options)  # type: ignore[arg-type]
-
-    for option in reversed(_OPTIONS):
-        option(with_arguments)
-    return with_arguments
+auto_options = option_group(
+    "automatic",
+    AutoArguments,
+    click.option(
+        "--auto", is_flag=True, help="Translate what pays; with --rule, what it names, to WebAssembly."
+    ),
+    click.option("--profile", type=_file, help="With --auto: times that lawow profile measured."),
+    click.option("--round-trip-ms", type=float, help="With --auto: round trip to the edge [default: 10]."),
+    click.option("--mbit", type=float, help="With --auto: bandwidth to the edge, in Mbit/s [default: 50]."),
+    click.option("--edge-speed", type=float, help="With --auto: how much faster the edge is [default: 3]."),
+    click.option("--unproved", is_flag=True, help="With --auto: compare nothing with the original."),
+    click.option(
+        "--cases", type=click.IntRange(1, PROVING.cases), help="Calls for each proof [default: 400]."
+    ),
+    click.option("--seed", type=int, help="What the calls of the proofs are made from [default: 1]."),
+)
+"""Adds the options of ``--auto``, which reach the command as one `AutoArguments` called `automatic`."""
 
 
 def survey(source: AppInput, options: AutoOptions) -> Survey:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from lawow.cli.keys import read_file
+from lawow.cli.option_groups import option_group
 from lawow.cli.refactor_auto import translated_plan, unproved_classes
 from lawow.errors import FormatError, UsageError
 from lawow.limits import MODULE
@@ -26,55 +26,18 @@ if TYPE_CHECKING:
     from lawow.refactor.plan import PlanOptions
     from lawow.refactor.plan_report import Timing
 
-__all__ = ["PlanView", "SelectionArguments", "plan_view_options", "selection_options", "show_forecast"]
+__all__ = [
+    "EdgeArguments",
+    "PlanView",
+    "SelectionArguments",
+    "edge_options",
+    "plan_view_options",
+    "selection_options",
+    "show_forecast",
+]
 
 LIST_BYTES = 64 << 20
-_Command = TypeVar("_Command", bound=Callable[..., object])
-
-
-def selection_options(command: _Command) -> _Command:
-    """Add the options that select classes and bind them."""
-    file = click.Path(path_type=Path, dir_okay=False)
-    for option in (
-        click.option("--config", type=file, help="Corrections [default: lawow.toml beside APK]."),
-        click.option("--mapping", type=file, help="R8's mapping.txt: rules speak of original names."),
-        click.option("--classes", type=file, help="Move the classes in this list, one a line."),
-        click.option(
-            "--annotation",
-            "annotations",
-            multiple=True,
-            metavar="NAME",
-            help="Move what carries it [default: dev.lawow.Offload].",
-        ),
-        click.option(
-            "--exclude", multiple=True, metavar="RULE", help="Classes to leave, whatever selects them."
-        ),
-        click.option(
-            "--rule",
-            "rules",
-            multiple=True,
-            metavar="RULE",
-            help="Classes to move: a glob, or re:EXPRESSION [default: *Wasm].",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def plan_view_options(command: _Command) -> _Command:
-    """Add the options that say how a plan is shown."""
-    for option in (
-        click.option("--elements", type=click.IntRange(0, 1 << 30), help="Array elements in such a call."),
-        click.option("--remote-ms", type=float, help="With --plan: the same call, computing on the edge."),
-        click.option("--local-ms", type=float, help="With --plan: time of one call on the device."),
-        click.option(
-            "--html",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="With --plan: write the plan as a page with a picture.",
-        ),
-    ):
-        command = option(command)
-    return command
+TOKEN_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +51,16 @@ class SelectionArguments:
     mapping: Path | None = None
     config: Path | None = None
     modules: tuple[str, ...] = ()
+    allow_unbound: bool = False
+    allow_empty: bool = False
+    allow_old_android: bool = False
 
-    def plan_options(
-        self,
-        apk: Path,
-        *,
-        allow_unbound: bool,
-        allow_empty: bool,
-        allow_old_android: bool,
-        show_refused: bool,
-    ) -> PlanOptions:
+    @property
+    def not_automatic(self) -> tuple[tuple[str, object], ...]:
+        """The options that choose classes in another way than ``--auto`` does, with their values."""
+        return (("--module", self.modules), ("--annotation", self.annotations), ("--classes", self.classes))
+
+    def plan_options(self, apk: Path, *, show_refused: bool) -> PlanOptions:
         """Read the files and return the options. Raises `LawowError` naming the file."""
         from lawow.formats.mapping import read_mapping
         from lawow.refactor.classify import DEFAULT_RULES
@@ -117,9 +80,9 @@ class SelectionArguments:
         return PlanOptions(
             rules=self.rules if selects else DEFAULT_RULES,
             modules=tuple(map(_module_choice, self.modules)) + self._configured_modules(apk, corrections),
-            allow_unbound=allow_unbound,
-            allow_empty=allow_empty,
-            allow_old_android=allow_old_android,
+            allow_unbound=self.allow_unbound,
+            allow_empty=self.allow_empty,
+            allow_old_android=self.allow_old_android,
             exclude=self.exclude,
             annotations=annotations if selects else (OFFLOAD,),
             classes=listed,
@@ -154,6 +117,38 @@ class SelectionArguments:
             _choice(class_name, folder / file, file, f"{corrections.name}: modules")
             for class_name, file in corrections.modules
         )
+
+
+_file = click.Path(path_type=Path, dir_okay=False)
+selection_options = option_group(
+    "selection",
+    SelectionArguments,
+    click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="RULE",
+        help="Classes to move: a glob, or re:EXPRESSION [default: *Wasm].",
+    ),
+    click.option("--exclude", multiple=True, metavar="RULE", help="Classes to leave, whatever selects them."),
+    click.option(
+        "--annotation",
+        "annotations",
+        multiple=True,
+        metavar="NAME",
+        help="Move what carries it [default: dev.lawow.Offload].",
+    ),
+    click.option("--classes", type=_file, help="Move the classes in this list, one a line."),
+    click.option("--mapping", type=_file, help="R8's mapping.txt: rules speak of original names."),
+    click.option("--config", type=_file, help="Corrections [default: lawow.toml beside APK]."),
+    click.option(
+        "--module", "modules", multiple=True, metavar="CLASS=FILE", help="Bind a class to a module."
+    ),
+    click.option("--allow-unbound", is_flag=True, help="Leave classes without a module on the device."),
+    click.option("--allow-empty", is_flag=True, help="If nothing moves, sign the app as it is."),
+    click.option("--allow-old-android", is_flag=True, help="Accept a minSdkVersion below 21."),
+)
+"""Adds the options that select classes and bind them, as one `SelectionArguments` called `selection`."""
 
 
 def _module_choice(text: str) -> ModuleChoice:
@@ -204,6 +199,53 @@ class PlanView:
         if self.local_ms is None or self.remote_ms is None:
             return None
         return Timing(self.local_ms / 1000, self.remote_ms / 1000, self.elements or 0)
+
+
+plan_view_options = option_group(
+    "view",
+    PlanView,
+    click.option("--html", type=_file, help="With --plan: write the plan as a page with a picture."),
+    click.option("--local-ms", type=float, help="With --plan: time of one call on the device."),
+    click.option("--remote-ms", type=float, help="With --plan: the same call, computing on the edge."),
+    click.option("--elements", type=click.IntRange(0, 1 << 30), help="Array elements in such a call."),
+)
+"""Adds the options that say how a plan is shown, as one `PlanView` called `view`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeArguments:
+    """Where the slim app finds its edge, as it stands on the command line."""
+
+    edge: str | None = None
+    certificate_sha256: str | None = None
+    token_file: Path | None = None
+    timeout: int | None = None
+
+    def properties(self) -> EdgeProperties | None:
+        """Read the token and return what the app is told; None without an edge. Raises `LawowError`."""
+        from lawow.refactor.edge_properties import EdgeProperties
+
+        if self.edge is None:
+            if self.certificate_sha256 or self.token_file or self.timeout is not None:
+                raise UsageError("--certificate-sha256, --token-file and --timeout need --edge URL")
+            return None
+        token = None
+        if self.token_file is not None:
+            token = read_file(self.token_file, TOKEN_BYTES).decode("ascii", "replace").strip()
+        return EdgeProperties(self.edge, self.certificate_sha256, token, self.timeout)
+
+
+edge_options = option_group(
+    "edge",
+    EdgeArguments,
+    click.option("--edge", metavar="URL", help="Address of the edge, https://HOST:PORT."),
+    click.option(
+        "--certificate-sha256", metavar="HEX", help="Trust this certificate of the edge and no other."
+    ),
+    click.option("--token-file", type=_file, help="File with the edge's token."),
+    click.option("--timeout", type=int, metavar="SECONDS", help="Longest time for one call."),
+)
+"""Adds the options about the edge, as one `EdgeArguments` called `edge`."""
 
 
 def show_forecast(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lawow.cli.keys import KeyOptions, load_key, read_file, require_key
+from lawow.cli.keys import KeyOptions, key_options, load_key, read_file, require_key
 from lawow.durable import removed_if_nobody_hears, write_file
 from lawow.errors import FormatError, LawowError, Refused
 from lawow.limits import ARCHIVE
@@ -17,17 +17,13 @@ __all__ = ["command"]
 
 @click.command("sign", short_help="Sign an APK.")
 @click.argument("apk", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--keystore", type=click.Path(path_type=Path, dir_okay=False), help="PKCS#12 or PEM file.")
-@click.option("--key-alias", metavar="NAME", help="Key in the keystore, if it holds several.")
-@click.option("--debug-key", is_flag=True, help="Sign with a fresh key; for tests on your own device.")
+@key_options()
 @click.option("--min-sdk", type=click.IntRange(1, 10_000), help="Instead of the manifest's minSdkVersion.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: NAME-signed.apk.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: path, bytes, schemes, certificate_sha256.")
 def command(
     apk: Path,
-    keystore: Path | None,
-    key_alias: str | None,
-    debug_key: bool,
+    keys: KeyOptions,
     min_sdk: int | None,
     out: Path | None,
     as_json: bool,
@@ -40,7 +36,6 @@ def command(
     """
     from lawow.formats.signing import resign_apk, verify_apk
 
-    keys = KeyOptions(keystore, key_alias, debug_key)
     require_key(keys, subject=f"{apk} needs a key to be signed with")
     target = out or apk.with_name(f"{apk.stem}-signed.apk")
     if target.exists() and target.samefile(apk):

@@ -90,5 +90,6 @@ def require_simple(ref: MethodRef, op: Op | None = None) -> None:
     proto = parse_method_descriptor(ref.descriptor)
     for descriptor in (*proto.parameters, proto.return_type):
         if descriptor not in "ZBSCIJFDV" and not is_array_of_numbers(descriptor):
-            reason = f"{ref} takes or gives {descriptor}; numbers and arrays of numbers are translated"
+            what = f"calls {ref}, which takes" if op else "takes"
+            reason = f"{what} or gives {descriptor}; numbers and arrays of numbers are translated"
             raise op.obstacle(reason) if op else Obstacle(reason)

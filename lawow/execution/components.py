@@ -15,7 +15,7 @@ from time import perf_counter
 
 from lawow.errors import FormatError, LawowError, Refused, UsageError
 from lawow.execution.argument_files import read_argument_file
-from lawow.execution.extractor import Found
+from lawow.execution.found import Found
 from lawow.execution.reactor import for_user
 from lawow.formats.component import require_sound_component
 from lawow.formats.wave import Value, parse_wave

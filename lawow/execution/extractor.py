@@ -15,8 +15,8 @@ import sys
 from functools import partial
 
 from lawow.errors import FormatError, LimitExceeded, UsageError
+from lawow.execution.found import Found
 from lawow.formats.interface import is_typed
-from lawow.formats.wasm import ModuleInfo, inspect_module
 from lawow.limits import ARCHIVE, MODULE
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Source = bytes | memoryview | Callable[[], bytes]
 
-__all__ = ["STANDARD_INPUT", "Found", "Package", "find_component", "open_package", "split_member"]
+__all__ = ["STANDARD_INPUT", "Package", "find_component", "open_package", "split_member"]
 
 STANDARD_INPUT = "-"
 _INPUT_LABEL = "standard input"
@@ -37,56 +37,6 @@ _WASM = b"\0asm"
 _ZIP = b"PK\x03\x04"
 _BUNDLE_MANIFEST = b"lawow/manifest.json"
 _ASSETS = "assets/"
-
-
-class Found:
-    """One module: the `label` for messages, its bytes, and the `export` if its name was implied (or "").
-
-    `signature` is the one by which that export is called if it has strings or lists, or "". The bytes may be
-    a view of the mapped file, or come from an archive when they are first wanted: a large module is not
-    copied into this process without need.
-    """
-
-    def __init__(self, label: str, source: Source, export: str = "", signature: str = "") -> None:
-        self.label = label
-        self.export = export
-        self.signature = signature
-        self._source = source
-        self._info: ModuleInfo | None = None
-
-    @property
-    def data(self) -> bytes | memoryview:
-        """The module's bytes."""
-        if not isinstance(self._source, bytes | memoryview):
-            self._source = self._source()
-        return self._source
-
-    def with_export(self, export: str, signature: str = "") -> Found:
-        """Return the same module with an implied export."""
-        return Found(self.label, self._source, export, signature)
-
-    def declared_signature(self, export: str) -> str:
-        """Return the signature of an export with strings or lists that the module itself tells, or ""."""
-        from lawow.execution.interfaces import typed_signature
-
-        return typed_signature(self, export)
-
-    @property
-    def info(self) -> ModuleInfo:
-        """What the module says about itself. Raises `FormatError`, `LimitExceeded`."""
-        if self._info is None:
-            try:
-                self._info = inspect_module(self.data, limits=MODULE)
-            except FormatError as error:
-                raise error.within(self.label) from None
-            except LimitExceeded as error:
-                subject = error.subject or self.label
-                raise LimitExceeded(
-                    error.limit, error.value, error.maximum, hint=error.hint, subject=subject
-                ) from None
-            if self._info.is_component:
-                raise FormatError("is a WebAssembly component; a core module is needed", file=self.label)
-        return self._info
 
 
 class Package:
@@ -108,8 +58,10 @@ class Package:
             method = self._method(self.bundle, name)
             if method is not None:
                 return method
+        from lawow.execution.interfaces import typed_signature
+
         found = next(iter(self.modules.values())) if len(self.modules) == 1 else self._by_export(name)
-        return found.with_export("", found.declared_signature(name))
+        return found.with_export("", typed_signature(found, name))
 
     def member(self, name: str) -> Found:
         """Return the module by its name in the archive, or by the last part of it."""

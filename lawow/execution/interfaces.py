@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lawow.errors import FormatError
-from lawow.execution.extractor import Found
+from lawow.execution.found import Found
 from lawow.formats.interface import FuncType, is_typed, kebab_name, wit_of
 from lawow.formats.wasm import WIT_SECTION
 from lawow.formats.wit import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lawow.durable import write_file
 from lawow.errors import FormatError, LimitExceeded, Refused, UsageError
-from lawow.execution.extractor import Found
+from lawow.execution.found import Found
 from lawow.formats.state import InstanceState, decode_state
 from lawow.formats.wasm_expose import expose_state
 from lawow.limits import STATE

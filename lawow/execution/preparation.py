@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
-    from lawow.execution.extractor import Found
+    from lawow.execution.found import Found
     from lawow.runtime.base import CompiledModule, Engine
     from lawow.runtime.grants import Grants
 

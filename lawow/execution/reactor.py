@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lawow.execution.extractor import Found
+    from lawow.execution.found import Found
     from lawow.execution.kept_state import KeptState
     from lawow.execution.preparation import Prepared
     from lawow.execution.typed import TypedCall

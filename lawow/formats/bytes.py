@@ -140,35 +140,34 @@ class ByteReader:
 
     def read_uleb128(self, bits: int = 32) -> int:
         """Read an unsigned LEB128 of at most `bits` bits; padding within ceil(bits / 7) bytes is allowed."""
-        result = shift = 0
-        while True:
-            byte = self.read_u8()
-            result |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-            if shift >= bits:
-                raise self.fail("LEB128 number is too long", allowed=f"{bits} bits")
+        result = self.read_u8()  # nearly all numbers have one byte
+        if result >= 0x80:
+            result, _ = self._read_leb128(result, bits)
         if result >> bits:
             raise self.fail("LEB128 number is too large", found=result, allowed=f"{bits} bits")
         return result
 
     def read_sleb128(self, bits: int = 32) -> int:
         """Read a signed LEB128 of at most `bits` bits."""
-        result = shift = 0
-        while True:
-            byte = self.read_u8()
-            result |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-            if shift >= bits:
-                raise self.fail("LEB128 number is too long", allowed=f"{bits} bits")
-        if byte & 0x40:
-            result -= 1 << shift
+        result, length = self.read_u8(), 7
+        if result >= 0x80:
+            result, length = self._read_leb128(result, bits)
+        if result >> (length - 1):
+            result -= 1 << length
         if not -(1 << (bits - 1)) <= result < 1 << (bits - 1):
             raise self.fail("LEB128 number is too large", found=result, allowed=f"{bits} bits")
         return result
+
+    def _read_leb128(self, byte: int, bits: int) -> tuple[int, int]:
+        """Read what follows a first byte; return all bits, and how many they are."""
+        result, length = byte & 0x7F, 7
+        while byte >= 0x80:
+            if length >= bits:
+                raise self.fail("LEB128 number is too long", allowed=f"{bits} bits")
+            byte = self.read_u8()
+            result |= (byte & 0x7F) << length
+            length += 7
+        return result, length
 
     def read_uleb128p1(self) -> int | None:
         """Read a DEX uleb128p1: the value plus one, where 0 stands for "none"."""

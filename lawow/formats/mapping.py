@@ -15,7 +15,7 @@ from itertools import zip_longest
 
 from lawow.errors import FormatError, LimitExceeded
 
-__all__ = ["MAPPING_BYTES", "Mapping", "OriginalMethod", "read_mapping"]
+__all__ = ["MAPPING_BYTES", "PRIMITIVES", "Mapping", "OriginalMethod", "read_mapping"]
 
 MAPPING_BYTES = 512 << 20
 """The mappings of the largest apps have about 200 MB."""
@@ -26,7 +26,7 @@ _MEMBER = re.compile(
     r"[ \t]+(?:(\d{1,10}):(\d{1,10}):)?([^\s:(]+) ([^\s:()]+)"
     r"(?:\(([^()\s]*)\))?(?::\d{1,10}(?::\d{1,10})?)? -> ([^\s:]+)"
 )
-_PRIMITIVES = {
+PRIMITIVES = {
     "void": "V",
     "boolean": "Z",
     "byte": "B",
@@ -37,8 +37,9 @@ _PRIMITIVES = {
     "float": "F",
     "double": "D",
 }
+"""Java's name -> letter in a descriptor."""
 _DESCRIPTOR_TYPE = re.compile(r"(\[*)(?:L([^;]+);|([VZBSCIJFD]))")
-_NAME_OF_PRIMITIVE = {letter: name for name, letter in _PRIMITIVES.items()}
+_NAME_OF_PRIMITIVE = {letter: name for name, letter in PRIMITIVES.items()}
 
 
 @dataclass(frozen=True, slots=True)

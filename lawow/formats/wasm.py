@@ -19,6 +19,18 @@ from __future__ import annotations
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.bytes import ByteReader
 from lawow.formats.interface import FuncType
+from lawow.formats.wasm_types import (
+    RECURSIVE,
+    MemoryType,
+    Value,
+    read_count,
+    read_declared_locals,
+    read_kind,
+    read_limits,
+    read_name,
+    read_subtype,
+    read_value_type,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,56 +78,8 @@ _SECTION_NAMES = {
 _ORDER = {id_: rank for rank, id_ in enumerate((1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11))}
 """Section id -> rank. Sections other than custom ones come at most once and in this order."""
 
-_KINDS = ("func", "table", "memory", "global", "tag")
-"""External kinds by number (5.2.8, ``externtype``)."""
 
-_NUMBER_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128"}
-_REFERENCE_TYPES = {
-    0x70: "funcref",
-    0x6F: "externref",
-    0x6E: "anyref",
-    0x6D: "eqref",
-    0x6C: "i31ref",
-    0x6B: "structref",
-    0x6A: "arrayref",
-    0x69: "exnref",
-    0x71: "nullref",
-    0x72: "nullexternref",
-    0x73: "nullfuncref",
-    0x74: "nullexnref",
-}
-_PACKED_TYPES = {0x78: "i8", 0x77: "i16"}
-_VALUE_TYPES = _NUMBER_TYPES | _REFERENCE_TYPES
-
-_REFERENCE = {0x63: "(ref null ...)", 0x64: "(ref ...)"}
-_FUNC, _STRUCT, _ARRAY = 0x60, 0x5F, 0x5E
-_SUBTYPE, _FINAL_SUBTYPE, _RECURSIVE = 0x50, 0x4F, 0x4E
-
-_HAS_MAXIMUM, _SHARED, _IS_64, _HAS_PAGE_SIZE = 1, 2, 4, 8  # flags of limits
-
-
-class _Value:
-    """Base of the immutable values of this module: equality and repr by their slots."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and self._parts() == other._parts()
-
-    def __hash__(self) -> int:
-        return hash(self._parts())
-
-    def __repr__(self) -> str:
-        pairs = ", ".join(
-            f"{name}={value!r}" for name, value in zip(self.__slots__, self._parts(), strict=True)
-        )
-        return f"{type(self).__name__}({pairs})"
-
-    def _parts(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-
-class Import(_Value):
+class Import(Value):
     """One import: `module` and `name`, the `kind` ("func", "table", "memory", "global", "tag"), a func's
     type.
     """
@@ -129,7 +93,7 @@ class Import(_Value):
         self.type = type
 
 
-class Export(_Value):
+class Export(Value):
     """One export: its `name`, `kind`, the `index` in its kind's index space, and a function's `type`."""
 
     __slots__ = ("index", "kind", "name", "type")
@@ -141,22 +105,7 @@ class Export(_Value):
         self.type = type
 
 
-class MemoryType(_Value):
-    """A memory: minimum and maximum in pages of `page_bytes` (None: no maximum)."""
-
-    __slots__ = ("is_64", "is_shared", "maximum_pages", "minimum_pages", "page_bytes")
-
-    def __init__(
-        self, minimum_pages: int, maximum_pages: int | None, page_bytes: int, is_shared: bool, is_64: bool
-    ) -> None:
-        self.minimum_pages = minimum_pages
-        self.maximum_pages = maximum_pages
-        self.page_bytes = page_bytes
-        self.is_shared = is_shared
-        self.is_64 = is_64
-
-
-class CustomSection(_Value):
+class CustomSection(Value):
     """A custom section: its name, and where its content lies in the module."""
 
     __slots__ = ("name", "offset", "size_bytes")
@@ -281,9 +230,9 @@ def function_names(data: bytes, info: ModuleInfo) -> dict[int, str]:
         while reader.remaining:
             kind, part = reader.read_u8(), _part(reader, data, "name")
             if kind == 1:  # function names
-                for _ in range(_count(part)):
+                for _ in range(read_count(part)):
                     index = part.read_uleb128()
-                    names[index] = _name(part)
+                    names[index] = read_name(part)
     except FormatError:
         return names
     return names
@@ -336,7 +285,7 @@ class _Scan:
 
     def _counted(self, part: ByteReader, limit: str = "") -> int:
         """Read a count, which the section's bytes must be able to hold."""
-        count = _count(part)
+        count = read_count(part)
         if limit and self.limits is not None:
             _require_at_most(limit, count, getattr(self.limits, limit))
         return count
@@ -350,23 +299,23 @@ class _Scan:
         return function
 
     def custom(self, part: ByteReader) -> None:
-        name = _name(part)
+        name = read_name(part)
         self.info.custom_sections.append(CustomSection(name, part.offset, part.remaining))
         part.skip(part.remaining)
 
     def types(self, part: ByteReader) -> None:
         for _ in range(self._counted(part)):
             first = part.read_u8()
-            if first == _RECURSIVE:
-                for _ in range(_count(part)):
-                    self.info.types.append(_subtype(part, part.read_u8()))
+            if first == RECURSIVE:
+                for _ in range(read_count(part)):
+                    self.info.types.append(read_subtype(part, part.read_u8()))
             else:
-                self.info.types.append(_subtype(part, first))
+                self.info.types.append(read_subtype(part, first))
 
     def imports(self, part: ByteReader) -> None:
         for _ in range(self._counted(part, "imports")):
-            module, name = _name(part), _name(part)
-            kind = _kind(part)
+            module, name = read_name(part), read_name(part)
+            kind = read_kind(part)
             function = None
             if kind == "func":
                 index = part.read_uleb128()
@@ -378,12 +327,12 @@ class _Scan:
 
     def _skip_import(self, kind: str, part: ByteReader) -> None:
         if kind == "table":
-            _value_type(part)
-            _limits(part)
+            read_value_type(part)
+            read_limits(part)
         elif kind == "memory":
-            self.info.memories.append(_limits(part))
+            self.info.memories.append(read_limits(part))
         elif kind == "global":
-            _value_type(part)
+            read_value_type(part)
             part.skip(1)  # mutability
         else:
             part.skip(1)  # attribute of a tag
@@ -401,7 +350,7 @@ class _Scan:
         part.skip(part.remaining)
 
     def memories(self, part: ByteReader) -> None:
-        self.info.memories.extend(_limits(part) for _ in range(self._counted(part)))
+        self.info.memories.extend(read_limits(part) for _ in range(self._counted(part)))
 
     def globals(self, part: ByteReader) -> None:
         self.info.globals = self._counted(part)
@@ -410,8 +359,8 @@ class _Scan:
     def exports(self, part: ByteReader) -> None:
         names: set[str] = set()
         for position in range(self._counted(part, "exports")):
-            name = _name(part)
-            kind, index = _kind(part), part.read_uleb128()
+            name = read_name(part)
+            kind, index = read_kind(part), part.read_uleb128()
             if name in names:
                 raise FormatError(
                     "two exports have this name", structure="export", index=position, found=name
@@ -437,7 +386,7 @@ class _Scan:
             end = part.offset + size
             if size > part.remaining:
                 raise part.fail("ends too early", found=f"{part.remaining} bytes", allowed=f"{size} or more")
-            declared = _declared_locals(part)
+            declared = read_declared_locals(part)
             if part.offset > end:
                 raise part.fail("the locals are longer than the body")
             part.skip(end - part.offset)
@@ -469,90 +418,3 @@ def _part(reader: ByteReader, data: bytes | memoryview, structure: str) -> ByteR
     start = reader.offset
     reader.skip(size)
     return ByteReader(data, start, start + size, structure=structure)
-
-
-def _count(reader: ByteReader) -> int:
-    """Read the length of a vector. An element takes a byte or more, so a count above the bytes left lies."""
-    count = reader.read_uleb128()
-    if count > reader.remaining:
-        raise reader.fail("count exceeds the section", found=count, allowed=f"at most {reader.remaining}")
-    return count
-
-
-def _name(reader: ByteReader) -> str:
-    data = reader.read_bytes(reader.read_uleb128())
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise reader.fail("a name is not UTF-8", found=error.reason) from None
-
-
-def _kind(reader: ByteReader) -> str:
-    number = reader.read_u8()
-    if number >= len(_KINDS):
-        raise reader.fail("unknown external kind", found=number, allowed="0 to 4")
-    return _KINDS[number]
-
-
-def _value_type(reader: ByteReader) -> str:
-    code = reader.read_u8()
-    if code in _REFERENCE:
-        reader.read_sleb128(33)  # heap type
-        return _REFERENCE[code]
-    if code not in _VALUE_TYPES:
-        raise reader.fail("unknown value type", found=f"{code:#x}")
-    return _VALUE_TYPES[code]
-
-
-def _subtype(reader: ByteReader, first: int) -> FuncType | None:
-    """Read a sub type whose first byte was read; return it if it is a function type."""
-    if first in (_SUBTYPE, _FINAL_SUBTYPE):
-        for _ in range(_count(reader)):
-            reader.read_uleb128()  # supertype
-        first = reader.read_u8()
-    if first == _FUNC:
-        return FuncType(_value_types(reader), _value_types(reader))
-    if first == _STRUCT:
-        for _ in range(_count(reader)):
-            _field(reader)
-    elif first == _ARRAY:
-        _field(reader)
-    else:
-        raise reader.fail("unknown form of type", found=f"{first:#x}")
-    return None
-
-
-def _value_types(reader: ByteReader) -> tuple[str, ...]:
-    return tuple(_value_type(reader) for _ in range(_count(reader)))
-
-
-def _field(reader: ByteReader) -> None:
-    """Skip a field type: storage type and mutability."""
-    code = reader.read_u8()
-    if code in _REFERENCE:
-        reader.read_sleb128(33)
-    elif code not in _VALUE_TYPES and code not in _PACKED_TYPES:
-        raise reader.fail("unknown storage type", found=f"{code:#x}")
-    reader.skip(1)
-
-
-def _limits(reader: ByteReader) -> MemoryType:
-    """Read limits as memories and tables have them (a table's "pages" are elements)."""
-    flags = reader.read_u8()
-    if flags > _HAS_MAXIMUM | _SHARED | _IS_64 | _HAS_PAGE_SIZE:
-        raise reader.fail("unknown flags of limits", found=f"{flags:#x}")
-    minimum = reader.read_uleb128(64)
-    maximum = reader.read_uleb128(64) if flags & _HAS_MAXIMUM else None
-    page_log2 = reader.read_uleb128() if flags & _HAS_PAGE_SIZE else 16
-    if page_log2 not in (0, 16):
-        raise reader.fail("unknown page size", found=f"2^{page_log2}", allowed="1 or 65,536 bytes")
-    return MemoryType(minimum, maximum, 1 << page_log2, bool(flags & _SHARED), bool(flags & _IS_64))
-
-
-def _declared_locals(reader: ByteReader) -> int:
-    """Read the local declarations of a body and return how many locals they declare."""
-    total = 0
-    for _ in range(_count(reader)):
-        total += reader.read_uleb128()
-        _value_type(reader)
-    return total

@@ -81,7 +81,7 @@ public final class Judge {
         }
     }
 
-    private static Method find(String owner, String name, String descriptor) throws ReflectiveOperationException {
+    static Method find(String owner, String name, String descriptor) throws ReflectiveOperationException {
         Class<?> found = Class.forName(owner, false, ClassLoader.getSystemClassLoader());
         for (Method method : found.getDeclaredMethods()) {
             if (method.getName().equals(name) && descriptorOf(method).equals(descriptor)) {
@@ -194,7 +194,7 @@ public final class Judge {
         return array;
     }
 
-    private static Object take(Class<?> type, ByteBuffer from) {
+    static Object take(Class<?> type, ByteBuffer from) {
         if (type == boolean.class) {
             return from.get() != 0;
         }
@@ -264,7 +264,7 @@ public final class Judge {
         }
     }
 
-    private static int sizeOf(Class<?> type) {
+    static int sizeOf(Class<?> type) {
         if (type == boolean.class || type == byte.class) {
             return 1;
         }

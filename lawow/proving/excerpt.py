@@ -9,7 +9,7 @@ if it keeps to the same rule. Everything else is `Refused`, with the instruction
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from lawow.errors import Refused
 from lawow.formats.dex.builder import DexBuilder
@@ -21,7 +21,7 @@ from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.transplant import copy_body
 from lawow.formats.dex.views import ClassView, MethodView
 
-__all__ = ["build_excerpt"]
+__all__ = ["FindClass", "FindMethod", "build_excerpt", "copied", "excerpt_classes"]
 
 _PUBLIC, _CONSTRUCTOR = 0x1, 0x10000
 _INITIALISER = ("<clinit>", "()V")
@@ -39,6 +39,8 @@ _COPY = MethodRef("Ljava/lang/System;", "arraycopy", "(Ljava/lang/Object;ILjava/
 
 FindMethod = Callable[[MethodRef], MethodView | None]
 FindClass = Callable[[str], ClassView | None]
+CopyMethod = Callable[[MethodView], Iterable[MethodSource]]
+"""What stands for a method of the app in the excerpt: a copy, and whatever goes with it."""
 
 
 class _Excerpt:
@@ -113,20 +115,18 @@ class _Excerpt:
         initialiser = owner.method(*_INITIALISER)
         return [] if initialiser is None else [initialiser]
 
-    def build(self) -> bytes:
-        builder = DexBuilder()
-        for descriptor in sorted(self.methods.keys() | self.fields.keys() | self.parents.keys()):
-            builder.add(self._class(descriptor))
-        return builder.build()
+    def classes(self, copy: CopyMethod) -> list[ClassSource]:
+        descriptors = self.methods.keys() | self.fields.keys() | self.parents.keys()
+        return [self._class(descriptor, copy) for descriptor in sorted(descriptors)]
 
-    def _class(self, descriptor: str) -> ClassSource:
+    def _class(self, descriptor: str, copy: CopyMethod) -> ClassSource:
         owner = self.fields.get(descriptor)
         methods = self.methods.get(descriptor, {})
         return ClassSource(
             descriptor=descriptor,
             superclass=self.parents.get(descriptor, "Ljava/lang/Object;"),
             fields=_static_fields(owner) if owner else (),
-            methods=tuple(_copy(method) for method in methods.values()),
+            methods=tuple(chain.from_iterable(map(copy, methods.values()))),
         )
 
 
@@ -140,15 +140,29 @@ def build_excerpt(
 
     Raises `Refused` for code that does more than compute, `FormatError` for damaged code.
     """
+    builder = DexBuilder()
+    for source in excerpt_classes(methods, find_method, find_class, throwables, copied):
+        builder.add(source)
+    return builder.build()
+
+
+def excerpt_classes(
+    methods: Iterable[MethodView],
+    find_method: FindMethod,
+    find_class: FindClass,
+    throwables: Collection[str],
+    copy: CopyMethod,
+) -> list[ClassSource]:
+    """Return the classes of the excerpt, with what `copy` makes of each method. Raises as `build_excerpt`."""
     excerpt = _Excerpt(find_method, find_class, throwables)
     excerpt.add(methods)
-    return excerpt.build()
+    return excerpt.classes(copy)
 
 
-def _copy(method: MethodView) -> MethodSource:
+def copied(method: MethodView) -> tuple[MethodSource]:
     """Return a method that everybody may call: who was allowed to is the app's business."""
     flags = ACC_STATIC | (_CONSTRUCTOR if method.is_initializer else _PUBLIC)
-    return MethodSource(method.name, method.descriptor, flags, copy_body(method))
+    return (MethodSource(method.name, method.descriptor, flags, copy_body(method)),)
 
 
 def _static_fields(view: ClassView) -> tuple[FieldSource, ...]:

@@ -23,7 +23,7 @@ from lawow.limits import PROVING
 from lawow.proving.cases import SIZES, Case, encode_case, is_array
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
 
-__all__ = ["JudgeMachine", "missing_tools"]
+__all__ = ["JudgeMachine", "last_words", "method_table", "missing_tools", "run_tool"]
 
 JUDGE = Path(__file__).with_name("Judge.java")
 _PACKAGES = {"java": "default-jdk-headless", "enjarify": "enjarify"}
@@ -57,9 +57,9 @@ class JudgeMachine:
             )
         source, classes = folder / "excerpt.dex", folder / "excerpt.jar"
         source.write_bytes(dex)
-        done = _run(["enjarify", "-f", "-o", str(classes), str(source)])
+        done = run_tool(["enjarify", "-f", "-o", str(classes), str(source)])
         if done.returncode or not classes.exists():
-            raise LawowError(f"enjarify can't translate the methods: {_last_words(done)}")
+            raise LawowError(f"enjarify can't translate the methods: {last_words(done)}")
         return cls(tuple(methods), folder, classes)
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[Outcome]:
@@ -77,20 +77,21 @@ class JudgeMachine:
         """Return the outcomes up to the first call that does not end."""
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
             given, got = Path(place, "cases"), Path(place, "outcomes")
-            given.write_bytes(b"".join([_table(self.methods), *map(encode_case, cases)]))
+            given.write_bytes(b"".join([method_table(self.methods), *map(encode_case, cases)]))
             memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
             options = [memory, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
             files = [str(given), str(got), str(PROVING.call_seconds)]
-            done = _run(["java", *options, "-cp", str(self.classes), str(JUDGE), *files])
+            done = run_tool(["java", *options, "-cp", str(self.classes), str(JUDGE), *files])
             if done.returncode not in (0, _STILL_RUNNING):
-                raise LawowError(f"the JVM can't run the methods: {_last_words(done)}")
+                raise LawowError(f"the JVM can't run the methods: {last_words(done)}")
             found = list(_read_outcomes(got.read_bytes(), self.methods, cases))
         if done.returncode == 0 and len(found) != len(cases):
             raise LawowError(f"the JVM answered {len(found)} of {len(cases)} calls")
         return found
 
 
-def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+def run_tool(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a program of somebody else to its end. Raises `LawowError` if that takes too long."""
     program = shutil.which(argv[0]) or argv[0]
     # enjarify is a script for the interpreter beside it, whatever environment runs LAWOW.
     path = os.pathsep.join([str(Path(program).parent), os.environ.get("PATH", os.defpath)])
@@ -108,12 +109,14 @@ def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
         raise LawowError(f"{argv[0]} takes longer than {PROVING.tool_seconds} s") from None
 
 
-def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a program that failed said of it, in one line."""
     words = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
     return next((line for line in words if "Exception" in line or "Error" in line), words[-1])[:300]
 
 
-def _table(methods: Iterable[MethodRef]) -> bytes:
+def method_table(methods: Iterable[MethodRef]) -> bytes:
+    """Return the names of methods as `Judge.java` reads them."""
     methods = list(methods)
     parts = [struct.pack(">H", len(methods))]
     for ref in methods:

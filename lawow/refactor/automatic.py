@@ -28,12 +28,14 @@ from lawow.refactor.costs import call_cost
 from lawow.refactor.findings import describe_method
 from lawow.refactor.loop_cost import LoopCosts, Polynomial
 from lawow.refactor.names import PLAIN_NAMES, Names
-from lawow.refactor.profit import Conditions, Gain, expected_gain, first_gain
+from lawow.refactor.profit import Basis, Conditions, Gain, expected_gain, first_gain, fitted
 from lawow.refactor.rules import Rule, java_name, simple_name
-from lawow.refactor.timings import Timings
+from lawow.refactor.timings import MethodTime, Timings
 
-__all__ = ["AutoOptions", "ClassTranslation", "Ranked", "Survey", "survey_app", "translate_chosen"]
+__all__ = ["LOSES", "AutoOptions", "ClassTranslation", "Ranked", "Survey", "survey_app", "translate_chosen"]
 
+LOSES = "a call loses time"
+"""Why most candidates stay."""
 _UNFIT_FOR_FILES = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -52,25 +54,32 @@ class AutoOptions:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with what it costs and gains. `stays` says why it is not chosen; empty if it is."""
+    """A candidate with what it costs and gains. `stays` says why it is not chosen; empty if it is.
+    `measured` is what a profile says of it.
+    """
 
     candidate: Candidate
     label: str
     cost: Polynomial
+    basis: Basis
     gain: Gain
     gains_from: int | None
     stays: str = ""
+    measured: MethodTime | None = None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Everything that was found in an app. `rejected` are static methods with the reason."""
+    """Everything that was found in an app. `rejected` are static methods with the reason; `options` are those
+    that the ranking was made with.
+    """
 
     app: AppPackage
     program: Program
     ranked: tuple[Ranked, ...]
     rejected: tuple[Rejection, ...]
     others: int
+    options: AutoOptions = field(default_factory=AutoOptions)
 
     @cached_property
     def chosen(self) -> tuple[Candidate, ...]:
@@ -102,7 +111,7 @@ def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
         )
     except FormatError as error:
         raise error if error.file.startswith(app.name) else error.within(app.name) from None
-    return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others)
+    return Survey(app, program, tuple(ranked), (*found.rejected, *refused), found.others, options)
 
 
 def _translated(
@@ -149,11 +158,19 @@ class _Ranking:
     def _rank(self, candidate: Candidate, export: ExportedMethod) -> Ranked:
         names, conditions = self._options.names, self._options.conditions
         label = describe_method(candidate.method, names)
-        cost = self._costs.of(candidate.ref)
+        cost, basis = self._costs.of(candidate.ref), Basis.ESTIMATED
+        # A profile of an app that was shrunk has the names of the dex file.
+        measured = self._options.timings.of(label, describe_method(candidate.method, PLAIN_NAMES))
+        if measured is not None:
+            if measured.elements is not None:
+                conditions = replace(conditions, elements=measured.elements)
+            cost, basis = fitted(cost, measured, conditions.elements)
         call = call_cost(_binding(candidate.ref, export, ""), names)
-        gain = expected_gain(cost, call, conditions, self._options.timings.of(label))
+        gain = expected_gain(cost, call, conditions)
         stays = self._why_it_stays(candidate, gain)
-        return Ranked(candidate, label, cost, gain, first_gain(cost, call, conditions), stays)
+        return Ranked(
+            candidate, label, cost, basis, gain, first_gain(cost, call, conditions), stays, measured
+        )
 
     def _body(self, ref: MethodRef) -> Body | None:
         if ref not in self._bodies:
@@ -172,7 +189,7 @@ class _Ranking:
             if not self._is_named(candidate):
                 return "no rule names its class"
         elif gain.seconds <= 0:
-            return "a call loses time"
+            return LOSES
         view = candidate.method.owner
         if view.is_interface:
             return "it belongs to an interface, which can't keep the original beside it"

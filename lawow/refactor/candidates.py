@@ -49,10 +49,16 @@ class Rejection:
     obstacle: Untranslatable
 
     @property
+    def is_own(self) -> bool:
+        """Whether the method itself has the obstacle, and not one that it calls, directly or not."""
+        return self.obstacle.method == self.method
+
+    @property
     def reason(self) -> str:
         """Why, as a clause."""
-        own = self.obstacle.method == self.method
-        return self.obstacle.reason if own else f"a callee {self.obstacle.reason}"
+        return (
+            self.obstacle.reason if self.is_own else f"reaches {self.obstacle.method}: {self.obstacle.reason}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

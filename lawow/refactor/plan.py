@@ -44,6 +44,7 @@ __all__ = [
     "SplitPlan",
     "make_plan",
     "module_entries",
+    "move_record",
     "move_rows",
     "residents_by_reason",
 ]
@@ -391,3 +392,25 @@ def move_rows(plan: SplitPlan) -> list[tuple[str, str, str]]:
         )
         for move in plan.moves
     ]
+
+
+def move_record(move: ClassMove) -> dict[str, object]:
+    """Return a moved class as JSON data; keys are stable within a major version."""
+    item = move.classified
+    return {
+        "class": item.name,
+        **({"original": item.original} if item.original not in ("", item.name) else {}),
+        "reason": item.reason,
+        "dex_files": list(item.dex_files),
+        "module": move.binding.module.file,
+        "methods": [
+            {
+                "name": bound.method,
+                "descriptor": bound.descriptor,
+                "export": bound.export,
+                "signature": bound.signature,
+            }
+            for bound in move.methods
+        ],
+        "notes": list(move.notes),
+    }

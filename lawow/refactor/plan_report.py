@@ -13,7 +13,7 @@ from lawow.refactor.costs import BreakEven, CallCost, break_even
 from lawow.refactor.findings import Finding
 from lawow.refactor.forecast import ID_LIMIT, Forecast, ForecastEntry
 from lawow.refactor.graph import CallSite
-from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_rows, residents_by_reason
+from lawow.refactor.plan import NOTHING_MOVES, move_record, move_rows, residents_by_reason
 from lawow.refactor.rules import java_name
 
 __all__ = ["Timing", "plan_lines", "plan_record", "plan_warnings"]
@@ -159,7 +159,7 @@ def plan_record(forecast: Forecast, timing: Timing | None = None) -> dict[str, o
         "apk": {"path": None, "bytes": None},
         "bundle": {"path": None, "bytes": forecast.bundle_bytes},
         "certificate_sha256": None,
-        "moved": [_move_record(move) for move in plan.moves],
+        "moved": [move_record(move) for move in plan.moves],
         "refused": [_finding_record(item) for item in plan.refusals],
         "findings": [_finding_record(item) for item in plan.closure.findings],
         "resident": residents_by_reason(plan),
@@ -197,27 +197,6 @@ def plan_record(forecast: Forecast, timing: Timing | None = None) -> dict[str, o
         "advice": [
             {"topic": item.topic, "text": item.text, "because": item.because} for item in forecast.advice
         ],
-    }
-
-
-def _move_record(move: ClassMove) -> dict[str, object]:
-    item = move.classified
-    return {
-        "class": item.name,
-        **({"original": item.original} if item.original not in ("", item.name) else {}),
-        "reason": move.classified.reason,
-        "dex_files": list(move.classified.dex_files),
-        "module": move.binding.module.file,
-        "methods": [
-            {
-                "name": item.method,
-                "descriptor": item.descriptor,
-                "export": item.export,
-                "signature": item.signature,
-            }
-            for item in move.methods
-        ],
-        "notes": list(move.notes),
     }
 
 

@@ -14,7 +14,7 @@ from lawow.formats.apk import INTERNET
 from lawow.refactor.advice import advise
 from lawow.refactor.baseline import PROFILE
 from lawow.refactor.classify import ClassRole
-from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_rows, residents_by_reason
+from lawow.refactor.plan import NOTHING_MOVES, ClassMove, move_record, move_rows, residents_by_reason
 from lawow.refactor.split import Split, SplitOptions
 from lawow.refactor.translated import trial_records
 
@@ -126,24 +126,8 @@ def report_record(report: Report) -> dict[str, object]:
 
 
 def _move_record(move: ClassMove) -> dict[str, object]:
-    return {
-        "class": move.classified.name,
-        **({} if move.classified.shown == move.classified.name else {"original": move.classified.original}),
-        "reason": move.classified.reason,
-        "dex_files": list(move.classified.dex_files),
-        "module": move.binding.module.file,
-        "methods": [
-            {
-                "name": item.method,
-                "descriptor": item.descriptor,
-                "export": item.export,
-                "signature": item.signature,
-            }
-            for item in move.methods
-        ],
-        "notes": list(move.notes),
-        **({} if move.translation is None else {"trials": trial_records(move.translation)}),
-    }
+    trials = {} if move.translation is None else {"trials": trial_records(move.translation)}
+    return move_record(move) | trials
 
 
 def report_lines(report: Report, *, with_classes: bool = True) -> Iterator[str]:

@@ -35,9 +35,7 @@ class Watchdog:
     def arm(self, token: int, seconds: float) -> None:
         """Let the call `token` run for `seconds` from now on."""
         due = self._deadlines[token] = monotonic() + seconds
-        if (
-            due < self._sleeps_until
-        ):  # else the thread looks early enough, and no lock is needed: see `_watch`
+        if due < self._sleeps_until:  # else the thread looks early enough, without a lock: see `_watch`
             self._rouse(token)
 
     def disarm(self, token: int) -> None:

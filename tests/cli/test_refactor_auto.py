@@ -23,7 +23,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_plan_ranks_candidates_and_writes_nothing(app: Path) -> None:
     before = sorted(app.parent.iterdir())
     lines = lawow("refactor", app, "--auto", "--plan", "--exclude", "*Main").stdout.splitlines()
-    assert lines[0].startswith(f"candidate {KERNELS}.Sequences.editDistance([C[C)I: gains ")
+    assert lines[0].startswith("auto      36 methods, candidates among them: 27, chosen: 1 ")
+    assert lines[1].startswith(f"candidate {KERNELS}.Sequences.editDistance([C[C)I: gains ")
     assert f"moved     {KERNELS}.Sequences: editDistance([C[C)I -> auto-Sequences.wasm" in lines
     assert any("translated, and not compared with the original" in line for line in lines)
     assert sorted(app.parent.iterdir()) == before

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from lawow.errors import FormatError
 from lawow.formats.wit import (
-    PRIMITIVES,
     Enumeration,
     Field,
     Flags,
@@ -28,6 +27,7 @@ from lawow.formats.wit import (
     print_wit,
     signature_of,
 )
+from lawow.formats.wit.types import PRIMITIVES
 
 EXAMPLE = """
 package demo:shapes@1.2.0; // a package

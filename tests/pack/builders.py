@@ -13,7 +13,20 @@ from lawow.pack import PackOptions, PackPlan
 from lawow.pack.apk import ApkPlan, plan_apk
 from tests.refactor.builders import make_zip
 
-__all__ = ["FIBONACCI", "added", "app_tree", "plan_pack", "plan_small", "snapshot", "wat"]
+__all__ = [
+    "ASSET",
+    "FIBONACCI",
+    "GRADLE",
+    "JAVA",
+    "MANIFEST",
+    "added",
+    "app_tree",
+    "pack",
+    "plan_pack",
+    "plan_small",
+    "snapshot",
+    "wat",
+]
 
 FIBONACCI = """
 (module
@@ -22,6 +35,10 @@ FIBONACCI = """
       (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
                      (call $fib (i32.sub (local.get 0) (i32.const 2))))))))
 """
+
+JAVA = "src/main/java/com/example/app/FibonacciWasm.java"
+ASSET = "src/main/assets/lawow/fibonacci.wasm"
+"""Where the class and the module of `FIBONACCI` go in `app_tree`."""
 
 MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 <manifest xmlns:android="http://schemas.android.com/apk/res/android"{package}><application /></manifest>
@@ -48,6 +65,13 @@ def plan_pack(
     """Plan to pack with these fields of `PackOptions`."""
     chosen = PackOptions(wasm=tuple(wasm), abis=tuple(abis), **options)  # type: ignore[arg-type]
     return lawow.pack.plan_pack(app, chosen, force=force, check=check)
+
+
+def pack(app: Path, runtime_dir: Path, **options: object) -> PackPlan:
+    """Pack an app, and return what was planned."""
+    plan = plan_pack(app, runtime_dir=runtime_dir, **options)  # type: ignore[arg-type]
+    plan.changes.apply()
+    return plan
 
 
 def wat(text: str) -> bytes:

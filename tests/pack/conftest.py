@@ -9,7 +9,7 @@ import pytest
 from lawow.formats.signing import SigningKey, debug_key
 from lawow.pack.runtimes import ABIS
 from tests.formats.elf_samples import shared_library
-from tests.pack.builders import FIBONACCI, wat
+from tests.pack.builders import FIBONACCI, app_tree, wat
 from tests.refactor.builders import assemble, binary_manifest, smali_class
 
 
@@ -21,6 +21,12 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / abi).mkdir()
         (folder / abi / "libwasmtime.so").write_bytes(shared_library(abi))
     return folder
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """The tree of a Gradle module with the source of one WebAssembly module."""
+    return app_tree(tmp_path / "app")
 
 
 @pytest.fixture(scope="session")

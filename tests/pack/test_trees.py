@@ -14,17 +14,10 @@ from lawow.pack import Builder, plan_removal, runtimes
 from lawow.pack.runtimes import ABIS
 from lawow.resources import android_stub
 from tests.conftest import CACHE, lawow
-from tests.pack.builders import FIBONACCI, MANIFEST, app_tree, plan_pack, snapshot, wat
+from tests.pack.builders import ASSET, FIBONACCI, JAVA, MANIFEST, app_tree, plan_pack, snapshot, wat
 from tests.tools import run
 
-JAVA = "src/main/java/com/example/app/FibonacciWasm.java"
 GROOVY = "org.codehaus.groovy:groovy:3.0.22"
-ASSET = "src/main/assets/lawow/fibonacci.wasm"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    return app_tree(tmp_path / "app")
 
 
 # ---- Ant and Eclipse

@@ -14,14 +14,15 @@ from lawow.formats.apk import read_app
 from lawow.refactor.auto_report import survey_lines, survey_record
 from lawow.refactor.automatic import AutoOptions, Ranked, Survey, survey_app, translate_chosen
 from lawow.refactor.candidates import find_candidates
-from lawow.refactor.profit import Conditions, estimate_seconds
+from lawow.refactor.profit import Basis, Conditions, estimate_seconds
 from lawow.refactor.rules import parse_rules
-from lawow.refactor.timings import Timings, read_timings
+from lawow.refactor.timings import MethodTime, Timings, profile_text, read_timings
 from tests.refactor.builders import CONSTRUCTOR, make_zip, smali_class, smali_method
 from tests.refactor.conftest import BuildApp
 from tests.refactor.kernels import KERNELS, build_kernels
 
 ALL = parse_rules(["*"])
+EDIT_DISTANCE = f"{KERNELS}.Sequences.editDistance([C[C)I"
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_methods_that_only_compute_are_candidates_with_all_that_they_call(small:
         ("object", "returns something other than a number or an array of numbers", ""),
         ("locked", "is synchronized", ""),
         ("time", "calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
-        ("calls_time", "a callee calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
+        ("calls_time", "reaches La/A;->time()J: calls Ljava/lang/System;->nanoTime()J", "invoke-static"),
         ("given", "returns an array that it was given, and a copy would come back", "return-object"),
     ],
 )
@@ -154,12 +155,36 @@ def test_better_conditions_never_gain_less(kernels: bytes, worse: Conditions, be
 
 def test_a_measured_time_overrules_the_estimate(kernels: bytes) -> None:
     label = f"{KERNELS}.Digests.crc32([BII)I"
-    timings = Timings({label: (0.5, 4096), f"{KERNELS}.Sequences.editDistance([C[C)I": (0.0001, 10)})
-    found = by_name(survey(kernels, AutoOptions(timings=timings)))
+    slow, quick = MethodTime(label, 8, 4.0, 4096), MethodTime(EDIT_DISTANCE, 10, 0.001, 10)
+    found = by_name(survey(kernels, AutoOptions(timings=Timings.of_times([slow, quick]))))
     assert found["crc32"].stays == ""
-    assert found["crc32"].gain.is_measured
-    assert found["crc32"].gain.local_seconds == 0.5
+    assert found["crc32"].basis is Basis.MEASURED
+    assert found["crc32"].gain.local_seconds == pytest.approx(0.5)
     assert found["editDistance"].stays == "a call loses time"
+
+
+def test_from_where_on_a_measured_method_pays_follows_from_what_was_measured(kernels: bytes) -> None:
+    estimated = by_name(survey(kernels))["editDistance"].gains_from
+    slow = Timings.of_times([MethodTime(EDIT_DISTANCE, 1, 10.0, 100)])
+    measured = by_name(survey(kernels, AutoOptions(timings=slow)))["editDistance"].gains_from
+    assert measured is not None
+    assert estimated is not None
+    assert measured < 16 < estimated
+
+
+def test_elements_that_nobody_measured_are_those_of_the_conditions(kernels: bytes) -> None:
+    timings = Timings.of_times([MethodTime(EDIT_DISTANCE, 10, 1.0)])
+    options = AutoOptions(Conditions(elements=77), timings=timings)
+    gain = by_name(survey(kernels, options))["editDistance"].gain
+    assert (gain.elements, gain.local_seconds) == (77, pytest.approx(0.1))
+
+
+def test_one_call_never_takes_longer_than_all_of_a_sampled_profile(kernels: bytes) -> None:
+    first = by_name(survey(kernels))["editDistance"].gain.local_seconds
+    for seconds, local, basis in [(0.001, 0.001, Basis.BOUNDED), (60.0, first, Basis.ESTIMATED)]:
+        sampled = Timings.of_times([MethodTime(EDIT_DISTANCE, None, seconds)])
+        item = by_name(survey(kernels, AutoOptions(timings=sampled)))["editDistance"]
+        assert (item.gain.local_seconds, item.basis) == (pytest.approx(local), basis)
 
 
 def test_rules_take_what_they_name_whatever_it_gains_and_exclude_has_the_last_word(kernels: bytes) -> None:
@@ -182,6 +207,17 @@ def test_helpers_go_along_with_their_callers(kernels: bytes) -> None:
     assert made.module.pure
 
 
+def test_a_helper_that_gains_by_itself_is_still_called_inside_of_what_calls_it(kernels: bytes) -> None:
+    """One call over the network for the whole loop, not one for each of its turns."""
+    labels = {item.candidate.ref.name: item.label for item in survey(kernels).ranked}
+    slow = [MethodTime(labels[name], 1, 9.0, 100) for name in ("sha256", "compress")]
+    found = by_name(survey(kernels, AutoOptions(timings=Timings.of_times(slow))))
+    assert found["sha256"].stays == ""
+    assert found["compress"].gain.seconds > 1
+    assert found["compress"].stays == "it goes along with methods that call it"
+    assert found["compress"].candidate.ref in found["sha256"].candidate.closure
+
+
 def test_two_classes_of_one_simple_name_have_modules_of_different_names(build_app: BuildApp) -> None:
     body = smali_method("run", "(I)I", "    return p0")
     apk = build_app([smali_class("a.Same", body), smali_class("b.Same", body)])
@@ -195,7 +231,9 @@ def test_two_classes_of_one_simple_name_have_modules_of_different_names(build_ap
 def test_an_app_without_candidates_is_no_error(build_app: BuildApp) -> None:
     found = survey(build_app([smali_class("a.A", CONSTRUCTOR)]))
     assert found.chosen == ()
-    assert list(survey_lines(found)) == ["rejected  1 methods: not static"]
+    first, last = survey_lines(found)
+    assert first.startswith("auto      0 methods, candidates among them: 0, chosen: 0 ")
+    assert last == "rejected  1 methods: not static"
 
 
 def test_a_very_long_chain_of_calls_is_followed(build_app: BuildApp) -> None:
@@ -214,14 +252,31 @@ def test_a_very_long_chain_of_calls_is_followed(build_app: BuildApp) -> None:
 # ---- what people and programs read
 
 
+def test_what_a_method_calls_is_named_as_java_has_it_and_counts_for_all_its_callers(small: bytes) -> None:
+    lines = list(survey_lines(survey(small)))
+    assert "auto      nothing is offloaded; " in "\n".join(lines)
+    assert "rejected  2 methods, 1 of them by what they call: calls java.lang.System.nanoTime()" in lines
+    assert "rejected  1 method: takes something other than numbers and arrays of numbers" in lines
+    assert lines[-1] == "rejected  2 methods: not static"
+
+
+def test_numbers_have_no_arrays_and_n_is_what_they_say(kernels: bytes) -> None:
+    (line,) = [item for item in survey_lines(survey(kernels)) if ".Numbers.gcd(JJ)J: " in item]
+    assert " a call if N is 1,000 (" in line
+
+
 def test_the_survey_tells_gain_reason_and_rejections(kernels: bytes) -> None:
     found = survey(kernels)
     lines = list(survey_lines(found))
-    assert lines[0].startswith(f"candidate {KERNELS}.Sequences.")
-    assert "gains" in lines[0]
-    assert "pays from" in lines[0]
-    assert any("loses" in line and line.endswith("stays: a call loses time") for line in lines)
-    assert any(line.startswith("rejected  ") and "java/util/Random" in line for line in lines)
+    assert lines[0] == (
+        "auto      36 methods, candidates among them: 27, chosen: 2"
+        " (N = 1,000 elements, 10 ms to the edge and back, 50 Mbit/s, an edge 3 times as fast)"
+    )
+    assert lines[1].startswith(f"candidate {KERNELS}.Sequences.")
+    assert "gains" in lines[1]
+    assert "pays from N = " in lines[1]
+    assert any(" loses " in line and line.endswith(" on") for line in lines)
+    assert any(line.startswith("rejected  ") and "java.util.Random" in line for line in lines)
     record = survey_record(found)
     assert isinstance(record["candidates"], list)
     assert len(record["candidates"]) == len(found.ranked)
@@ -231,13 +286,20 @@ def test_the_survey_tells_gain_reason_and_rejections(kernels: bytes) -> None:
 # ---- a profile
 
 
-def test_a_profile_gives_seconds_and_elements_of_one_call() -> None:
+def test_a_profile_gives_calls_seconds_and_elements_where_they_are_known() -> None:
     text = "# taken on a phone\nmethod,calls,seconds,elements\n\na.B.run([D[D)V, 4, 2.0, 4096\n"
-    text += "a.B.idle()V,1,0,\n"
+    text += "a.B.idle()V,1,0,\na.B.sampled()V,,0.5,0\n"
     timings = read_timings(text.encode(), name="profile.csv")
-    assert timings.of("a.B.run([D[D)V") == (0.5, 4096)
-    assert timings.of("a.B.idle()V") == (0.0, 0)
+    assert timings.of("a.B.run([D[D)V") == MethodTime("a.B.run([D[D)V", 4, 2.0, 4096)
+    assert timings.of("a.B.none()V", "a.B.idle()V") == MethodTime("a.B.idle()V", 1, 0.0)
+    assert timings.of("a.B.sampled()V") == MethodTime("a.B.sampled()V", None, 0.5, 0)
     assert timings.of("a.B.other()V") is None
+
+
+def test_a_profile_is_read_as_it_was_written_without_names_that_no_app_has() -> None:
+    times = [MethodTime("a.B.run([D)V", 3, 0.125, 10), MethodTime("a.B.sampled()V", None, 1e-7)]
+    text = profile_text([*times, MethodTime("a,b#.c()V", 1, 1.0)])
+    assert list(read_timings(text.encode(), name="profile.csv").by_method.values()) == times
 
 
 @pytest.mark.parametrize(
@@ -246,6 +308,9 @@ def test_a_profile_gives_seconds_and_elements_of_one_call() -> None:
         ("method,seconds\n", r"line\[1\]: must name the columns"),
         ("method,calls,seconds,elements\na.B.f()V,1\n", r"line\[2\]: must have every column"),
         ("method,calls,seconds,elements\na.B.f()V,0,1,1\n", r"line\[2\]: holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,nan,1,1\n", r"line\[2\]: holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,1e300,1,1\n", r"line\[2\]: holds no such numbers"),
+        ("method,calls,seconds,elements\na.B.f()V,1,,1\n", r"line\[2\]: holds no such numbers"),
         ("method,calls,seconds,elements\na.B.f()V,1,nan,1\n", "holds no such numbers"),
         ("method,calls,seconds,elements\na.B.f()V,1,-1,1\n", "holds no such numbers"),
         ("method,calls,seconds,elements\na.B.f()V,1,1,inf\n", "holds no such numbers"),

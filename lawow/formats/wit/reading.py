@@ -1,335 +1,38 @@
-"""WIT, the component model's language for interfaces: types, functions, and the subset of the text read here.
-
-Read and printed: one package, worlds and interfaces with functions and the type definitions ``record``,
-``variant``, ``enum``, ``flags`` and ``type``, all value types that carry no handle. Refused by name:
-``resource``, ``use``, ``include``, ``stream``, ``future``, ``own``, ``borrow``, and imports: an export that
-needs one of them cannot be called with values alone. Reading takes time linear in the text.
-
-Source: component model, ``design/mvp/WIT.md``. Anything that does not follow it raises `FormatError`.
-"""
+"""Reads WIT: a recursive descent over tokens, within limits of size, depth and what names stand for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from lawow.errors import FormatError
-
-__all__ = [
-    "Enumeration",
-    "Field",
-    "Flags",
-    "Function",
-    "ListOf",
-    "Option",
-    "Primitive",
-    "Record",
-    "Result",
-    "Tuple",
-    "Variant",
-    "WitType",
-    "World",
-    "parse_wit",
-    "print_function",
-    "print_type",
-    "print_wit",
-    "signature_of",
-]
-
-PRIMITIVES = frozenset(
-    ("bool", "s8", "s16", "s32", "s64", "u8", "u16", "u32", "u64", "f32", "f64", "char", "string")
+from lawow.formats.wit.types import (
+    PRIMITIVES,
+    UNSUPPORTED,
+    Enumeration,
+    Field,
+    Flags,
+    Function,
+    ListOf,
+    Option,
+    Primitive,
+    Record,
+    Result,
+    Tuple,
+    Variant,
+    WitType,
+    World,
+    parts_of,
 )
-_UNSUPPORTED = ("resource", "use", "include", "stream", "future", "own", "borrow", "import", "map", "async")
+
+__all__ = ["parse_wit"]
+
 _LARGEST_BYTES = 1 << 20
 _DEEPEST = 32
 _LONGEST_EXPANSION = 10_000
 """Nodes that the types of one document may have when named types stand for themselves: names could double
 at each step.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Primitive:
-    """A number, ``bool``, ``char`` or ``string``, by its name in WIT."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf:
-    """``list<element>``."""
-
-    element: WitType
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """``option<payload>``."""
-
-    payload: WitType
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """``result<ok, error>``; either may carry nothing."""
-
-    ok: WitType | None
-    error: WitType | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tuple:
-    """``tuple<a, b>``."""
-
-    items: tuple[WitType, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A named type: a parameter, a record's field, or a variant's case, which may carry nothing."""
-
-    name: str
-    type: WitType | None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """``record``; `name` is empty where it is not known."""
-
-    fields: tuple[Field, ...]
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """``variant``."""
-
-    cases: tuple[Field, ...]
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Enumeration:
-    """``enum``."""
-
-    cases: tuple[str, ...]
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """``flags``."""
-
-    names: tuple[str, ...]
-    name: str = ""
-
-
-WitType = Primitive | ListOf | Option | Result | Tuple | Record | Variant | Enumeration | Flags
-Named = Record | Variant | Enumeration | Flags
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function. `interface` is the name of the exported interface that it belongs to, or empty."""
-
-    name: str
-    params: tuple[Field, ...]
-    result: WitType | None
-    interface: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a module or component exports. `package` is ``namespace:name``, possibly with a version."""
-
-    name: str
-    functions: tuple[Function, ...]
-    package: str = "lawow:modules"
-
-    def find(self, name: str) -> Function | None:
-        """Return the function called `name`, or ``interface#name`` for one of an interface."""
-        for item in self.functions:
-            full = f"{item.interface}#{item.name}" if item.interface else item.name
-            if name in (item.name, full):
-                return item
-        return None
-
-
-# ---- printing
-
-
-def print_type(item: WitType | None) -> str:
-    """Return the type as a parameter's type is written; named types by their names where they have one."""
-    match item:
-        case None:
-            return "_"
-        case Primitive(name):
-            return name
-        case ListOf(element):
-            return f"list<{print_type(element)}>"
-        case Option(payload):
-            return f"option<{print_type(payload)}>"
-        case Tuple(items):
-            return f"tuple<{', '.join(map(print_type, items))}>"
-        case Result(ok, error):
-            return _print_result(ok, error)
-        case Record() | Variant() | Enumeration() | Flags():
-            return (item.name and _identifier(item.name)) or _print_shape(item)
-
-
-def _print_result(ok: WitType | None, error: WitType | None) -> str:
-    if ok is None and error is None:
-        return "result"
-    return f"result<{print_type(ok)}>" if error is None else f"result<{print_type(ok)}, {print_type(error)}>"
-
-
-def _print_shape(item: Named) -> str:
-    """Return a definition without its name: what a component's type says of it."""
-    return f"{_KEYWORDS[type(item)]} {{ {', '.join(_members(item))} }}"
-
-
-_KEYWORDS: dict[type, str] = {Record: "record", Variant: "variant", Enumeration: "enum", Flags: "flags"}
-
-
-def _members(item: Named) -> list[str]:
-    match item:
-        case Record(fields):
-            return [f"{_identifier(field.name)}: {print_type(field.type)}" for field in fields]
-        case Variant(cases):
-            return [
-                _identifier(case.name) + (f"({print_type(case.type)})" if case.type else "") for case in cases
-            ]
-        case Enumeration(names) | Flags(names):
-            return [_identifier(name) for name in names]
-
-
-def print_function(function: Function) -> str:
-    """Return ``name: func(a: s32) -> s32``."""
-    params = ", ".join(f"{_identifier(item.name)}: {print_type(item.type)}" for item in function.params)
-    arrow = f" -> {print_type(function.result)}" if function.result is not None else ""
-    return f"{_identifier(function.name)}: func({params}){arrow}"
-
-
-def print_wit(world: World) -> str:
-    """Return the whole document: the world with its type definitions and exports."""
-    lines = [f"package {world.package};", "", f"world {_identifier(world.name)} {{"]
-    for item in _definitions(world.functions):
-        members = "".join(f"    {member},\n" for member in _members(item))
-        lines += [f"  {_KEYWORDS[type(item)]} {_identifier(item.name)} {{\n{members}  }}", ""]
-    lines += [f"  export {print_function(item)};" for item in world.functions if not item.interface]
-    for name in dict.fromkeys(item.interface for item in world.functions if item.interface):
-        inner = [f"    {print_function(item)};" for item in world.functions if item.interface == name]
-        lines += [f"  export {_interface_label(name)}: interface {{", *inner, "  }"]
-    return "\n".join([*lines, "}", ""])
-
-
-def _interface_label(name: str) -> str:
-    """Return an interface's name for an inline interface, which can have no package."""
-    return _identifier(re.sub(r"@.*|^.*/", "", name))
-
-
-def _definitions(functions: tuple[Function, ...]) -> list[Named]:
-    """Return the named types that functions use, each after those it uses itself."""
-    found: dict[str, Named] = {}
-
-    def visit(item: WitType | None) -> None:
-        for part in _parts(item):
-            visit(part)
-        if isinstance(item, Record | Variant | Enumeration | Flags) and item.name:
-            found.setdefault(item.name, item)
-
-    for function in functions:
-        for param in function.params:
-            visit(param.type)
-        visit(function.result)
-    return list(found.values())
-
-
-def _parts(item: WitType | None) -> tuple[WitType | None, ...]:
-    match item:
-        case ListOf(inner) | Option(inner):
-            return (inner,)
-        case Tuple(items):
-            return items
-        case Result(ok, error):
-            return (ok, error)
-        case Record(members) | Variant(members):
-            return tuple(member.type for member in members)
-    return ()
-
-
-def _depth(item: WitType | None) -> int:
-    """Return how many types there are from the outside to the innermost one."""
-    return 1 + max(map(_depth, _parts(item)), default=0)
-
-
-def _identifier(name: str) -> str:
-    """Return a name as WIT writes it: a keyword needs a ``%``."""
-    return f"%{name}" if name in _RESERVED else name
-
-
-_RESERVED = PRIMITIVES | frozenset(
-    (
-        *_UNSUPPORTED,
-        *("as", "constructor", "enum", "export", "flags", "from", "func", "interface", "list", "option"),
-        *("package", "record", "result", "static", "tuple", "type", "variant", "with", "world"),
-    )
-)
-
-
-# ---- the signature of a core module
-
-
-_SIGNATURE_SCALARS = {
-    **dict.fromkeys(("bool", "s8", "s16", "s32", "u8", "u16", "u32", "char"), "i"),
-    **dict.fromkeys(("s64", "u64"), "I"),
-    "f32": "f",
-    "f64": "F",
-}
-_SIGNATURE_ELEMENTS = {
-    "bool": "z",
-    "s8": "b",
-    "u8": "b",
-    "u16": "c",
-    "s16": "s",
-    "s32": "i",
-    "u32": "i",
-    "s64": "I",
-    "u64": "I",
-    "f32": "f",
-    "f64": "F",
-}
-
-
-def signature_of(function: Function) -> str:
-    """Return the signature by which a core module with this interface is called (`lawow.formats.signature`).
-
-    Raises `FormatError` for types that only components have.
-    """
-    params = "".join(_signature_part(item.type) for item in function.params)
-    if isinstance(function.result, Tuple):
-        if not all(isinstance(item, Primitive) and item.name != "string" for item in function.result.items):
-            raise FormatError("several results can only be numbers", found=print_type(function.result))
-        return f"{params}>{''.join(map(_signature_part, function.result.items))}"
-    return f"{params}>{'' if function.result is None else _signature_part(function.result)}"
-
-
-def _signature_part(item: WitType | None) -> str:
-    match item:
-        case Primitive("string"):
-            return "S"
-        case Primitive(name):
-            return _SIGNATURE_SCALARS[name]
-        case ListOf(Primitive(name)) if name in _SIGNATURE_ELEMENTS:
-            return f"[{_SIGNATURE_ELEMENTS[name]}"
-    raise FormatError(
-        "a core module has no such type", found=print_type(item), allowed="numbers, string, lists of numbers"
-    )
-
-
-# ---- reading
-
 
 _TOKEN = re.compile(
     r"(?P<space>\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)"
@@ -398,7 +101,7 @@ class _Parser:
         token = self._peek()
         if not re.fullmatch(r"%?[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*", token):
             raise self._fail("is no name", "letters, digits and - between them")
-        if token in _UNSUPPORTED:
+        if token in UNSUPPORTED:
             raise self._fail("is not supported here")
         self._position += 1
         return token.removeprefix("%")
@@ -601,3 +304,8 @@ class _Parser:
         error = self._type(depth) if self._take(",") else None
         self._need(">")
         return Result(ok, error)
+
+
+def _depth(item: WitType | None) -> int:
+    """Return how many types there are from the outside to the innermost one."""
+    return 1 + max(map(_depth, parts_of(item)), default=0)
