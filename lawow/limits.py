@@ -155,6 +155,9 @@ class EdgeLimits:
     grace_seconds: float = 0.5  # between the deadline and the worker's end
     memory_bytes: int = 256 * MIB  # of one instance
     module_bytes: int = 16 * MIB
+    model_bytes: int = 64 * MIB  # of ONNX; detectors for small devices have 5 to 30
+    models_per_tenant: int = 32  # each is a descriptor of the tenant's worker
+    nn_threads_per_tenant: int = 1  # that run a model; with one a worker still uses one processor
     bundle_bytes: int = 64 * MIB
     call_bytes: int = 1 * MIB  # body of one call; NATS has the same payload limit
     modules_per_tenant: int = 256

@@ -46,7 +46,7 @@ class InferenceGrant:
         onnx_runtime.load(self.limits.memory_bytes)
 
     def put(self, name: str, read: ReadModel | None) -> None:
-        """Let a name stand for what `read` reads from now on, or for nothing; contexts keep what they have."""
+        """Let a name stand for what `read` reads from now on, or for nothing; graphs stay what they are."""
         self._readers.pop(name, None)
         self._open.pop(name, None)
         if read is not None:

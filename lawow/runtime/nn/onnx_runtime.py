@@ -36,6 +36,7 @@ __all__ = [
     "load",
     "memory_limit",
     "nodes_of",
+    "one_node",
     "open_session",
     "sentence_of",
 ]
@@ -186,7 +187,7 @@ def _nodes_of_a_run() -> dict[str, int]:
     """Run one node, on a GPU if one takes it; return where it was."""
     import numpy
 
-    session = open_session(_one_node(), gpu=True)
+    session = open_session(one_node(), gpu=True)
     square = numpy.eye(2, dtype="float32")
     session.run(None, {"a": square, "b": square})
     return nodes_of(session)
@@ -198,8 +199,8 @@ def sentence_of(error: Exception) -> str:
     return line if len(line) <= _SENTENCE else line[:_SENTENCE] + "..."
 
 
-def _one_node() -> bytes:
-    """Return a model that multiplies two matrices: the least that a GPU is there for."""
+def one_node() -> bytes:
+    """Return a model that multiplies matrices ``a`` and ``b``, 2 by 2: the least that a GPU is there for."""
 
     def tensor(name: bytes) -> bytes:
         shape = encode_field(1, encode_field(1, 2)) * 2  # two dimensions of two
