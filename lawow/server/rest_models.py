@@ -17,9 +17,10 @@ from lawow.server.bodies import receive_upload, require_media_type
 from lawow.server.calls import identity_of, tenant_of
 from lawow.server.descriptions import BINARY, UPLOAD_PROBLEMS, RouteDescription
 
-__all__ = ["MODEL_ROUTES", "ModelDocument", "ModelList", "ModelRoutes"]
+__all__ = ["MODEL_MEDIA_TYPE", "MODEL_ROUTES", "ModelDocument", "ModelList", "ModelRoutes"]
 
-MEDIA_TYPES = ("application/onnx", "application/octet-stream", "")
+MODEL_MEDIA_TYPE = "application/onnx"
+MEDIA_TYPES = (MODEL_MEDIA_TYPE, "application/octet-stream", "")
 NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 ModelName = Path(description="as modules load it by", pattern=NAME)
 
@@ -49,7 +50,7 @@ MODEL_ROUTES = (
         status=201,
         problems=("not-found", *UPLOAD_PROBLEMS),
         also={200: {"model": ModelDocument, "description": "The name was there already"}},
-        request={"required": True, "content": {"application/onnx": BINARY}},
+        request={"required": True, "content": {MODEL_MEDIA_TYPE: BINARY}},
         scope="upload",
     ),
     RouteDescription(
