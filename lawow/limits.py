@@ -205,6 +205,7 @@ class EdgeLimits:
     data_strangers: int = 128  # connections beside these that have not shown a token yet, for 5 s at most
     data_strangers_per_network: int = 32  # of an IPv4 address or an IPv6 /64; beyond, the oldest is closed
     data_channels: int = 512  # of a tenant's worker; each may hold two windows: `ChannelLimits.window_bytes`
+    view_pixels: int = 2_048  # a side of a view: 16 MiB once a browser has unpacked it
     overview_listeners: int = 32  # streams of the overview, each with a document a second
     overview_listeners_per_tenant: int = 4
     overview_stream_seconds: float = 300.0  # then its reader asks again, with a token that is still in force

@@ -84,8 +84,8 @@ class Robot:
         self.is_first = True
         offers = self._handler.request(MAP_SERVER.read_bytes())
         item = self._handler.select(offers, first_offer(offers))
-        body = f'{{"lease": "{item.lease}", "tenants": []}}'.encode()
-        self._edge.document("PUT", f"/v1/shared-modules/{MAP}", body, "application/json")
+        item.control.share(MAP, item.lease)
+        item.control.show(item.lease, "picture")
         return item
 
     def drive(self, seconds: float, together: threading.Barrier, total: Sequence[Robot]) -> None:

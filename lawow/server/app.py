@@ -40,6 +40,7 @@ from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenant_plane import TenantDataPlane
 from lawow.edge.tenants import Tenants
+from lawow.edge.views import Views
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator, authorize
 from lawow.server.control_descriptions import BODIES, CONTROL_ROUTES
@@ -102,7 +103,10 @@ class Edge:
         supervisor = Supervisor(log, limits, self.meter, plane, models.open)
         self.handler = ExecutionHandler(store, models, Intake(store, limits), compiled, supervisor, limits)
         self.manager = self._manager(hosts or (look_at_this_host(limits),))
-        self.overview = Overview(supervisor, self.manager.leases, self.meter, self.readiness)
+        self.views = Views(self.handler, self.manager.remote)
+        self.overview = Overview(
+            supervisor, self.manager.leases, self.meter, self.readiness, has_view=self.views.has
+        )
         swept = self.manager.remote.recover()
         log(
             "recovered",
@@ -212,7 +216,7 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         observers.append(edge.tracing.observe_call)
     routes = Routes(edge.handler, edge.readiness, metrics.render, observers)
     app.include_router(make_router(routes))
-    app.include_router(make_control_router(edge.manager, edge.handler, observers))
+    app.include_router(make_control_router(edge.manager, edge.handler, observers, edge.views))
     app.include_router(bound_router(MODEL_ROUTES, ModelRoutes(edge.handler)))
     overview = OverviewRoutes(edge.overview, edge.readiness, edge.handler.limits)
     app.include_router(bound_router(OVERVIEW_ROUTES, overview))
