@@ -1,4 +1,4 @@
-"""The head of a PNG: what is none is refused with its place, and so are sizes that a browser should not see."""
+"""The head of a PNG: what is none is refused with its place, and so are sizes too large for a browser."""
 
 from __future__ import annotations
 
