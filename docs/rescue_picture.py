@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.e2e.test_rescue import running_rescue, watching  # noqa: E402
+from tests.e2e.test_rescue import running_rescue, watching
 
 SIZE = (1000, 1000)
 SECONDS = 14.0
