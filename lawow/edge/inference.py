@@ -52,7 +52,8 @@ class FencedInference:
         self._files: dict[str, int] = {}
         self.grant.prepare()
         square = numpy.eye(2, dtype="float32")
-        open_model("warm-up", one_node(), "cpu", limits).run({"a": square, "b": square})
+        warm_up = open_model("warm-up", one_node(), "cpu", limits)
+        warm_up.run({"a": square, "b": square}, self.grant.stopper)
 
     def put(self, name: str, descriptor: int | None) -> None:
         """Take the open file of the model of a name, or have no model of that name any more."""

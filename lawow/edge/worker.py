@@ -186,6 +186,8 @@ class Worker:
         running = self._running
         if running is not None:
             running.interrupt()
+        if self._inference is not None:
+            self._inference.grant.stopper.stop()
 
     def answer(self, request: Request, result_bytes: int | None = None) -> Message:
         """Do what is asked and return what to say about it.
@@ -263,6 +265,8 @@ class Worker:
         left = max(call.deadline_seconds - (prepared - started), 0.001)
         signature = parse_typed_signature(call.signature)
         self._running = instance
+        if self._inference is not None:
+            self._inference.grant.stopper.until = time.monotonic() + left
         try:
             if signature.is_core:
                 results = instance.call_raw(call.export, bytes(call.arguments), deadline_seconds=left)

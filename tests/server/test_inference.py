@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.policies import require_grants
 from lawow.edge.tenants import Tenants
-from lawow.errors import LimitExceeded
+from lawow.errors import LawowError, LimitExceeded
 from lawow.figures.detection import Detector, detector_files
 from lawow.figures.scene import VIEW, make_site
 from lawow.formats.elements import Packed
@@ -280,14 +281,40 @@ def test_inference_takes_the_tenants_memory_and_no_more(hazards: EdgeClient) -> 
     assert len(detect(hazards, view(0))) > 1
 
 
-def test_a_model_that_does_not_end_is_stopped_with_its_tenants_worker_alone(
+def test_a_model_that_does_not_end_is_stopped_at_the_deadline_and_nothing_else_is(
+    granting: RunningEdge, hazards: EdgeClient, tenant: str
+) -> None:
+    """The worker goes on, and with it the tenant's sessions."""
+    hazards.upload_model("hazards", endless())
+    with hazards.open_session(HAZARDS.digest) as session:
+        worker = granting.workers()[tenant]
+        with pytest.raises(LimitExceeded, match="deadline_seconds"):
+            detect(hazards, view(0))
+        hazards.upload_model("hazards", MODEL)
+        assert len(detect(hazards, view(0))) > 1
+        signed = [item - 256 if item > 127 else item for item in view(0)]
+        assert session.call("detect", SIGNATURE, [signed, *VIEW]).results
+        assert granting.workers()[tenant] == worker
+
+
+def test_a_run_over_the_data_plane_can_be_cancelled(
     granting: RunningEdge, hazards: EdgeClient, tenant: str
 ) -> None:
     hazards.upload_model("hazards", endless())
-    with pytest.raises(LimitExceeded, match="deadline_seconds"):
-        detect(hazards, view(0))
-    hazards.upload_model("hazards", MODEL)
-    assert len(detect(hazards, view(0))) > 1
+    plane = open_plane(granting, tenant, HAZARDS)
+    with plane.client() as client:
+        function = client.bind(f"sha256:{HAZARDS.digest}", "detect", SIGNATURE)
+        image, sides = Packed(len(view(0)), view(0)), [item.to_bytes(8, "little") for item in VIEW]
+        call = client.start(function, write_arguments([image, *sides]))
+        client.look()
+        time.sleep(0.2)  # the guest has begun
+        begun = time.monotonic()
+        client.cancel(call)
+        with pytest.raises(LawowError):
+            client.wait(call)
+        assert time.monotonic() - begun < 0.7  # the deadline is a second
+        hazards.upload_model("hazards", MODEL)
+        assert len(detect(hazards, view(0))) > 1
 
 
 def test_models_outlive_a_restart_and_one_that_rots_is_set_aside(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class GuestInference:
         """Run the graph of a context."""
         found = self._context(context)
         found.outputs = None
-        found.outputs = found.model.run(found.inputs)
+        found.outputs = found.model.run(found.inputs, self._grant.stopper)
         try:
             self._require_held(0)
         except NnError:

@@ -13,6 +13,7 @@ from lawow.runtime.nn.abi import ErrorCode, NnError
 from lawow.runtime.nn.functions import GuestInference, host_functions
 from lawow.runtime.nn.models import Model, open_model
 from lawow.runtime.nn.report import InferenceReport
+from lawow.runtime.nn.stopper import RunStopper
 
 __all__ = ["InferenceGrant", "file_reader"]
 
@@ -25,7 +26,8 @@ class InferenceGrant:
 
     `device` of `lawow.runtime.nn.abi.DEVICES` decides for every model; None leaves it to the guest's
     target, and means ``auto`` where there is none. A named model is read when it is first asked for, and its
-    session shared by all instances under this grant, as is what `limits` allows to hold.
+    session shared by all instances under this grant, as is what `limits` allows to hold. `stopper` ends runs
+    that take too long, for whoever tells it when that is.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class InferenceGrant:
         self.device = device
         self.limits = limits
         self.report = InferenceReport()
+        self.stopper = RunStopper()
         self.guests: WeakSet[GuestInference] = WeakSet()
         self.functions: list[HostFunction] = host_functions(self)
         for name, path in (models or {}).items():

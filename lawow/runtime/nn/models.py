@@ -26,6 +26,7 @@ from lawow.runtime.nn.onnx_runtime import (
     sentence_of,
 )
 from lawow.runtime.nn.report import ModelUse
+from lawow.runtime.nn.stopper import RunStopper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,17 +86,18 @@ class Model:
         shape = _fitting_shape(f"input {index} of {self.use.name}", found, tensor)
         return found.name, numpy.frombuffer(tensor.data, _DTYPES[tensor.type]).reshape(shape)
 
-    def run(self, inputs: dict[str, Array]) -> Sequence[object]:
+    def run(self, inputs: dict[str, Array], stopper: RunStopper) -> Sequence[object]:
         """Return the outputs for inputs by name: arrays, or something else for what is no tensor.
 
-        Raises `NnError`.
+        Raises `NnError`, also when it was stopped.
         """
         missing = ", ".join(item.name for item in self.inputs if item.name not in inputs)
         if missing:
             raise NnError(ErrorCode.RUNTIME_ERROR, f"inputs of {self.use.name} are not set: {missing}")
         started = perf_counter()
         try:
-            return self._session.run(None, inputs)
+            with stopper.run() as options:
+                return self._session.run(None, inputs, options)
         except Exception as error:  # noqa: BLE001  # the library's errors have no common base
             raise _failure(ErrorCode.RUNTIME_ERROR, self.use.name, error) from None
         finally:

@@ -81,7 +81,9 @@ class Session(Protocol):
     def get_inputs(self) -> Sequence[_NodeArg]:
         """Return the inputs in the model's order. Names and types are read from the library at each use."""
 
-    def run(self, output_names: None, input_feed: Mapping[str, NDArray[generic]]) -> Sequence[object]:
+    def run(
+        self, output_names: None, input_feed: Mapping[str, NDArray[generic]], run_options: object = None
+    ) -> Sequence[object]:
         """Return the outputs: arrays, or something else for what is no tensor."""
 
 
