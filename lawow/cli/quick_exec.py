@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["quick_exec"]
 
-JSON, TIME = FLAGS = ("--json", "--time")
+JSON = "--json"
+FLAGS = (JSON, "--time")
 
 
 def quick_exec(argv: list[str]) -> None:

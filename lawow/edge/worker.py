@@ -218,6 +218,8 @@ class Worker:
 
     def _answered(self, request: Call | Open | Save, work: Callable[[], Message]) -> Message:
         """Turn what a guest or its module did wrong into an answer; a guest that was stopped is dropped."""
+        if self._inference is not None:  # already while the instance starts
+            self._inference.grant.stopper.until = time.monotonic() + request.deadline_seconds
         try:
             return work()
         except GuestTrap as trap:
@@ -265,8 +267,6 @@ class Worker:
         left = max(call.deadline_seconds - (prepared - started), 0.001)
         signature = parse_typed_signature(call.signature)
         self._running = instance
-        if self._inference is not None:
-            self._inference.grant.stopper.until = time.monotonic() + left
         try:
             if signature.is_core:
                 results = instance.call_raw(call.export, bytes(call.arguments), deadline_seconds=left)

@@ -86,6 +86,7 @@ class ModelRoutes:
         with self._handler.store.begin(tenant, "model") as upload:
             await receive_upload(request, upload, self._handler.limits)
             model, is_new = await self._handler.keep_model(tenant, upload, name)
+        request.state.made = f"sha256:{model.digest}"  # for the audit log
         return JSONResponse(_document(model), status_code=201 if is_new else 200)
 
     async def remove_model(self, request: Request, name: str = ModelName) -> Response:

@@ -45,6 +45,26 @@ GROWER = module_of(
 )
 
 
+EAGER = module_of(
+    """(module
+  (import "wasi_ephemeral_nn" "load_by_name" (func $load (param i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_nn" "init_execution_context" (func $open (param i32 i32) (result i32)))
+  (import "wasi_ephemeral_nn" "set_input" (func $set (param i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_nn" "compute" (func $compute (param i32) (result i32)))
+  (memory (export "memory") 1) (global $codes (mut i32) (i32.const 0))
+  (data (i32.const 0) "hazards")
+  (data (i32.const 16) "\\01\\00\\00\\00\\01\\00\\00\\00\\08\\00\\00\\00\\08\\00\\00\\00")
+  (data (i32.const 32) "\\10\\00\\00\\00\\04\\00\\00\\00\\01\\00\\00\\00\\00\\04\\00\\00\\00\\01\\00\\00")
+  (func (export "_initialize")
+    (global.set $codes (i32.or
+      (i32.or (call $load (i32.const 0) (i32.const 7) (i32.const 8))
+              (call $open (i32.const 0) (i32.const 12)))
+      (i32.or (call $set (i32.const 0) (i32.const 0) (i32.const 32)) (call $compute (i32.const 0))))))
+  (func (export "codes") (result i32) (global.get $codes)))"""
+)
+"""Looks at a picture of 8 by 8 pixels before anything is called."""
+
+
 @pytest.fixture(scope="module")
 def granting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
     with running_edge(tmp_path_factory.mktemp("inference") / "data", deadline_seconds=1.0) as edge:
@@ -297,6 +317,14 @@ def test_a_model_that_does_not_end_is_stopped_at_the_deadline_and_nothing_else_i
         assert granting.workers()[tenant] == worker
 
 
+def test_an_instance_may_run_a_model_while_it_starts(hazards: EdgeClient) -> None:
+    """Also when the deadline of the call before has passed."""
+    hazards.upload_module(EAGER.wasm)
+    for _ in range(2):
+        assert hazards.call(EAGER.digest, "codes", ">i", []).results == (0,)
+        time.sleep(1.1)
+
+
 def test_a_run_over_the_data_plane_can_be_cancelled(
     granting: RunningEdge, hazards: EdgeClient, tenant: str
 ) -> None:
@@ -315,6 +343,30 @@ def test_a_run_over_the_data_plane_can_be_cancelled(
         assert time.monotonic() - begun < 0.7  # the deadline is a second
         hazards.upload_model("hazards", MODEL)
         assert len(detect(hazards, view(0))) > 1
+
+
+def test_the_audit_log_tells_which_model_came_under_which_name(
+    granting: RunningEdge, granted: EdgeClient, tenant: str
+) -> None:
+    granted.upload_model("hazards", MODEL)
+    with pytest.raises(EdgeProblem):
+        granted.upload_model("hazards", b"none")
+    granted.remove_model("hazards")
+    database = Database(DataFolder(granting.data).database)
+    records = [str(row[0]) for row in database.query("SELECT record FROM audit ORDER BY number")]
+    database.close()
+    own = [record for record in records if f"tenant:{tenant}:" in record and "_model" in record]
+    digest = hashlib.sha256(MODEL).hexdigest()
+    for record, parts in zip(
+        own,
+        (
+            ("put_model", f"hazards sha256:{digest}", "done-201"),
+            ("put_model", "hazards", "bad-module"),
+            ("remove_model", "hazards", "done-204"),
+        ),
+        strict=True,
+    ):
+        assert all(part in record for part in parts), record
 
 
 def test_models_outlive_a_restart_and_one_that_rots_is_set_aside(tmp_path: Path) -> None:
