@@ -168,6 +168,9 @@ class EdgeLimits:
     grace_seconds: float = 0.5  # between the deadline and the worker's end
     memory_bytes: int = 256 * MIB  # of one instance
     module_bytes: int = 16 * MIB
+    model_bytes: int = 64 * MIB  # of ONNX; detectors for small devices have 5 to 30
+    models_per_tenant: int = 32  # each is a descriptor of the tenant's worker
+    nn_threads_per_tenant: int = 1  # that run a model; with one a worker still uses one processor
     bundle_bytes: int = 64 * MIB
     call_bytes: int = 1 * MIB  # body of one call; NATS has the same payload limit
     modules_per_tenant: int = 256
@@ -217,6 +220,7 @@ class EdgeLimits:
     data_channels: int = 512  # of a tenant's worker; each may hold two windows: `ChannelLimits.window_bytes`
     websocket_seconds: float = 10.0  # for the other end to answer the end of a WebSocket
     websocket_controls_per_second: int = 64  # pings, pongs, empty messages; keepalive is one in many seconds
+    view_pixels: int = 2_048  # a side of a view: 16 MiB once a browser has unpacked it
     overview_listeners: int = 32  # streams of the overview, each with a document a second
     overview_listeners_per_tenant: int = 4
     overview_stream_seconds: float = 300.0  # then its reader asks again, with a token that is still in force

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import click
 
 from lawow.cli.negative_numbers import CommandWithNumbers, plain_arguments
-from lawow.errors import GuestTrap, LawowError, UsageError
-from lawow.execution.arguments import json_value
+from lawow.errors import GuestTrap, UsageError
 from lawow.execution.deadline import DEFAULT_SECONDS, Deadline, deadline_error
 from lawow.execution.engines import NAMES, make_engine
 from lawow.execution.extractor import Package, find_component, open_package, split_member
+from lawow.execution.facts import problem_document, run_document, statistics, times_line
 from lawow.execution.found import Found
 from lawow.execution.granting import DEVICES, read_grants, read_inference
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice, escape_controls
 from lawow.execution.preparation import Prepared, Preparer, Request
 from lawow.execution.reactor import RunReport, name_frames, run_export
-from lawow.formats.interface import FuncType, signature_letters, wit_of
+from lawow.formats.interface import FuncType, signature_letters
 from lawow.limits import CALL
 
 if TYPE_CHECKING:
@@ -219,7 +217,7 @@ def command(
     run.print(prepared, report)
     if not as_json:
         if show_time:
-            click.echo(_times(report), err=True)
+            click.echo(times_line(report), err=True)
             run.print_models()
         if repeat > 1:
             click.echo(_repetitions(report), err=True)
@@ -320,25 +318,7 @@ class _Run:
         return open_package(self._request.path).find(self._request.name, self._request.member)
 
     def _document(self, prepared: Prepared, report: RunReport) -> dict[str, object]:
-        pairs = zip(report.function.results, report.results, strict=False)
-        document: dict[str, object] = {
-            "module": self._request.path,
-            "export": prepared.export,
-            "signature": signature_letters(report.function),
-            "wit": wit_of(prepared.export, report.function),
-            "results": [json_value(kind, value) for kind, value in pairs],
-            "seconds": {
-                "transfer": report.transfer_seconds,
-                "prepare": report.prepare_seconds,
-                "run": report.run_seconds,
-            },
-            "guest_memory_bytes": report.memory_bytes,
-            "peak_memory_bytes": _peak_memory_bytes(),
-        }
-        if report.typed is not None:
-            document |= report.typed.document()
-        if len(report.runs_seconds) > 1:
-            document["repeated"] = _statistics(report.runs_seconds)
+        document = run_document(self._request.path, prepared, report)
         if self._inference is not None:
             document["nn"] = self._inference.report.document()
         if self._captured is not None and prepared.module.imports:
@@ -349,51 +329,13 @@ class _Run:
         """Report the deadline, in another thread and just before the process ends; return the status."""
         error = deadline_error(seconds, f"{self._request.path}: {self._request.name}")
         if self._captured is not None:
-            os.write(1, (json.dumps(_problem(error)) + "\n").encode())
+            os.write(1, (json.dumps(problem_document(error)) + "\n").encode())
         os.write(2, f"lawow: {error}\n".encode())
         return error.exit_code
 
 
-def _problem(error: LawowError) -> dict[str, object]:
-    """Return an error as `lawow.cli.main` prints it with ``--json``."""
-    facts = {"error": type(error).__name__, **error.details()}
-    return {**facts, "message": str(error), "exit_code": error.exit_code}
-
-
-def _peak_memory_bytes() -> int:
-    """Return the most memory that this process has held, as the kernel counts it."""
-    if sys.platform == "linux":
-        # ru_maxrss would count what the parent held when it forked; the address space's mark does not.
-        with open("/proc/self/status") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) << 10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak << 10
-
-
-def _times(report: RunReport) -> str:
-    return (
-        f"transfer {report.transfer_seconds:.6f} s, prepare {report.prepare_seconds:.6f} s, "
-        f"run {report.run_seconds:.6f} s, guest memory {report.memory_bytes} bytes, "
-        f"peak memory of the process {_peak_memory_bytes()} bytes"
-    )
-
-
-def _statistics(seconds: list[float]) -> dict[str, float]:
-    """Return count, least, median and 99th percentile (nearest rank) of the times of the call alone."""
-    ordered = sorted(seconds)
-    last = len(ordered) - 1
-    return {
-        "count": len(ordered),
-        "min": ordered[0],
-        "median": (ordered[last // 2] + ordered[(last + 1) // 2]) / 2,
-        "p99": ordered[-(-99 * len(ordered) // 100) - 1],
-    }
-
-
 def _repetitions(report: RunReport) -> str:
-    facts = _statistics(report.runs_seconds)
+    facts = statistics(report.runs_seconds)
     return (
         f"{facts['count']} calls: least {facts['min']:.6f} s, median {facts['median']:.6f} s, "
         f"99th percentile {facts['p99']:.6f} s"

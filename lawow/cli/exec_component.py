@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from lawow.execution.components import (
     run_component,
 )
 from lawow.execution.deadline import Deadline, deadline_error
+from lawow.execution.facts import peak_memory_bytes
 from lawow.execution.found import Found
 from lawow.execution.granting import Grants
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice
@@ -119,20 +118,15 @@ def _document(path: str, report: ComponentReport, stdout: str) -> dict[str, obje
             "prepare": report.prepare_seconds,
             "run": report.runs_seconds[0],
         },
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
         "stdout": stdout,
     }
-
-
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak << 10
 
 
 def _times(report: ComponentReport) -> str:
     return (
         f"transfer {report.transfer_seconds:.6f} s, prepare {report.prepare_seconds:.6f} s, "
-        f"run {report.runs_seconds[0]:.6f} s, peak memory of the process {_peak_memory_bytes()} bytes"
+        f"run {report.runs_seconds[0]:.6f} s, peak memory of the process {peak_memory_bytes()} bytes"
     )
 
 

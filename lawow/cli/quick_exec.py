@@ -1,10 +1,10 @@
-"""The common form of ``lawow exec`` without click: ``lawow exec MODULE EXPORT [NUMBER...]``.
+"""The common form of ``lawow exec`` without click: ``exec MODULE EXPORT [NUMBER...] [--json] [--time]``.
 
 Python's own start is most of the time that a short call takes, so nothing is imported here that the call does
 not need: no click, rich, re, json, typing, dataclasses. A file that ran before is answered by
-`lawow.execution.shortcut`, a small module that is new by `lawow.execution.first_run`, one that uses WASI by
-the engine's usual modules. Everything else (options, archives seen for the first time, errors before the
-guest runs) is left to the click command, by returning.
+`lawow.execution.shortcut`, a small module that is new by `lawow.execution.first_run`, one that uses WASI, and
+with ``--json`` or ``--time`` any, by the engine's usual modules. Everything else (other options, archives
+seen for the first time, errors before the guest runs) is left to the click command, by returning.
 """
 
 from __future__ import annotations
@@ -15,18 +15,31 @@ from lawow.execution.shortcut import Outcome, explain, run_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from lawow.errors import LawowError
     from lawow.execution.output import GuestOutput
     from lawow.execution.preparation import Prepared, Request
+    from lawow.execution.reactor import RunReport
 
 __all__ = ["quick_exec"]
+
+JSON = "--json"
+FLAGS = (JSON, "--time")
 
 
 def quick_exec(argv: list[str]) -> None:
     """Answer ``exec MODULE EXPORT [NUMBER...]`` and end the process, or return with nothing visible done."""
-    if not _is_plain(argv):
+    flags = [item for item in argv if item in FLAGS]
+    plain = [item for item in argv if item not in FLAGS]
+    if not _is_plain(plain):
         return
-    path, name, *arguments = argv
+    path, name, *arguments = plain
+    if flags:
+        status = _run_usually(path, name, arguments, flags)
+        if status is not None:
+            os._exit(status)
+        return
     outcome = run_again(path, name, arguments, lambda: _late(path, name))
     if outcome is not None:
         os._exit(_finish(outcome, path, name))
@@ -65,7 +78,7 @@ def _run_first(path: str, name: str, arguments: list[str]) -> int | None:
     return status
 
 
-def _run_usually(path: str, name: str, arguments: list[str]) -> int | None:
+def _run_usually(path: str, name: str, arguments: list[str], flags: Collection[str] = ()) -> int | None:
     """Run by the engine's usual modules; return the exit status, or None to leave it to the click command."""
     from lawow.errors import LawowError
     from lawow.execution.preparation import Preparer, Request
@@ -76,30 +89,46 @@ def _run_usually(path: str, name: str, arguments: list[str]) -> int | None:
         prepared = preparer.from_cache(request) or preparer.from_small_file(request)
     except (LawowError, OSError):
         return None  # the click command meets the same error and has the means to explain it
-    return None if prepared is None else _run(request, prepared, arguments)
+    if prepared is None or (JSON in flags and prepared.module.imports):
+        return None  # what a guest says becomes a part of the document
+    return _run(request, prepared, arguments, flags)
 
 
-def _run(request: Request, prepared: Prepared, arguments: list[str]) -> int:
+def _run(request: Request, prepared: Prepared, arguments: list[str], flags: Collection[str]) -> int:
     """Run the guest, print results or the error, remember compiled code; return the exit status."""
     from lawow.errors import LawowError
     from lawow.execution.deadline import DEFAULT_SECONDS, Deadline
     from lawow.execution.reactor import run_export
 
-    deadline = Deadline(DEFAULT_SECONDS, lambda: _late(request.path, request.name))
+    deadline = Deadline(DEFAULT_SECONDS, lambda: _late(request.path, request.name, flags))
     stdout = stderr = None
     try:
         if prepared.module.imports:  # only then can a guest write anything
             stdout, stderr = _guest_outputs()
         report = run_export(prepared, arguments, label=request.path, stdout=stdout, stderr=stderr)
         deadline.cancel()
-        status = _print(report.lines())
+        status = _print(_lines(request, prepared, report, flags))
     except LawowError as error:
         deadline.cancel()
-        status = _complain(_with_names(error, request.path, request.name))
+        status = _complain(_with_names(error, request.path, request.name), flags)
     if (stdout and stdout.was_cut) or (stderr and stderr.was_cut):
         _say_that_output_was_cut()
     prepared.remember()
     return status
+
+
+def _lines(request: Request, prepared: Prepared, report: RunReport, flags: Collection[str]) -> list[str]:
+    """Return what goes to standard output; what ``--time`` wants to know goes to standard error."""
+    if not flags:
+        return report.lines()
+    from lawow.execution.facts import run_document, times_line
+
+    if JSON not in flags:
+        _say(f"{times_line(report)}\n")
+        return report.lines()
+    import json
+
+    return [json.dumps(run_document(request.path, prepared, report))]
 
 
 def _guest_outputs() -> tuple[GuestOutput, GuestOutput]:
@@ -114,11 +143,11 @@ def _say_that_output_was_cut() -> None:
     _say(f"lawow: {cut_notice()}\n")
 
 
-def _late(path: str, name: str) -> int:
+def _late(path: str, name: str, flags: Collection[str] = ()) -> int:
     """Report that the deadline has passed; return the exit status."""
     from lawow.execution.deadline import DEFAULT_SECONDS, deadline_error
 
-    return _complain(deadline_error(DEFAULT_SECONDS, f"{path}: {name}"))
+    return _complain(deadline_error(DEFAULT_SECONDS, f"{path}: {name}"), flags)
 
 
 def _with_names(error: LawowError, path: str, name: str) -> LawowError:
@@ -153,7 +182,13 @@ def _say(text: str) -> None:
         return
 
 
-def _complain(error: LawowError) -> int:
+def _complain(error: LawowError, flags: Collection[str] = ()) -> int:
     """Print an error as `lawow.cli.main` does; return its exit status."""
+    if JSON in flags:
+        import json
+
+        from lawow.execution.facts import problem_document
+
+        _print([json.dumps(problem_document(error))])
     _say(f"lawow: {error}\n")
     return error.exit_code

@@ -1,7 +1,8 @@
-"""``lawow upload``: bring a bundle or a module to an edge."""
+"""``lawow upload``: bring a bundle, a module or a model to an edge."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -28,7 +29,7 @@ def read_token(path: Path | None) -> str:
     return text.strip()
 
 
-@click.command("upload", short_help="Bring a bundle or a module to an edge.")
+@click.command("upload", short_help="Bring a bundle, a module or a model to an edge.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--edge", "url", required=True, metavar="URL", help="https://HOST:PORT of the edge.")
 @click.option(
@@ -51,6 +52,7 @@ def read_token(path: Path | None) -> str:
 @click.option(
     "--client-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM."
 )
+@click.option("--model", metavar="NAME", help="FILE is an ONNX model, which modules load by this name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: modules with digest, bytes, exports.")
 def command(
     file: Path,
@@ -60,11 +62,13 @@ def command(
     ca_file: Path | None,
     client_cert: Path | None,
     client_key: Path | None,
+    model: str | None,
     as_json: bool,
 ) -> None:
-    """Upload FILE, an offload bundle (.jar) or a module (.wasm), to an edge.
+    """Upload FILE, an offload bundle (.jar), a module (.wasm) or with --model a model, to an edge.
 
-    Returns when everything is stored, valid and compiled there. Doing it again does no harm.
+    Returns when everything is stored, valid and compiled there. Doing it again does no harm. A model needs
+    the grant `nn`, and takes the place of one of that name.
     """
     if (client_cert is None) != (client_key is None):
         raise UsageError("--client-cert and --client-key belong together; `lawow certs issue` makes both")
@@ -77,6 +81,14 @@ def command(
         ca_file=ca_file,
         client_certificate=own,
     ) as client:
+        if model is not None:
+            client.upload_model(model, data)
+            digest = hashlib.sha256(data).hexdigest()
+            found = {"name": model, "digest": f"sha256:{digest}", "bytes": len(data)}
+            print(
+                json.dumps({"models": [found]}) if as_json else f"{model}  sha256:{digest}  {len(data)} bytes"
+            )
+            return
         is_module = data.startswith(WASM_MAGIC)
         modules = [client.upload_module(data)] if is_module else client.upload_bundle(data)
     if as_json:

@@ -93,6 +93,11 @@ class ControlClient:
         headers = {"Content-Type": "application/vnd.lawow.state"}
         self.edge.headers("PUT", f"{_path(lease)}/state", state, headers)
 
+    def show(self, lease: str, export: str) -> None:
+        """Let an export that returns a PNG be the picture that the edge's dashboard shows of the instance."""
+        body, headers = json.dumps({"export": export}).encode(), {"Content-Type": "application/json"}
+        self.edge.headers("PUT", f"{_path(lease)}/view", body, headers)
+
     def share(self, name: str, lease: str, tenants: tuple[str, ...] = ()) -> Document:
         """Share the instance of a lease under a name with other tenants, too."""
         body = json.dumps({"lease": lease, "tenants": list(tenants)}).encode()

@@ -184,6 +184,19 @@ class EdgeClient:
         """Take a module away. `EdgeProblem` "conflict" while a lease or a session is for it."""
         self._connection.repeatable("DELETE", f"/v1/modules/sha256:{digest}", None, {}, None)
 
+    def upload_model(self, name: str, onnx: bytes) -> None:
+        """Upload a model for inference, in the place of one of that name; returns when it is stored."""
+        self.document("PUT", f"/v1/models/{quote(name, safe='')}", onnx, "application/onnx", UPLOAD_SECONDS)
+
+    def models(self) -> dict[str, str]:
+        """Return the SHA-256 of the tenant's models, in hex, by name."""
+        listed = list_of(self.document("GET", "/v1/models"), "models")
+        return {text_of(item, "name"): digest_of(item) for item in listed}
+
+    def remove_model(self, name: str) -> None:
+        """Take a model away; instances go on with what they have loaded."""
+        self._connection.repeatable("DELETE", f"/v1/models/{quote(name, safe='')}", None, {}, None)
+
     def upload_bundle(self, jar: bytes) -> list[RemoteModule]:
         """Upload an offload bundle: all its modules are stored, or none. May be repeated."""
         media_type = "application/java-archive"

@@ -11,8 +11,11 @@ from lawow.edge.refusals import EdgeRefusal
 
 __all__ = ["CHILD_ENVIRONMENT", "ChildUnavailable", "python_command", "run_child"]
 
-CHILD_ENVIRONMENT = {"LANG": "C.UTF-8"}
-"""All that a child learns of our environment: no secret of the operator's shell reaches untrusted code."""
+CHILD_ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
+"""All that a child learns of our environment: no secret of the operator's shell reaches untrusted code.
+
+NumPy, which inference needs for its arrays alone, would else start a thread for each processor.
+"""
 
 
 class ChildUnavailable(EdgeRefusal):

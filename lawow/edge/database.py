@@ -1,4 +1,4 @@
-"""The edge's one SQLite file: tenants, tokens, usage, the audit log, who owns which module, what was refused.
+"""The edge's one SQLite file: tenants, tokens, usage, the audit log, who owns what, what was refused.
 
 Write-ahead log with ``synchronous=FULL``: a committed transaction is on the disk. The server and the commands
 ``lawow token``, ``tenant``, ``certs`` and ``audit`` use the file at the same time. A file of an earlier
@@ -17,7 +17,7 @@ from pathlib import Path
 from lawow.edge.refusals import StorageFailed
 from lawow.errors import Refused
 
-__all__ = ["Database"]
+__all__ = ["OWNERS", "Database"]
 
 BUSY_SECONDS = 10.0
 
@@ -75,7 +75,22 @@ CREATE TABLE audit (
     hash          TEXT NOT NULL
 ) STRICT;
 """
-SCHEMA = (MODULES, POLICIES)
+MODELS = """
+CREATE TABLE models (
+    tenant        TEXT NOT NULL REFERENCES tenants(name),
+    name          TEXT NOT NULL,
+    digest        TEXT NOT NULL,
+    bytes         INTEGER NOT NULL,
+    created_unix  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX models_by_digest ON models (digest);
+CREATE VIEW owned_blobs AS
+    SELECT tenant, digest, bytes FROM modules UNION ALL SELECT tenant, digest, bytes FROM models;
+"""
+OWNERS = ("modules", "models")
+"""The tables of the view `owned_blobs`: whose rows own files by their digest."""
+SCHEMA = (MODULES, POLICIES, MODELS)
 """What each version added to the one before it; the file's `user_version` is how many of them it has."""
 
 Value = str | int | bytes | None

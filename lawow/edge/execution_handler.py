@@ -1,8 +1,8 @@
 """The Execution Handler of an edge host: takes modules and bundles in, and executes calls of their exports.
 
-It knows no HTTP and no engine: `ModuleStore` keeps modules, `Intake` and `CompiledCache` look at them and
-compile them in throw-away processes, `Supervisor` runs calls on the tenant's worker. Whoever hands out a
-host's resources stands in front of it and calls the same methods.
+It knows no HTTP and no engine: `ModuleStore` and `ModelStore` keep what comes, `Intake` and `CompiledCache`
+look at it and compile it in throw-away processes, `Supervisor` runs calls on the tenant's worker. Whoever
+hands out a host's resources stands in front of it and calls the same methods.
 """
 
 from __future__ import annotations
@@ -19,13 +19,22 @@ from lawow.channel.values import require_slots
 from lawow.edge.compiled_cache import CompiledCache
 from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
+from lawow.edge.model_store import ModelStore, StoredModel, require_model_name
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
-from lawow.edge.refusals import BadArguments, BadModule, Busy, Conflict, SignatureMismatch, WorkerLost
+from lawow.edge.refusals import (
+    BadArguments,
+    BadModule,
+    Busy,
+    Conflict,
+    SignatureMismatch,
+    WorkerLost,
+)
 from lawow.edge.supervisor import Finished, OpenCode, Supervisor
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.interface import signature_letters
 from lawow.formats.signature import parse_typed_signature, typed_wit_of
 from lawow.limits import EDGE, EdgeLimits
+from lawow.runtime.host_functions import INFERENCE
 
 __all__ = ["ExecutionHandler"]
 
@@ -35,6 +44,7 @@ class ExecutionHandler:
     """What one host does for its tenants."""
 
     store: ModuleStore
+    models: ModelStore
     intake: Intake
     compiled: CompiledCache
     supervisor: Supervisor
@@ -71,6 +81,28 @@ class ExecutionHandler:
                 await self.compiled.prepare(tenant, item.module.digest, item.path)
             await asyncio.to_thread(self.store.keep, tenant, findings.modules)
             return findings
+
+    def require_inference(self, tenant: str) -> None:
+        """Raise `BadModule` unless the tenant was granted inference."""
+        if INFERENCE not in self.supervisor.grants(tenant):
+            raise BadModule(
+                "no module of this tenant could load a model: it was not granted inference; "
+                f"`lawow tenant set NAME --grant {INFERENCE}` on the edge gives it"
+            )
+
+    async def keep_model(self, tenant: str, upload: Upload, name: str) -> tuple[StoredModel, bool]:
+        """Keep an upload as the model of that name, and return it with whether the name is new.
+
+        It is on the disk, and ONNX Runtime has opened it, when this returns. Raises as `keep_module`.
+        """
+        require_model_name(name)
+        model = StoredModel(name, await asyncio.to_thread(upload.seal), upload.size_bytes)
+        await self.intake.model(upload.path)
+        return model, await asyncio.to_thread(self.models.keep, tenant, upload.path, model)
+
+    async def remove_model(self, tenant: str, name: str) -> None:
+        """Take a model from the tenant. Raises `NotFound`, `StorageFailed`."""
+        await asyncio.to_thread(self.models.remove, tenant, name)
 
     async def remove_module(self, tenant: str, digest: str) -> None:
         """Take a module from the tenant, with its compiled code. Calls that run go on.

@@ -61,6 +61,12 @@ class Intake:
             await self._look("module", path, findings, grants)
             return _exports(_read_line(findings)["exports"])
 
+    async def model(self, path: Path) -> None:
+        """Raise `BadModule` for what is no model that guests could load."""
+        with self._scratch() as findings:
+            await self._look("model", path, findings, ())
+            _read_line(findings)
+
     @contextmanager
     def bundle_folder(self) -> Iterator[list[Path]]:
         """Hold a list of staged files that are removed at the end, unless they were kept."""

@@ -1,8 +1,8 @@
 """What the edge's supervisor and one of its workers say to each other over a socket pair.
 
 A frame is ``u32 length | u8 kind | payload``, little-endian. The supervisor sends `Call`, `Open`, `Save` and
-`Close`, and for the data plane `Listen`, `Admit`, `Dismiss` and `Report`; the worker answers each with
-`Result`, `Trap` or `Failure`. At its start it is sent `Identity` and sends `Ready`, once.
+`Close`, for inference `Provide`, and for the data plane `Listen`, `Admit`, `Dismiss` and `Report`; the worker
+answers each with `Result`, `Trap` or `Failure`. At its start it is sent `Identity` and sends `Ready`, once.
 Texts are UTF-8 behind a u32 length, floats are IEEE 754 doubles. The supervisor takes a worker for hostile,
 since a guest may have escaped into it: whatever does not parse, is too long or comes unasked ends the worker.
 Only `FormatError` escapes from `read_message`.
@@ -37,6 +37,7 @@ __all__ = [
     "Listen",
     "Message",
     "Open",
+    "Provide",
     "Ready",
     "Report",
     "Request",
@@ -192,6 +193,29 @@ class Close:
     def read(cls, reader: ByteReader) -> Close:
         """Read the payload."""
         return cls(_read_text(reader), _read_text(reader), _read_seconds(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Provide:
+    """Let guests load the model `name`: the open file that comes along, or none of that name any more.
+
+    `descriptor` is that file in the worker, and is no part of the message. Answered by an empty `Result`.
+    """
+
+    name: str
+    descriptor: int | None = None
+    digest: str = ""
+    deadline_seconds: float = 2.0
+
+    def write(self, writer: ByteWriter) -> None:
+        """Append the payload."""
+        _write_text(writer, self.name)
+        _write_double(writer, self.deadline_seconds)
+
+    @classmethod
+    def read(cls, reader: ByteReader) -> Provide:
+        """Read the payload."""
+        return cls(_read_text(reader), deadline_seconds=_read_seconds(reader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,11 +399,11 @@ class Failure:
         return cls(FAILURES[index], _read_text(reader))
 
 
-Request = Call | Open | Save | Close | Listen | Admit | Dismiss | Report
+Request = Call | Open | Save | Close | Provide | Listen | Admit | Dismiss | Report
 Message = Ready | Identity | Request | Result | Trap | Failure
 
 KINDS: tuple[type[Message], ...] = (
-    Ready, Call, Result, Trap, Failure, Open, Close, Save, Identity, Listen, Admit, Dismiss, Report
+    Ready, Call, Result, Trap, Failure, Open, Close, Save, Identity, Listen, Admit, Dismiss, Report, Provide
 )  # fmt: skip
 """The first has the number 1."""
 CODES = {kind: code for code, kind in enumerate(KINDS, 1)}

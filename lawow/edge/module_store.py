@@ -1,7 +1,6 @@
 """Modules at rest: blobs by SHA-256 on the disk, and in the database who owns which.
 
-A blob is written under a temporary name, flushed, renamed, and its folder flushed, before the row that makes
-it visible is committed; whatever was interrupted is removed at the next start. Acknowledged means on disk.
+How files come and go is `lawow.edge.blobs`'s. Acknowledged means on disk.
 Tenants see their own modules alone: knowing a digest is no permission, and the answer to an upload does not
 tell whether somebody else has the module.
 """
@@ -12,7 +11,6 @@ import hashlib
 import json
 import os
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lawow.durable import sync_directory
+from lawow.edge.blobs import Blobs, storage_failed
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
 from lawow.edge.policies import TenantPolicy, default_quotas
-from lawow.edge.refusals import Busy, NotFound, StorageFailed, TooLarge
+from lawow.edge.refusals import Busy, NotFound, TooLarge
 from lawow.limits import EDGE, EdgeLimits
 
 __all__ = [
@@ -134,7 +132,7 @@ class Upload:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as error:
-            raise _storage_failed(error) from None
+            raise storage_failed(error) from None
         self._store.count(self._tenant, len(chunk))
         self.size_bytes += len(chunk)
 
@@ -143,7 +141,7 @@ class Upload:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            raise _storage_failed(error) from None
+            raise storage_failed(error) from None
         self._close()
         return self._hash.hexdigest()
 
@@ -170,7 +168,8 @@ class ModuleStore:
         self._database = database
         self._limits = limits
         self._policy = policy or (lambda _: default_policy)
-        self._lock = threading.Lock()
+        self.blobs = Blobs(folder, database)
+        self._lock = self.blobs.lock
         self._arriving: Counter[str] = Counter()
         self._uploads: Counter[str] = Counter()
         self._recent: dict[tuple[str, str], StoredModule] = {}
@@ -181,29 +180,23 @@ class ModuleStore:
         leftovers = list(self._folder.incoming.iterdir())
         for path in leftovers:
             _remove(path)
-        owned = {str(row[0]) for row in self._database.query("SELECT DISTINCT digest FROM modules")}
-        found = self._folder.blobs()
-        orphans = [path for path in found if path.name not in owned]
-        for path in orphans:
-            path.unlink()
-        lost = owned - {path.name for path in found}
-        for digest in lost:
-            self._forget(digest)
-        return Recovery(len(leftovers), len(orphans), len(lost))
+        return Recovery(len(leftovers), *self.blobs.recover())
 
-    def begin(self, tenant: str, *, bundle: bool = False) -> Upload:
-        """Begin an upload of a module or of a bundle. Raises `Busy` when too many run for this tenant."""
+    def begin(self, tenant: str, kind: str = "module") -> Upload:
+        """Begin an upload of a ``module``, ``bundle`` or ``model``.
+
+        Raises `Busy` when too many run for this tenant.
+        """
         with self._lock:
             if self._uploads[tenant] >= self._limits.uploads_running_per_tenant:
                 raise Busy("too many uploads of this tenant are under way", retry_after_seconds=1)
             self._uploads[tenant] += 1
-        name = "bundle_bytes" if bundle else "module_bytes"
-        limit = self._limits.bundle_bytes if bundle else self._limits.module_bytes
+        name = f"{kind}_bytes"
         try:
-            return Upload(self, tenant, self.scratch(), limit, name)
+            return Upload(self, tenant, self.scratch(), int(getattr(self._limits, name)), name)
         except OSError as error:
             self.end_upload(tenant, 0)
-            raise _storage_failed(error) from None
+            raise storage_failed(error) from None
 
     def scratch(self) -> Path:
         """Return a new path in ``incoming``; nothing lies there yet."""
@@ -222,19 +215,13 @@ class ModuleStore:
 
     def require_room(self, tenant: str, size_bytes: int) -> None:
         """Raise `TooLarge` if `size_bytes` more, beside uploads under way, are beyond the quota."""
-        kept_bytes, _ = self.usage(tenant)
+        kept_bytes, _ = self.blobs.usage(tenant)
         limit = self._policy(tenant).quotas["module_bytes"]
         if kept_bytes + self._arriving[tenant] + size_bytes > limit:
             raise TooLarge(
-                f"modules of this tenant would exceed bytes_per_tenant, {limit} bytes in all; {MORE_BYTES}"
+                f"modules and models of this tenant would exceed bytes_per_tenant, {limit} bytes in all; "
+                f"{MORE_BYTES}"
             )
-
-    def usage(self, tenant: str) -> tuple[int, int]:
-        """Return bytes and number of the modules that the tenant owns."""
-        rows = self._database.query(
-            "SELECT COALESCE(SUM(bytes), 0), COUNT(*) FROM modules WHERE tenant = ?", (tenant,)
-        )
-        return _integer(rows[0][0]), _integer(rows[0][1])
 
     def keep(self, tenant: str, staged: Sequence[StagedModule]) -> list[bool]:
         """Make staged modules the tenant's own, all or none; return for each whether it is new to the tenant.
@@ -246,19 +233,9 @@ class ModuleStore:
         with self._lock:
             known = {module.digest for module in self.list(tenant)}
             new = {item.module.digest: item for item in staged if item.module.digest not in known}
-            self._require_quota(tenant, list(new.values()))
-            moved: list[str] = []
-            try:
-                for item in staged:
-                    self._place(item)
-                    moved.append(item.module.digest)
-                self._record(tenant, list(new.values()))
-            except OSError as error:
-                self._remove_unowned(moved)
-                raise _storage_failed(error) from None
-            except StorageFailed:
-                self._remove_unowned(moved)
-                raise
+            self.require_quota(tenant, [item.module.size_bytes for item in new.values()])
+            files = [(item.path, item.module.digest) for item in staged]
+            self.blobs.keep(files, lambda: self._record(tenant, list(new.values())))
         return [item.module.digest in new for item in staged]
 
     def list(self, tenant: str) -> list[ModuleSummary]:
@@ -296,25 +273,17 @@ class ModuleStore:
             with self._database.transaction() as connection:
                 connection.execute("DELETE FROM modules WHERE tenant = ? AND digest = ?", (tenant, digest))
             self._forget_recent()
-            self._remove_unowned([digest])
+            self.blobs.remove_unowned([digest])
 
     def verified_blob(self, digest: str) -> Path:
         """Return the path of a module whose bytes were just found to be right.
 
         Raises `NotFound` if they are not: the blob is set aside and its owners have to upload it again.
         """
-        path = self._folder.blob(digest)
-        try:
-            with path.open("rb") as stream:
-                intact = hashlib.file_digest(stream, "sha256").hexdigest() == digest
-        except OSError:
-            intact = False
-        if intact:
+        path = self.blobs.verified(digest)
+        if path is not None:
             return path
-        with self._lock:
-            with suppress(FileNotFoundError):
-                os.replace(path, self._folder.damaged / digest)
-            self._forget(digest)
+        self._forget_recent()
         raise NotFound(f"the edge's copy of sha256:{digest} was damaged and set aside; upload it again")
 
     def owned(self) -> set[tuple[str, str]]:
@@ -323,33 +292,21 @@ class ModuleStore:
             (str(row[0]), str(row[1])) for row in self._database.query("SELECT tenant, digest FROM modules")
         }
 
-    def _require_quota(self, tenant: str, new: Sequence[StagedModule]) -> None:
-        kept_bytes, kept = self.usage(tenant)
+    def require_quota(self, tenant: str, sizes: Sequence[int]) -> None:
+        """Raise `TooLarge` if modules or models of these sizes beside those that are kept are too much."""
+        kept_bytes, kept = self.blobs.usage(tenant)
         quotas = self._policy(tenant).quotas
-        if kept + len(new) > quotas["modules"]:
+        if kept + len(sizes) > quotas["modules"]:
             raise TooLarge(
-                f"the tenant would have {kept + len(new)} modules, the limit modules_per_tenant is "
-                f"{quotas['modules']}; {MORE_MODULES}"
+                f"the tenant would have {kept + len(sizes)} modules and models, the limit "
+                f"modules_per_tenant is {quotas['modules']}; {MORE_MODULES}"
             )
-        total = kept_bytes + sum(item.module.size_bytes for item in new)
+        total = kept_bytes + sum(sizes)
         if total > quotas["module_bytes"]:
             raise TooLarge(
-                f"the tenant's modules would take {total} bytes, the limit bytes_per_tenant is "
+                f"the tenant's modules and models would take {total} bytes, the limit bytes_per_tenant is "
                 f"{quotas['module_bytes']}; {MORE_BYTES}"
             )
-
-    def _place(self, item: StagedModule) -> None:
-        """Move a flushed file to its name and flush the folders above it."""
-        target = self._folder.blob(item.module.digest)
-        if not target.parent.is_dir():
-            target.parent.mkdir(mode=0o700)
-            try:
-                sync_directory(target.parent.parent)
-            except OSError:
-                target.parent.rmdir()  # the next upload must not take it for one that is on the disk
-                raise
-        os.replace(item.path, target)
-        sync_directory(target.parent)
 
     def _record(self, tenant: str, new: Sequence[StagedModule]) -> None:
         now = int(time.time())
@@ -358,18 +315,6 @@ class ModuleStore:
                 exports = [[export.name, export.signature, export.wit] for export in item.module.exports]
                 row = (tenant, item.module.digest, item.module.size_bytes, json.dumps(exports), now)
                 connection.execute("INSERT INTO modules VALUES (?, ?, ?, ?, ?)", row)
-
-    def _remove_unowned(self, digests: Sequence[str]) -> None:
-        """Take blobs back that nobody owns after a failure; a later start would do it too."""
-        for digest in digests:
-            with suppress(OSError, StorageFailed):
-                if not self._database.query("SELECT 1 FROM modules WHERE digest = ?", (digest,)):
-                    self._folder.blob(digest).unlink(missing_ok=True)
-
-    def _forget(self, digest: str) -> None:
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM modules WHERE digest = ?", (digest,))
-        self._forget_recent()
 
     def _forget_recent(self) -> None:
         """Forget what `get` remembers, and what it has just read and not remembered yet."""
@@ -399,7 +344,3 @@ def _remove(path: Path) -> None:
         path.rmdir()
     else:
         path.unlink()
-
-
-def _storage_failed(error: OSError) -> StorageFailed:
-    return StorageFailed(f"the edge's disk refused a write: {(error.strerror or 'unknown reason').lower()}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lawow.errors import UsageError
 from lawow.limits import EdgeLimits
@@ -60,9 +60,9 @@ class Quota:
 
 
 QUOTAS = {
-    "modules": Quota("modules_per_tenant", "--modules", "modules kept"),
+    "modules": Quota("modules_per_tenant", "--modules", "modules and models kept"),
     "module_bytes": Quota(
-        "bytes_per_tenant", "--module-bytes", "bytes of all modules together", in_bytes=True
+        "bytes_per_tenant", "--module-bytes", "bytes of all modules and models together", in_bytes=True
     ),
     "memory_bytes": Quota(
         "memory_bytes", "--memory", "memory of all instances together", in_bytes=True, is_capped=True
@@ -74,16 +74,21 @@ QUOTAS = {
     ),
     "connections": Quota("connections_per_tenant", "--connections", "connections at one time"),
     "sessions": Quota("sessions_per_tenant", "--sessions", "sessions at one time"),
+    "nn_threads": Quota("nn_threads_per_tenant", "--nn-threads", "threads that run a model"),
 }
 """Name -> row. Options, documents, defaults and the answers' texts all come from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantPolicy:
-    """A tenant's quotas by the names of `QUOTAS`, and the host functions that it was granted."""
+    """A tenant's quotas by the names of `QUOTAS`, the host functions that it was granted, and its models.
+
+    `models` are SHA-256 in hex by name.
+    """
 
     quotas: Mapping[str, int]
     grants: tuple[str, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 def default_quotas(limits: EdgeLimits) -> dict[str, int]:
@@ -126,10 +131,11 @@ def require_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
 def require_grants(names: Sequence[str]) -> None:
     """Raise `UsageError` for host functions that no worker could be started with."""
     from lawow.runtime.host_functions import INFERENCE, find_host_functions
+    from lawow.runtime.nn.onnx_runtime import INSTALL, is_installed
 
-    if INFERENCE in names:
-        raise UsageError(f"{INFERENCE} is for `lawow exec` alone: the edge's workers may open no files")
-    find_host_functions(names)
+    if INFERENCE in names and not is_installed():
+        raise UsageError(f"--grant {INFERENCE} needs ONNX Runtime; {INSTALL}")
+    find_host_functions(name for name in names if name != INFERENCE)
 
 
 def current_day(now: float | None = None) -> int:

@@ -137,8 +137,10 @@ class RemoteOffloadHandler:
             return await self._rest(lease, "")
 
     @asynccontextmanager
-    async def using(self, lease: Lease) -> AsyncIterator[Place]:
+    async def using(self, lease: Lease, *, is_use: bool = True) -> AsyncIterator[Place]:
         """Lend the instance to a call; the lease is renewed by it, and rests when its instance is lost.
+
+        A call that `is_use` no use renews nothing.
 
         Raises `SessionLost` if it was lost before, `Conflict` if there is none, `LeaseEnded`.
         """
@@ -154,7 +156,8 @@ class RemoteOffloadHandler:
             loss = self._loss(owner)
             if loss is not None:
                 await self._note_loss(owner, loss)
-        await self._note_use(lease, owner)
+        if is_use:
+            await self._note_use(lease, owner)
 
     async def snapshot(self, lease: Lease) -> bytes:
         """Return the instance's state. Raises `Conflict` where this edge takes no snapshots."""

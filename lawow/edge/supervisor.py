@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 
@@ -28,6 +28,7 @@ from lawow.edge.messages import (
     Listen,
     Message,
     Open,
+    Provide,
     Report,
     Request,
     Result,
@@ -44,14 +45,17 @@ from lawow.edge.worker_process import WorkerProcess, WorkerProfile
 from lawow.edge.worker_starter import PlaneSettings, WorkerStarter
 from lawow.errors import FormatError
 from lawow.limits import EDGE, EdgeLimits
+from lawow.runtime.host_functions import INFERENCE
 
-__all__ = ["Finished", "Load", "OpenCode", "PlaneSettings", "Supervisor"]
+__all__ = ["Finished", "Load", "OpenCode", "OpenModel", "PlaneSettings", "Supervisor"]
 
 CHARGE_SECONDS = 0.1
 """Asking the kernel costs 20 us, so short calls are charged together; its sums lose nothing meanwhile."""
 
 OpenCode = Callable[[], Awaitable[int]]
 """Returns a new descriptor of the verified compiled module; whoever asked closes it."""
+OpenModel = Callable[[str], Awaitable[int | None]]
+"""Returns a new descriptor of the verified model with that SHA-256, None if it is there no more."""
 Log = Callable[..., None]
 
 
@@ -64,11 +68,13 @@ class Supervisor:
         limits: EdgeLimits = EDGE,
         meter: Meter | None = None,
         plane: PlaneSettings | None = None,
+        open_model: OpenModel | None = None,
     ) -> None:
         """Without a `meter` nothing is counted and every tenant has the defaults of `limits`.
 
-        Without a `plane`, workers serve no data plane.
+        Without a `plane`, workers serve no data plane; without `open_model` there are no named models.
         """
+        self._open_model = open_model
         self._plane = plane
         self._starter = WorkerStarter(limits, plane)
         self._log = log
@@ -346,7 +352,7 @@ class Supervisor:
             lane.idle_timer.cancel()
             lane.idle_timer = None
         policy = self._policy(tenant)
-        profile = WorkerProfile(policy.quotas["memory_bytes"], policy.grants)
+        profile = _profile_of(policy)
         outdated = lane.worker is not None and lane.worker.profile != profile
         if outdated and not self._sessions.has_any(tenant):
             await self._discard(tenant, lane, "policy-changed")
@@ -358,7 +364,33 @@ class Supervisor:
             finally:
                 self._starting -= 1
             self._log("worker-started", tenant=tenant, pid=lane.worker.process_id, fences=lane.worker.fences)
+        if lane.worker.models != policy.models and INFERENCE in lane.worker.profile.grants:
+            return await self._bring_models(tenant, lane, lane.worker, policy.models)
         return lane.worker
+
+    async def _bring_models(
+        self, tenant: str, lane: Lane, worker: WorkerProcess, models: Mapping[str, str]
+    ) -> WorkerProcess:
+        """Let the worker have the tenant's models as they are now."""
+        for name in worker.models.keys() - models.keys():
+            await self._provide(tenant, lane, Provide(name), None)
+            del worker.models[name]
+        for name, digest in models.items():
+            if worker.models.get(name) == digest or self._open_model is None:
+                continue
+            descriptor = await self._open_model(digest)
+            if descriptor is None:  # it rotted, and the tenant has it no more
+                continue
+            try:
+                await self._provide(tenant, lane, Provide(name), descriptor)
+            finally:
+                os.close(descriptor)
+            worker.models[name] = digest
+        return worker
+
+    async def _provide(self, tenant: str, lane: Lane, request: Provide, descriptor: int | None) -> None:
+        if not isinstance(await self._ask(tenant, lane, request, descriptor), Result):
+            raise await self._lost(tenant, lane, request)
 
     def _policy(self, tenant: str) -> TenantPolicy:
         return self._default_policy if self._meter is None else self._meter.policy(tenant)
@@ -425,3 +457,11 @@ class Supervisor:
         if isinstance(call, Call | Save | Admit) and call.session:
             return SessionLost("the session is lost with all its state: its worker process ended in the call")
         return WorkerLost("the worker process ended while it had the call; how far the call got is unknown")
+
+
+def _profile_of(policy: TenantPolicy) -> WorkerProfile:
+    """Return what a tenant's worker is started with; threads matter where a model can run."""
+    memory_bytes, threads = policy.quotas["memory_bytes"], policy.quotas["nn_threads"]
+    if INFERENCE not in policy.grants:
+        return WorkerProfile(memory_bytes, policy.grants)
+    return WorkerProfile(memory_bytes, policy.grants, threads)

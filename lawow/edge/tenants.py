@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lawow.edge.audit import operator_name, write_record
-from lawow.edge.database import Database
+from lawow.edge.database import OWNERS, Database
 from lawow.edge.policies import DEFAULT_SCOPES, QUOTAS, TenantPolicy, default_quotas, require_scopes
 from lawow.errors import UsageError
 from lawow.limits import EDGE, EdgeLimits
@@ -134,8 +134,8 @@ class Tenants:
             connection.execute(
                 "UPDATE tokens SET revoked_unix = ? WHERE tenant = ? AND revoked_unix IS NULL", (now, name)
             )
-            connection.execute("DELETE FROM modules WHERE tenant = ?", (name,))
-            connection.execute("DELETE FROM refused_modules WHERE tenant = ?", (name,))
+            for table in (*OWNERS, "refused_modules"):
+                connection.execute(f"DELETE FROM {table} WHERE tenant = ?", (name,))
             write_record(connection, operator_name(), "tenant-removed", name)
         return self.get(name)
 
@@ -257,7 +257,8 @@ class Tenants:
         quotas = {**self._defaults, **record.quotas}
         for name in (name for name, quota in QUOTAS.items() if quota.is_capped):
             quotas[name] = min(quotas[name], self._defaults[name])
-        return TenantPolicy(quotas, record.grants)
+        rows = self._database.query("SELECT name, digest FROM models WHERE tenant = ?", (record.name,))
+        return TenantPolicy(quotas, record.grants, {str(name): str(digest) for name, digest in rows})
 
 
 SELECT_TENANT = "SELECT name, created_unix, removed_unix, quotas, grants FROM tenants"

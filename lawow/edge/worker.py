@@ -1,4 +1,4 @@
-"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT``, five limits, then grants.
+"""The process that runs one tenant's modules: ``lawow.edge.worker PARENT``, six limits, then grants.
 
 The supervisor starts it with one end of a socket pair as standard input. It warms its engine up, puts the
 fences of `lawow.edge.confinement` around itself, says `Ready`, and then answers one request after the other.
@@ -7,10 +7,11 @@ on it can open no file, so compiled code comes to it as an open descriptor. It e
 when it meets anything that it does not expect. After a `Listen` it serves the tenant's data plane as well
 (`lawow.edge.plane`).
 
-Four limits are bytes: what all instances share, `EdgeLimits.call_bytes` as the limit of a result,
-`session_unseen_memory_bytes`, and `state_bytes`. The fifth is how many connections its data plane has at
-most, 0 for no data plane. The grants are names of host functions; they are imported before the fences stand,
-and run behind them.
+Four limits are bytes: the tenant's memory, `EdgeLimits.call_bytes` as the limit of a result,
+`session_unseen_memory_bytes`, and `state_bytes`. The fifth is the number of threads that run a model, the
+last how many connections its data plane has at most, 0 for no data plane. The grants are names of host
+functions; they are imported before the fences stand, and run behind them. With ``nn``
+(`lawow.edge.inference`) instances share less of the memory.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lawow.channel.bodies import read_arguments, write_returned
 from lawow.edge.allocation import keep_freed_memory
@@ -44,6 +45,7 @@ from lawow.edge.messages import (
     Listen,
     Message,
     Open,
+    Provide,
     Ready,
     Request,
     Result,
@@ -71,11 +73,15 @@ from lawow.limits import EDGE
 from lawow.runtime import wasi, wasmtime_cells, watchdog
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.grants import Grants
-from lawow.runtime.host_functions import find_host_functions
+from lawow.runtime.host_functions import INFERENCE, find_host_functions
 from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.state import StateKeeper
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lawow.edge.inference import FencedInference
 
 __all__ = ["Limits", "Worker", "main"]
 
@@ -132,10 +138,17 @@ class _Session:
 class Worker:
     """Answers requests. Holds the modules it was given last, and the instances of open sessions."""
 
-    def __init__(self, engine: WasmtimeEngine, limits: Limits, grants: Grants | None = None) -> None:
+    def __init__(
+        self,
+        engine: WasmtimeEngine,
+        limits: Limits,
+        grants: Grants | None = None,
+        inference: FencedInference | None = None,
+    ) -> None:
         self._engine = engine
         self._limits = limits
         self._grants = grants
+        self._inference = inference
         self._modules: OrderedDict[str, CompiledModule] = OrderedDict()
         self._sessions: dict[str, _Session] = {}
         self._held_bytes = 0  # by sessions
@@ -174,6 +187,8 @@ class Worker:
         running = self._running
         if running is not None:
             running.interrupt()
+        if self._inference is not None:
+            self._inference.grant.stopper.stop()
 
     def answer(self, request: Request, result_bytes: int | None = None) -> Message:
         """Do what is asked and return what to say about it.
@@ -186,6 +201,9 @@ class Worker:
             return self._answered(request, lambda: self._call_in_session(request, started))
         if isinstance(request, Close):
             self._drop(request.session)
+            return Result(0.0, time.perf_counter() - started, b"")
+        if isinstance(request, Provide) and self._inference is not None:
+            self._inference.put(request.name, request.descriptor)
             return Result(0.0, time.perf_counter() - started, b"")
         module = self._modules.get(request.digest)
         if module is None:
@@ -207,6 +225,7 @@ class Worker:
             return Failure(NO_SESSION, "")
         if session is not self._grown:
             self._let_grow(session)
+        self._bound_inference(seconds)
         self._running = session.instance
         try:
             results = session.instance.call_raw(export, arguments, deadline_seconds=seconds)
@@ -218,10 +237,16 @@ class Worker:
 
     def _answered(self, request: Call | Open | Save, work: Callable[[], Message]) -> Message:
         """Turn what a guest or its module did wrong into an answer."""
+        self._bound_inference(request.deadline_seconds)
         try:
             return work()
         except LawowError as error:
             return self._answer_to(error, request.session)
+
+    def _bound_inference(self, seconds: float) -> None:
+        """Let a model run for so long from now on; already while an instance starts."""
+        if self._inference is not None:
+            self._inference.grant.stopper.until = time.monotonic() + seconds
 
     def _answer_to(self, error: LawowError, session: str) -> Message:
         """Say what went wrong; a guest that was stopped is dropped."""
@@ -357,26 +382,29 @@ class Worker:
 
 def main(arguments: list[str]) -> None:
     """Set everything up and serve until the supervisor closes the socket."""
-    parent, *numbers, connections = (int(item) for item in arguments[:6])
-    limits = Limits(*numbers)
+    parent, *numbers, threads, connections = (int(item) for item in arguments[:7])
+    limits, names = Limits(*numbers), arguments[7:]
+    data_bytes = limits.memory_bytes + OWN_DATA_BYTES
     begin_child(parent)
     channel = socket.socket(fileno=0)
     keep_freed_memory(FREED_BYTES)
     engine = WasmtimeEngine(EDGE_PROFILE)
-    grants = Grants(functions=find_host_functions(arguments[6:])) if arguments[6:] else None
+    inference = None
+    if INFERENCE in names:
+        limits, inference = _with_inference(limits, threads)
+    grants = _grants(names, inference)
     parts = _plane_parts(channel, connections) if connections else None
     _warm_up(engine, grants)
     # RLIMIT_AS would count the engine's reservation of 4 GiB for each memory; RLIMIT_DATA counts what is
     # used.
-    data_bytes = limits.memory_bytes + OWN_DATA_BYTES
-    open_files = OPEN_FILES + connections + EDGE.data_strangers
+    open_files = OPEN_FILES + connections + EDGE.data_strangers + EDGE.models_per_tenant
     limit_child(ChildLimits(data_bytes=data_bytes, open_files=open_files))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
     fences = "limits,filter" if close_filter() else "limits"
     channel.sendall(write_message(Ready(fences)))
-    worker = Worker(engine, limits, grants)
+    worker = Worker(engine, limits, grants, inference)
     listen = _serve(channel, worker, limits.state_bytes)
     if listen is not None and parts is not None:
         request, listener = listen
@@ -390,6 +418,22 @@ def main(arguments: list[str]) -> None:
         )
         channel.sendall(write_message(Result(0.0, 0.0, b"")))
         loop.run()
+
+
+def _with_inference(limits: Limits, threads: int) -> tuple[Limits, FencedInference]:
+    """Load what most workers do without, and return what it leaves of the limits."""
+    from lawow.edge.inference import FencedInference, limits_within, share_of
+
+    share = share_of(limits.memory_bytes)
+    inference = FencedInference(limits_within(share, threads))
+    return replace(limits, memory_bytes=limits.memory_bytes - share), inference
+
+
+def _grants(names: list[str], inference: FencedInference | None) -> Grants | None:
+    if not names:
+        return None
+    found = find_host_functions(name for name in names if name != INFERENCE)
+    return Grants(functions=[*found, *(inference.grant.functions if inference is not None else ())])
 
 
 def _plane_parts(channel: socket.socket, connections: int) -> PlaneParts:
@@ -409,7 +453,7 @@ def _serve(channel: socket.socket, worker: Worker, state_bytes: int) -> tuple[Li
         if isinstance(request, Listen) and descriptor is not None:
             return request, socket.socket(fileno=descriptor)
         try:
-            code = None if descriptor is None else _read_code(descriptor)
+            request, code = _with_cargo(request, descriptor)
             if code is not None:
                 worker.load(request.digest, code)
             reply = worker.answer(request)
@@ -426,7 +470,13 @@ def _receive_request(channel: socket.socket, state_bytes: int) -> tuple[Request,
     received = _receive(channel, state_bytes)
     if received is None:
         return None
-    request, descriptor = received
+    return _with_cargo(*received)
+
+
+def _with_cargo(request: Request, descriptor: int | None) -> tuple[Request, bytes | None]:
+    """Return a request and what came along: a model stays an open file, compiled code is read."""
+    if isinstance(request, Provide):
+        return replace(request, descriptor=descriptor), None
     return request, None if descriptor is None else _read_code(descriptor)
 
 

@@ -42,10 +42,11 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class WorkerProfile:
-    """What a worker is started with: the memory of all its instances, the host functions that it offers."""
+    """What a worker is started with: memory, the host functions that it offers, threads that run a model."""
 
     memory_bytes: int
     grants: tuple[str, ...] = ()
+    nn_threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class WorkerProcess:
         self.identity: PlaneIdentity | None = None
         self.listener: socket.socket | None = None
         self._handing: socket.socket | None = None
+        self.models: dict[str, str] = {}
+        """The models that it has, SHA-256 in hex by name."""
 
     @classmethod
     async def start(
@@ -93,6 +96,7 @@ class WorkerProcess:
             limits.call_bytes,
             limits.session_unseen_memory_bytes,
             limits.state_bytes,
+            profile.nn_threads,
             0 if identity is None else limits.data_connections,
         )
         ours, theirs = socket.socketpair()

@@ -46,7 +46,7 @@ def _mark_offloads(run: DeviceRun, axes: Axes) -> None:
     for phase in run.phases:
         if phase.offload_seconds is not None:
             kind = "cold" if phase.brought_bytes else "warm"
-            axes.text(phase.begins, 112, f"{kind} {phase.offload_seconds * 1e3:.0f} ms", fontsize=8)
+            axes.text(phase.begins, 110, f"{kind}\n{phase.offload_seconds * 1e3:.0f} ms", fontsize=8)
 
 
 def draw_responses(run: DeviceRun) -> str:

@@ -38,11 +38,21 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class EdgeProcess:
-    """A running ``lawow serve``, and a token for it."""
+    """A running ``lawow serve``, a token for it, and the pin of its certificate; None without TLS."""
 
-    host: str
-    port: int
+    url: str
     token: str
+    pin: str | None
+
+    @property
+    def host(self) -> str:
+        """Its address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return urlsplit(self.url).port or 0
 
 
 class Talk:
@@ -101,19 +111,37 @@ def running_device(slowdown: float) -> Iterator[Talk]:
 
 
 @contextmanager
-def running_edge(folder: Path) -> Iterator[EdgeProcess]:
-    """Run ``lawow serve`` on loopback with data in `folder`. Raises `HostLost` if it does not start."""
+def running_edge(
+    folder: Path, *, tls: Path | None = None, grants: Sequence[str] = ()
+) -> Iterator[EdgeProcess]:
+    """Run ``lawow serve`` on loopback with data in `folder`, for one tenant that has these grants.
+
+    With `tls`, a folder for a certificate of its own, over TLS. Raises `HostLost` if it does not start.
+    """
     command = [sys.executable, "-m", "lawow"]
     serve = [*command, "serve", "--data", str(folder), "--port", "0", "--json"]
+    if tls is not None:
+        _finished([*command, "certificate", "--out", str(tls), "--host", "127.0.0.1"])
+        serve += ["--cert", str(tls / "edge.crt"), "--key", str(tls / "edge.key")]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
             if not line or "url" not in json.loads(line):
                 raise HostLost("lawow serve did not start; it needs: pip install 'lawow[edge]'")
-            url = urlsplit(json.loads(line)["url"])
-            made = [*command, "token", "--data", str(folder), "--tenant", TENANT]
-            token = subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
-            yield EdgeProcess(url.hostname or "", url.port or 0, token)
+            facts = json.loads(line)
+            token = _finished([*command, "token", "--data", str(folder), "--tenant", TENANT]).strip()
+            if grants:
+                options = [text for name in grants for text in ("--grant", name)]
+                _finished([*command, "tenant", "set", TENANT, "--data", str(folder), *options])
+            yield EdgeProcess(facts["url"], token, facts["pin"])
         finally:
             server.terminate()
+
+
+def _finished(command: Sequence[str]) -> str:
+    """Run a command to its end and return its output. Raises `HostLost` with what it complains of."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise HostLost(f"{' '.join(command[2:5])} failed: {done.stderr.strip()}")
+    return done.stdout

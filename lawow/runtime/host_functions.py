@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     HostCall = Callable[..., Result]
 
 __all__ = [
+    "GRANTS_BY_MODULE",
     "GROUP",
     "INFERENCE",
     "GuestMemory",
@@ -63,6 +64,9 @@ OWN = {"channel": "lawow.runtime.channel_functions:FUNCTIONS"}
 
 INFERENCE = "nn"
 """The grant that LAWOW itself offers (`lawow.runtime.nn`); no distribution can offer it instead."""
+
+GRANTS_BY_MODULE = {"lawow:channel": "channel", "wasi_ephemeral_nn": INFERENCE}
+"""What gives the functions that are imported from a module, where that is known."""
 
 
 class MissingMemory(IndexError):

@@ -28,6 +28,7 @@ from lawow.edge.hosts import Host, look_at_this_host
 from lawow.edge.intake import Intake
 from lawow.edge.leases import LeaseBook
 from lawow.edge.meter import Meter
+from lawow.edge.model_store import ModelStore
 from lawow.edge.module_store import ModuleStore
 from lawow.edge.offload_manager import OffloadManager
 from lawow.edge.partial_uploads import PartialUploads
@@ -39,6 +40,7 @@ from lawow.edge.shared_modules import SharedModules
 from lawow.edge.supervisor import Supervisor
 from lawow.edge.tenant_plane import TenantDataPlane
 from lawow.edge.tenants import Tenants
+from lawow.edge.views import Views
 from lawow.limits import EDGE, EdgeLimits
 from lawow.server.auth import Authenticator, authorize
 from lawow.server.control_descriptions import BODIES, CONTROL_ROUTES
@@ -53,6 +55,7 @@ from lawow.server.overview_schemas import OVERVIEW_ROUTES
 from lawow.server.readiness import Readiness
 from lawow.server.rest import Routes, bound_router, make_router
 from lawow.server.rest_leases import make_control_router
+from lawow.server.rest_models import MODEL_ROUTES, ModelRoutes
 from lawow.server.rest_overview import OverviewRoutes
 from lawow.server.schemas import ProblemDocument
 from lawow.server.transport import Bounds, EdgeServer
@@ -98,10 +101,14 @@ class Edge:
         compiled = CompiledCache(self.folder, self.database, limits)
         stale = compiled.recover(store.owned())
         plane = None if data_plane is None else data_plane.settings()
-        supervisor = Supervisor(log, limits, self.meter, plane)
-        self.handler = ExecutionHandler(store, Intake(store, limits), compiled, supervisor, limits)
+        models = ModelStore(store, self.database, limits)
+        supervisor = Supervisor(log, limits, self.meter, plane, models.open)
+        self.handler = ExecutionHandler(store, models, Intake(store, limits), compiled, supervisor, limits)
         self.manager = self._manager(hosts or (look_at_this_host(limits),))
-        self.overview = Overview(supervisor, self.manager.leases, self.meter, self.readiness)
+        self.views = Views(self.handler, self.manager.remote)
+        self.overview = Overview(
+            supervisor, self.manager.leases, self.meter, self.readiness, has_view=self.views.has
+        )
         swept = self.manager.remote.recover()
         log(
             "recovered",
@@ -219,7 +226,8 @@ def make_routes(edge: Edge, metrics: Metrics) -> FastAPI:
         observers.append(edge.tracing.observe_call)
     routes = Routes(edge.handler, edge.readiness, metrics.render, observers)
     app.include_router(make_router(routes))
-    app.include_router(make_control_router(edge.manager, edge.handler, observers))
+    app.include_router(make_control_router(edge.manager, edge.handler, observers, edge.views))
+    app.include_router(bound_router(MODEL_ROUTES, ModelRoutes(edge.handler)))
     overview = OverviewRoutes(edge.overview, edge.readiness, edge.handler.limits)
     app.include_router(bound_router(OVERVIEW_ROUTES, overview))
     for kind, handle in {
@@ -296,7 +304,7 @@ def _describe(app: FastAPI) -> dict[str, object]:
     # The framework promises its own validation errors; the guard answers those as what they are, not found.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in (*ROUTES, *CONTROL_ROUTES, *OVERVIEW_ROUTES):
+    for route in (*ROUTES, *CONTROL_ROUTES, *MODEL_ROUTES, *OVERVIEW_ROUTES):
         operation = document["paths"][route.path.replace(":path", "")][route.method.lower()]
         if 422 not in route.responses():
             operation["responses"].pop("422", None)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 
+from lawow.edge.module_store import Upload
 from lawow.edge.refusals import EdgeRefusal, TooLarge
 from lawow.limits import EDGE, EdgeLimits
 
@@ -21,6 +22,7 @@ __all__ = [
     "announced_bytes",
     "body_chunks",
     "read_body",
+    "receive_upload",
     "require_media_type",
 ]
 
@@ -72,6 +74,15 @@ async def body_chunks(request: Request, limits: EdgeLimits = EDGE) -> AsyncItera
             return
         received += len(part)
         yield part
+
+
+async def receive_upload(request: Request, upload: Upload, limits: EdgeLimits = EDGE) -> None:
+    """Stream the body into an upload, refused from its announced length on."""
+    announced = announced_bytes(request)
+    if announced is not None:
+        upload.announce(announced)
+    async for part in body_chunks(request, limits):
+        upload.write(part)
 
 
 async def read_body(request: Request, limit_bytes: int, limit_name: str, limits: EdgeLimits = EDGE) -> bytes:

@@ -17,6 +17,7 @@ from lawow.server.control_schemas import (
     SharedModuleBody,
     SharedModuleDocument,
     SharedModuleList,
+    ViewBody,
 )
 from lawow.server.descriptions import (
     BINARY,
@@ -32,10 +33,11 @@ from lawow.server.descriptions import (
 )
 from lawow.server.schemas import CallResult
 
-__all__ = ["BODIES", "CONTROL_ROUTES", "PARTIAL_MEDIA_TYPE"]
+__all__ = ["BODIES", "CONTROL_ROUTES", "PARTIAL_MEDIA_TYPE", "PNG_MEDIA_TYPE"]
 
 PARTIAL_MEDIA_TYPE = "application/partial-upload"
-BODIES: tuple[type[BaseModel], ...] = (OffloadRequestBody, LeaseSelection, SharedModuleBody)
+PNG_MEDIA_TYPE = "image/png"
+BODIES: tuple[type[BaseModel], ...] = (OffloadRequestBody, LeaseSelection, SharedModuleBody, ViewBody)
 """What requests bring; described among the document's components."""
 DOCUMENT_PROBLEMS = ("bad-request", "too-slow", "too-large", "unsupported-media-type", "storage-failed")
 LEASE_PROBLEMS = ("not-found", "conflict", "lease-ended", "storage-failed")
@@ -207,6 +209,42 @@ CONTROL_ROUTES = (
         also={200: CALL_ANSWER},
         request=CALL_BODY,
         headers=CALL_HEADERS,
+    ),
+    RouteDescription(
+        "PUT",
+        f"{LEASE}/view",
+        "show_view",
+        "Let an export be the picture that the dashboard shows of the instance",
+        None,
+        status=204,
+        problems=("not-found", "signature-mismatch", *DOCUMENT_PROBLEMS[:-1]),
+        request=_json(ViewBody),
+    ),
+    RouteDescription(
+        "GET",
+        f"{LEASE}/view",
+        "read_view",
+        "Look at the instance's view, a second old at most",
+        None,
+        problems=(
+            "not-found",
+            "conflict",
+            "lease-ended",
+            *CALL_PROBLEMS[7:],
+            "session-lost",
+            "storage-failed",
+        ),
+        also={200: {"description": "A picture", "content": {PNG_MEDIA_TYPE: BINARY}}},
+        scope="read",
+    ),
+    RouteDescription(
+        "DELETE",
+        f"{LEASE}/view",
+        "hide_view",
+        "Have no view any more",
+        None,
+        status=204,
+        problems=("not-found",),
     ),
     RouteDescription(
         "GET", "/v1/shared-modules", "list_shared", "List the tenant's shared modules", SharedModuleList

@@ -22,6 +22,7 @@ __all__ = [
     "SharedModuleDocument",
     "SharedModuleList",
     "UnmetDocument",
+    "ViewBody",
 ]
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
@@ -81,6 +82,12 @@ class SharedModuleBody(_Given):
 
     lease: Id
     tenants: list[Name] = Field(default=[], max_length=1000)
+
+
+class ViewBody(_Given):
+    """The export of the lease's module that returns the view: no parameters, a list of bytes, a PNG."""
+
+    export: str = Field(min_length=1, max_length=200)
 
 
 class FigureDocument(BaseModel):

@@ -68,7 +68,10 @@ class Overview:
         meter: Meter,
         readiness: Readiness,
         clock: Callable[[], float] = time.monotonic,
+        has_view: Callable[[str], bool] = lambda lease: False,
     ) -> None:
+        """`has_view` tells whether there is a picture of a lease's instance."""
+        self._has_view = has_view
         self._supervisor = supervisor
         self._leases = leases
         self._meter = meter
@@ -147,10 +150,15 @@ class Overview:
             },
             "tenants": [self._tenant(name, look, second) for name in sorted(names[:TENANTS])],
             "tenants_left_off": max(0, len(names) - TENANTS),
-            "leases": [{"tenant": lease.tenant, **lease.document()} for lease in leases[:LEASES]],
+            "leases": [self._lease(lease, tenant) for lease in leases[:LEASES]],
             "leases_left_off": max(0, len(leases) - LEASES),
             "sections": {name: dict(section(tenant)) for name, section in self._sections.items()},
         }
+
+    def _lease(self, lease: Lease, tenant: str | None) -> Document:
+        """Return a lease; a view is its own tenant's to see, so it stands in no document of all tenants."""
+        has_view = tenant is not None and self._has_view(lease.id)
+        return {"tenant": lease.tenant, **lease.document(), "has_view": has_view}
 
     def _tenant(self, name: str, look: _Look, second: int) -> Document:
         figures = self._tenants.get(name) or _Figures(_window(TENANT_STEP_SECONDS))

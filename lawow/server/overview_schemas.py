@@ -64,6 +64,7 @@ class OverviewLease(BaseModel):
     created_unix: float
     expires_unix: float
     reason: str | None
+    has_view: bool = Field(description="GET /v1/leases/{lease}/view has a picture; told to its tenant alone")
 
 
 class OverviewDocument(OverviewNumbers):

@@ -14,9 +14,9 @@ from fastapi.responses import JSONResponse, Response
 from lawow import __version__
 from lawow.edge.execution_handler import ExecutionHandler
 from lawow.edge.intake import MethodRecord
-from lawow.edge.module_store import StoredModule, Upload
+from lawow.edge.module_store import StoredModule
 from lawow.edge.refusals import Forbidden, NotFound, NotReady
-from lawow.server.bodies import announced_bytes, body_chunks, read_body, require_media_type
+from lawow.server.bodies import read_body, receive_upload, require_media_type
 from lawow.server.calls import DIGEST, deadline_of, hex_of, identity_of, serve_call, tenant_of
 from lawow.server.descriptions import (
     JSON_MEDIA_TYPE,
@@ -86,7 +86,7 @@ class Routes:
         require_media_type(request, WASM_MEDIA_TYPES)
         tenant = tenant_of(request)
         with self._handler.store.begin(tenant) as upload:
-            await self._receive(request, upload)
+            await receive_upload(request, upload, self._handler.limits)
             module, is_new = await self._handler.keep_module(tenant, upload, hex_of(digest))
         return JSONResponse(_module_document(module), status_code=201 if is_new else 200)
 
@@ -96,8 +96,8 @@ class Routes:
         tenant = tenant_of(request)
         if identity_of(request).modules:
             raise Forbidden("this token is for some modules alone; a bundle needs one for all")
-        with self._handler.store.begin(tenant, bundle=True) as upload:
-            await self._receive(request, upload)
+        with self._handler.store.begin(tenant, "bundle") as upload:
+            await receive_upload(request, upload, self._handler.limits)
             findings = await self._handler.keep_bundle(tenant, upload)
         document = {
             "modules": [_module_document(item.module) for item in findings.modules],
@@ -147,14 +147,6 @@ class Routes:
         if not identity_of(request).may_use(digest):
             raise NotFound("there is no such session; it was closed, or not used for too long")
         return digest
-
-    async def _receive(self, request: Request, upload: Upload) -> None:
-        """Stream the body into the upload, refused from its announced length on."""
-        announced = announced_bytes(request)
-        if announced is not None:
-            upload.announce(announced)
-        async for part in body_chunks(request, self._handler.limits):
-            upload.write(part)
 
 
 def make_router(routes: Routes) -> APIRouter:

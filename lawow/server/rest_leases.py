@@ -23,10 +23,11 @@ from lawow.edge.offload_manager import OffloadManager, OffloadRequest
 from lawow.edge.refusals import BadRequest, Forbidden, NotFound
 from lawow.edge.resource_manager import Requirements
 from lawow.edge.shared_modules import SharedModule
+from lawow.edge.views import Views
 from lawow.server.bodies import body_chunks, read_body, require_media_type
 from lawow.server.calls import deadline_of, hex_of, identity_of, serve_call, tenant_of
-from lawow.server.control_descriptions import CONTROL_ROUTES, PARTIAL_MEDIA_TYPE
-from lawow.server.control_schemas import LeaseSelection, OffloadRequestBody, SharedModuleBody
+from lawow.server.control_descriptions import CONTROL_ROUTES, PARTIAL_MEDIA_TYPE, PNG_MEDIA_TYPE
+from lawow.server.control_schemas import LeaseSelection, OffloadRequestBody, SharedModuleBody, ViewBody
 from lawow.server.descriptions import JSON_MEDIA_TYPE, STATE_MEDIA_TYPE
 from lawow.server.observing import Observe
 from lawow.server.rest import DigestPath, bound_router
@@ -44,8 +45,13 @@ class LeaseRoutes:
     """The handlers that `CONTROL_ROUTES` names."""
 
     def __init__(
-        self, manager: OffloadManager, handler: ExecutionHandler, observers: Sequence[Observe]
+        self,
+        manager: OffloadManager,
+        handler: ExecutionHandler,
+        observers: Sequence[Observe],
+        views: Views,
     ) -> None:
+        self._views = views
         self._observers = observers
         self._manager = manager
         self._remote = manager.remote
@@ -167,6 +173,23 @@ class LeaseRoutes:
                 owner=place.tenant,
             )
 
+    async def show_view(self, request: Request, lease: str = LeasePath) -> Response:
+        """Name the export that shows what the instance is doing."""
+        found = self._lease(request, lease)
+        self._views.show(found, (await self._read(request, ViewBody)).export)
+        return Response(status_code=204)
+
+    async def read_view(self, request: Request, lease: str = LeasePath) -> Response:
+        """Return the picture; whatever it is, a browser takes it for nothing else."""
+        picture = await self._views.picture(self._lease(request, lease))
+        headers = {"Content-Security-Policy": "default-src 'none'; sandbox"}
+        return Response(picture, media_type=PNG_MEDIA_TYPE, headers=headers)
+
+    async def hide_view(self, request: Request, lease: str = LeasePath) -> Response:
+        """Show it no more."""
+        self._views.hide(self._lease(request, lease))
+        return Response(status_code=204)
+
     async def list_shared(self, request: Request) -> Response:
         """List what the tenant shares."""
         found = self._manager.shared.of_owner(tenant_of(request))
@@ -212,7 +235,7 @@ class LeaseRoutes:
 
 
 def make_control_router(
-    manager: OffloadManager, handler: ExecutionHandler, observers: Sequence[Observe]
+    manager: OffloadManager, handler: ExecutionHandler, observers: Sequence[Observe], views: Views
 ) -> APIRouter:
     """Return the routes of `CONTROL_ROUTES`."""
-    return bound_router(CONTROL_ROUTES, LeaseRoutes(manager, handler, observers))
+    return bound_router(CONTROL_ROUTES, LeaseRoutes(manager, handler, observers, views))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -641,6 +642,9 @@ USUAL = FIRST | {
 }
 """All that the first run of a small module with WASI may load."""
 
+TOLD = USUAL | {"lawow.execution.facts", "enum", "copyreg", "functools", "operator", "reprlib", "keyword"}
+"""All that a run with ``--time`` may load; ``--json`` needs Python's own ``json`` as well."""
+
 RECORD = (
     "import os, sys\n"
     "before = set(sys.modules)\n"
@@ -677,6 +681,40 @@ def test_the_short_form_loads_nothing_that_it_does_not_need(tmp_path: Path, mixe
     assert loaded_modules(tmp_path, "exec", speaker, "say", "1") <= USUAL
 
 
+def test_facts_of_a_run_cost_no_command_line_parser(tmp_path: Path, mixed: str) -> None:
+    assert loaded_modules(tmp_path, "exec", mixed, "i32", "5", "--time") <= TOLD
+    loaded = loaded_modules(tmp_path, "exec", mixed, "i32", "5", "--json")
+    assert not [name for name in loaded if name.startswith(("click", "lawow.cli.main", "lawow.cli.exec"))]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("i32", "5"), ("f64", "1.5"), ("i32",), ("i32", "x"), ("absent",), ("divide", "1", "0")]
+)
+def test_facts_are_the_same_with_and_without_the_parser(
+    lawow: Run, mixed: str, arguments: tuple[str, ...]
+) -> None:
+    """An option that says what holds anyway takes the way through click."""
+    quick = lawow("exec", mixed, *arguments, "--json")
+    whole = lawow("exec", mixed, *arguments, "--json", "--timeout", "60")
+    assert (quick.returncode, quick.stderr) == (whole.returncode, whole.stderr)
+    documents = [json.loads(done.stdout) for done in (quick, whole)]
+    for document in documents:
+        document.pop("seconds", None)
+        document.pop("peak_memory_bytes", None)
+    assert documents[0] == documents[1]
+    assert list(documents[0]) == list(documents[1])
+
+
+def test_time_is_told_beside_the_results(lawow: Run, mixed: str) -> None:
+    done = lawow("exec", mixed, "i32", "5", "--time")
+    assert done.stdout == lawow("exec", mixed, "i32", "5").stdout
+    assert re.fullmatch(
+        r"transfer [\d.]+ s, prepare [\d.]+ s, run [\d.]+ s, guest memory \d+ bytes, "
+        r"peak memory of the process \d+ bytes\n",
+        done.stderr,
+    )
+
+
 MEASURE = """
 import os, sys
 null = os.open(os.devnull, os.O_WRONLY)
@@ -707,6 +745,13 @@ def test_fibonacci_of_32_stays_below_50_megabytes(tmp_path: Path) -> None:
     second = peak_resident_bytes(tmp_path, "exec", module, "fib", "32")
     assert first < 50_000_000
     assert second < 25 << 20
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_matrices_of_8_mib_stay_below_25_mib_from_the_cache(tmp_path: Path, option: tuple[str, ...]) -> None:
+    arguments = ("exec", str(MODULES / "matrix.wasm"), "multiply", "500", *option)
+    peak_resident_bytes(tmp_path, *arguments)
+    assert peak_resident_bytes(tmp_path, *arguments) < 25 << 20
 
 
 def test_a_large_module_is_compiled_without_the_memory_of_this_process(tmp_path: Path) -> None:

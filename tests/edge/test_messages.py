@@ -22,6 +22,7 @@ from lawow.edge.messages import (
     Listen,
     Message,
     Open,
+    Provide,
     Ready,
     Report,
     Result,
@@ -50,6 +51,7 @@ EXAMPLES: list[Message] = [
     Admit("ab" * 32, True, "1ea5e", "cd" * 32, "5e55", False, 2.0),
     Dismiss("1ea5e", "lease-ended"),
     Report(),
+    Provide("hazards"),
 ]
 
 
@@ -90,7 +92,7 @@ def test_any_payload_is_a_value_or_a_format_error(kind: int, payload: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 14)]
+    "header", [HEADER.pack(MAX_PAYLOAD_BYTES + 1, 1), HEADER.pack(0, 0), HEADER.pack(0, 15)]
 )
 def test_headers_beyond_the_limit_or_of_unknown_kinds_are_refused(header: bytes) -> None:
     with pytest.raises(FormatError):

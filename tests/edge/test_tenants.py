@@ -9,8 +9,10 @@ import pytest
 
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
+from lawow.edge.policies import require_grants
 from lawow.edge.tenants import Tenants
 from lawow.errors import Refused, UsageError
+from lawow.runtime.nn import onnx_runtime
 
 
 @pytest.fixture
@@ -91,3 +93,11 @@ def test_a_database_of_another_version_is_refused(folder: DataFolder) -> None:
     connection.close()
     with pytest.raises(Refused, match="schema 99"):
         Database(folder.database)
+
+
+def test_inference_cannot_be_granted_where_its_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_grants(["nn", "channel"])
+    monkeypatch.setattr(onnx_runtime, "is_installed", lambda: False)
+    require_grants(["channel"])
+    with pytest.raises(UsageError, match=r"pip install 'lawow\[nn\]'"):
+        require_grants(["nn"])

@@ -114,7 +114,7 @@ def main(data: str) -> None:
     step("modules", lambda: storage.keep(SETS[1]))
     step("audit", lambda: storage.audit.write("operator", "test", "nothing", "done"))
     step("ended", lambda: storage.leases.move(storage.grant(), Event.RECALL).id)
-    step("usage", lambda: storage.store.usage(TENANT))
+    step("usage", lambda: storage.store.blobs.usage(TENANT))
     storage.database.close()
 
 

@@ -82,10 +82,8 @@ def test_kinds_that_do_not_exist_are_refused(numbers: list[int]) -> None:
 def test_a_host_ends_the_channel_of_a_module_that_lies(sizes: tuple[int, int], content: bytes) -> None:
     host = ChannelHost("edge", TOKEN)
     serve_detection(host)
-    hook, threading.excepthook = (
-        threading.excepthook,
-        lambda _: None,
-    )  # why it ends
+    raised = threading.Event()
+    hook, threading.excepthook = threading.excepthook, lambda _: raised.set()  # why it ends
     try:
         with DataSession(host.connect, TOKEN) as session:
             channel = ElasticChannel("module", WORDS, {"edge": session}, "edge")
@@ -95,6 +93,7 @@ def test_a_host_ends_the_channel_of_a_module_that_lies(sizes: tuple[int, int], c
                 channel.send(packed(content))
             with pytest.raises(LawowError):
                 channel.receive(timeout_seconds=10)
+        assert raised.wait(10)  # the channel is closed a moment earlier
     finally:
         threading.excepthook = hook
         host.close()

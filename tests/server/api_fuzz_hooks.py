@@ -6,10 +6,12 @@ import schemathesis
 
 from lawow.server.control_descriptions import PARTIAL_MEDIA_TYPE
 from lawow.server.descriptions import STATE_MEDIA_TYPE, VALUES_MEDIA_TYPE
+from lawow.server.rest_models import MODEL_MEDIA_TYPE
 
 __all__ = ["OURS"]
 
 OURS = (
+    MODEL_MEDIA_TYPE,
     PARTIAL_MEDIA_TYPE,
     STATE_MEDIA_TYPE,
     VALUES_MEDIA_TYPE,

@@ -37,12 +37,12 @@ Message = dict[str, object]
 class Browser:
     """One process; every tab has storage of its own."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *options: str) -> None:
         requests, self._write = os.pipe()
         self._read, answers = os.pipe()
         # Chromium reads from descriptor 3 and writes to descriptor 4.
         script = f'exec "$@" 3<&{requests} 4>&{answers}'
-        command = [tool("chromium"), *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
+        command = [tool("chromium"), *OPTIONS, *options, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", *command],
             pass_fds=(requests, answers),
@@ -192,9 +192,9 @@ class Tab:
 
 
 @contextmanager
-def running_browser(profile: Path) -> Iterator[Browser]:
-    """Run a browser on a profile folder of its own."""
-    browser = Browser(profile)
+def running_browser(profile: Path, *options: str) -> Iterator[Browser]:
+    """Run a browser on a profile folder of its own, with further options of its command line."""
+    browser = Browser(profile, *options)
     try:
         yield browser
     finally:

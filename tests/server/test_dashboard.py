@@ -15,9 +15,11 @@ import pytest
 
 from lawow.server.dashboard import Page
 from tests.edge.builders import all_sorts
+from tests.pictures import png, showing
 from tests.server.chromium import Browser, Tab, running_browser
 from tests.server.running import RunningEdge, issue_token, running_edge
 from tests.server.test_overview import OPERATOR, hostile_overview
+from tests.server.test_views import shown
 
 SORTS = all_sorts()
 MODULE = f"/v1/modules/sha256:{SORTS.digest}"
@@ -91,6 +93,35 @@ def test_the_token_is_kept_in_the_tab_alone_and_forgotten_on_demand(
     assert tab.value("document.activeElement.id") == "token"
 
 
+def test_the_picture_that_an_instance_makes_of_itself_is_shown_and_changes(
+    browser: Browser, watched: RunningEdge
+) -> None:
+    lease = shown(watched, "painter", showing(png(40, 30), png(60, 30)))
+    broken = shown(watched, "painter", showing(b"<script>window.broken = 1</script>"))
+    tab = enter(browser, watched, "painter")
+    image = f"document.querySelector('img[alt=\"View of lease {lease[:8]}\"]')"
+    for width in (40, 60, 40):
+        tab.until(f"{image} !== null && {image}.naturalWidth === {width}")
+    tab.until("document.getElementById('views').innerText.includes('is no PNG')")
+    assert f"lease {broken[:8]}: " in tab.text("#views")
+    assert tab.value("window.broken") is None
+    failed = [item for item in tab.complaints() if "422" not in json.dumps(item)]
+    assert failed == []  # but for the answer that there is no picture, which browsers note by themselves
+    tab.value("document.getElementById('leave').click()")
+    tab.until("document.querySelectorAll('img').length === 0")
+
+
+def test_views_are_shown_to_their_own_tenant_alone(browser: Browser, watched: RunningEdge) -> None:
+    lease = shown(watched, "painter", showing(png(40, 30)))
+    for tenant in ("stranger", "operator"):
+        tab = enter(browser, watched, tenant)
+        tab.until("document.getElementById('link').textContent === 'live'")
+        assert tab.value("document.getElementById('views').hidden") is True
+    tab.until(f"document.getElementById('leases').innerText.includes('{lease[:8]}')")
+    assert tab.value("document.querySelectorAll('img').length") == 0
+    assert tab.complaints() == []
+
+
 def test_a_wrong_token_is_told_and_not_kept(browser: Browser, watched: RunningEdge) -> None:
     tab = browser.open(watched.url)
     tab.type("lawow_wrong")
@@ -141,8 +172,11 @@ def test_draining_and_a_lost_connection_are_shown(browser: Browser, tmp_path: Pa
 
 @contextmanager
 def hostile_edge() -> Iterator[str]:
-    """The real page on a server that says about itself what no edge would."""
-    event = f"event: overview\ndata: {json.dumps(hostile_overview())}\n\n".encode()
+    """The real page on a server that says about itself what no edge would, a view that is none included."""
+    overview = hostile_overview()
+    viewed = {"lease": "0" * 32, "has_view": True}
+    overview["leases"] = [viewed, {"lease": "../x", "has_view": True}, *list(overview["leases"])]  # type: ignore[call-overload]
+    event = f"event: overview\ndata: {json.dumps(overview)}\n\n".encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -173,7 +207,9 @@ def test_hostile_names_are_text(browser: Browser) -> None:
         tab.type("token")
         tab.until("document.getElementById('tenants').innerText.includes('<img src=x')")
         assert tab.value("window.broken") is None
-        assert tab.value("document.querySelectorAll('img, script:not(body > script)').length") == 0
+        assert tab.value("document.querySelectorAll('script:not(body > script)').length") == 0
+        tab.until("document.getElementById('views').innerText.includes('That is no picture.')")
+        assert tab.value("[...document.querySelectorAll('img')].map(image => image.src)") == [""]
         for part in ("#state", "#subject", "#outcomes", "#leases", "#sections", "#footer"):
             assert "<img src=x" in tab.text(part), part
         assert tab.complaints() == []

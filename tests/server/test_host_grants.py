@@ -109,16 +109,11 @@ def test_a_grant_that_was_taken_back_is_gone_with_the_next_call(offering: Runnin
     assert offering.call("once", READER.digest, "greet").refused_with(422, "bad-module")
 
 
-@pytest.mark.parametrize(
-    ("grant", "sentence"), [("absent", "no host functions"), ("nn", "may open no files")]
-)
-def test_what_cannot_be_granted_is_said_before_anything_changes(
-    tmp_path: Path, grant: str, sentence: str
-) -> None:
+def test_what_cannot_be_granted_is_said_before_anything_changes(tmp_path: Path) -> None:
     database = Database(DataFolder(tmp_path / "data").database)
     Tenants(database).add("acme")
-    done = set_grants(sys.executable, tmp_path / "data", "acme", grant)
+    done = set_grants(sys.executable, tmp_path / "data", "acme", "absent")
     assert done.returncode == 2
-    assert sentence in done.stderr
+    assert "no host functions" in done.stderr
     assert Tenants(database).get("acme").grants == ()
     database.close()

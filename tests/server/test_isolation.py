@@ -12,6 +12,7 @@ from lawow.edge.tenants import TokenTerms
 from lawow.server.control_descriptions import CONTROL_ROUTES
 from lawow.server.descriptions import ROUTES, RouteDescription
 from lawow.server.overview_schemas import OVERVIEW_ROUTES
+from lawow.server.rest_models import MODEL_ROUTES
 from tests.edge.builders import bundle_of, numbered
 from tests.server.running import Reply, RunningEdge, issue_token
 
@@ -116,7 +117,9 @@ def test_the_table_holds_every_route_of_the_application(edge: RunningEdge) -> No
     paths = edge.ask("GET", "/openapi.json").json["paths"]
     assert isinstance(paths, dict)
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert served == {(route.method, route.path.replace(":path", "")) for route in (*ASKED, *CONTROL_ROUTES)}
+    assert served == {
+        (route.method, route.path.replace(":path", "")) for route in (*ASKED, *CONTROL_ROUTES, *MODEL_ROUTES)
+    }
 
 
 @pytest.mark.parametrize(

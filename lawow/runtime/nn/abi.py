@@ -18,12 +18,13 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lawow.limits import NN
+from lawow.limits import NnLimits
 from lawow.runtime.host_functions import GuestMemory
 
 __all__ = [
     "AUTO_TARGET",
     "DEVICES",
+    "FUNCTIONS",
     "MODULE_NAME",
     "TYPE_NAMES",
     "TYPE_SIZES",
@@ -40,6 +41,16 @@ __all__ = [
 ]
 
 MODULE_NAME = "wasi_ephemeral_nn"
+
+FUNCTIONS = {
+    "load": "iiiii>i",
+    "load_by_name": "iii>i",
+    "init_execution_context": "ii>i",
+    "set_input": "iii>i",
+    "compute": "i>i",
+    "get_output": "iiiii>i",
+}
+"""All functions of the interface, with their signatures in letters."""
 
 DEVICES = ("auto", "cpu", "gpu")
 """What users say for targets: ``auto`` is the GPU if the model can use one here, else the CPU."""
@@ -120,9 +131,9 @@ def read_list(memory: GuestMemory, address: int, length: int, limit: int, what: 
     return memory.read(address, size)
 
 
-def read_name(memory: GuestMemory, address: int, length: int) -> str:
+def read_name(memory: GuestMemory, address: int, length: int, limits: NnLimits) -> str:
     """Return the name of a model. Raises `NnError`, `IndexError`."""
-    name = read_list(memory, address, length, NN.name_bytes, "the name of a model (name_bytes)")
+    name = read_list(memory, address, length, limits.name_bytes, "the name of a model (name_bytes)")
     try:
         return name.decode()
     except UnicodeDecodeError:
@@ -139,13 +150,13 @@ def read_builders(memory: GuestMemory, address: int, count: int, limit: int) -> 
     return read_list(memory, start, length, limit, "the model (model_bytes)")
 
 
-def read_tensor(memory: GuestMemory, address: int) -> TensorRecord:
+def read_tensor(memory: GuestMemory, address: int, limits: NnLimits) -> TensorRecord:
     """Return a tensor. Raises `NnError` if it contradicts itself or is too large, `IndexError`."""
     dimensions, rank, kind, start, length = _TENSOR.unpack(memory.read(address, _TENSOR.size))
-    if rank > NN.dimensions:
+    if rank > limits.dimensions:
         raise NnError(
             ErrorCode.TOO_LARGE,
-            f"the tensor has {rank} dimensions, the limit is {NN.dimensions} (dimensions)",
+            f"the tensor has {rank} dimensions, the limit is {limits.dimensions} (dimensions)",
         )
     if kind >= len(TYPE_NAMES):
         raise NnError(ErrorCode.INVALID_ARGUMENT, f"{kind} is no type of elements")
@@ -156,4 +167,6 @@ def read_tensor(memory: GuestMemory, address: int) -> TensorRecord:
             ErrorCode.INVALID_ARGUMENT,
             f"{list(shape)} elements of {TYPE_NAMES[kind]} have {needed} bytes, {length} were given",
         )
-    return TensorRecord(shape, kind, read_list(memory, start, length, NN.tensor_bytes, "tensor_bytes: it"))
+    return TensorRecord(
+        shape, kind, read_list(memory, start, length, limits.tensor_bytes, "tensor_bytes: it")
+    )

@@ -1,8 +1,8 @@
 """The host functions of wasi-nn, and what one instance of a guest keeps behind their handles.
 
 Handles are positions in lists of this instance alone, so that no number reaches another guest's graph. No
-call gives one back, therefore there are few (`lawow.limits.NN`). Whatever a guest does wrong is an error code
-for it and a sentence in the report; nothing ends it.
+call gives one back, therefore there are few (`lawow.limits.NnLimits`). Whatever a guest does wrong is an
+error code for it and a sentence in the report; nothing ends it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import numpy
 
-from lawow.limits import NN
 from lawow.runtime.host_functions import GuestMemory, HostFunction, MissingMemory
 from lawow.runtime.nn.abi import (
     AUTO_TARGET,
+    FUNCTIONS,
     MODULE_NAME,
     Encoding,
     ErrorCode,
@@ -71,33 +71,39 @@ class GuestInference:
         self._graphs: list[Model] = []
         self._contexts: list[_Context] = []
         self._model_bytes = 0
+        grant.guests.add(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the tensors of all its contexts."""
+        return sum(item.held_bytes for item in self._contexts)
 
     def load(self, memory: GuestMemory, builders: int, count: int, encoding: int, target: int) -> int:
         """Load a model that the guest brings along."""
-        self._require_room(self._graphs, NN.graphs, "graphs")
+        self._require_room(self._graphs, self._grant.limits.graphs, "graphs")
         _require_onnx(encoding)
         asked = _device_of(target)
-        data = read_builders(memory, builders, count, NN.model_bytes - self._model_bytes)
+        data = read_builders(memory, builders, count, self._grant.limits.model_bytes - self._model_bytes)
         label = f"a model of the guest, sha256 {hashlib.sha256(data).hexdigest()[:12]}"
-        model = open_model(label, data, self._grant.device or asked)
+        model = open_model(label, data, self._grant.device or asked, self._grant.limits)
         self._model_bytes += len(data)
         return self._add_graph(model)
 
     def load_by_name(self, memory: GuestMemory, name: int, length: int) -> int:
         """Load a model that the user granted."""
-        self._require_room(self._graphs, NN.graphs, "graphs")
-        return self._add_graph(self._grant.named(read_name(memory, name, length)))
+        self._require_room(self._graphs, self._grant.limits.graphs, "graphs")
+        return self._add_graph(self._grant.named(read_name(memory, name, length, self._grant.limits)))
 
     def init_execution_context(self, memory: GuestMemory, graph: int) -> int:
         """Make a context for a graph."""
-        self._require_room(self._contexts, NN.contexts, "contexts")
+        self._require_room(self._contexts, self._grant.limits.contexts, "contexts")
         self._contexts.append(_Context(_at(self._graphs, graph, "graph")))
         return len(self._contexts) - 1
 
     def set_input(self, memory: GuestMemory, context: int, index: int, tensor: int) -> None:
         """Set an input of a context."""
         found = self._context(context)
-        name, array = found.model.array(unsigned(index), read_tensor(memory, tensor))
+        name, array = found.model.array(unsigned(index), read_tensor(memory, tensor, self._grant.limits))
         replaced = found.inputs.get(name)
         self._require_held(array.nbytes - (0 if replaced is None else replaced.nbytes))
         found.inputs[name] = array
@@ -106,7 +112,7 @@ class GuestInference:
         """Run the graph of a context."""
         found = self._context(context)
         found.outputs = None
-        found.outputs = found.model.run(found.inputs)
+        found.outputs = found.model.run(found.inputs, self._grant.stopper)
         try:
             self._require_held(0)
         except NnError:
@@ -132,11 +138,9 @@ class GuestInference:
         return len(self._graphs) - 1
 
     def _require_held(self, more_bytes: int) -> None:
-        held = sum(item.held_bytes for item in self._contexts) + more_bytes
-        if held > NN.held_bytes:
-            raise NnError(
-                ErrorCode.TOO_LARGE, f"the contexts would hold {held} bytes, held_bytes is {NN.held_bytes}"
-            )
+        held, limit = self._grant.held_bytes() + more_bytes, self._grant.limits.held_bytes
+        if held > limit:
+            raise NnError(ErrorCode.TOO_LARGE, f"contexts would hold {held} bytes, held_bytes is {limit}")
 
     @staticmethod
     def _require_room(items: Sequence[object], limit: int, what: str) -> None:
@@ -151,17 +155,11 @@ def host_functions(grant: InferenceGrant) -> list[HostFunction]:
         grant.prepare()
         return GuestInference(grant)
 
-    def function(name: str, letters: str, method: Callable[..., int | None]) -> HostFunction:
-        return HostFunction(MODULE_NAME, name, letters, _guarded(grant, name, method), state=make)
-
-    guest = GuestInference
     return [
-        function("load", "iiiii>i", guest.load),
-        function("load_by_name", "iii>i", guest.load_by_name),
-        function("init_execution_context", "ii>i", guest.init_execution_context),
-        function("set_input", "iii>i", guest.set_input),
-        function("compute", "i>i", guest.compute),
-        function("get_output", "iiiii>i", guest.get_output),
+        HostFunction(
+            MODULE_NAME, name, letters, _guarded(grant, name, getattr(GuestInference, name)), state=make
+        )
+        for name, letters in FUNCTIONS.items()
     ]
 
 

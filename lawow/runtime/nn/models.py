@@ -14,17 +14,19 @@ import numpy
 
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.onnx import require_self_contained_model
-from lawow.limits import NN
+from lawow.limits import NN, NnLimits
 from lawow.runtime.nn.abi import TYPE_NAMES, ErrorCode, NnError, TensorRecord
 from lawow.runtime.nn.onnx_runtime import (
     GPU,
     Session,
     gpu_problem,
+    memory_limit,
     nodes_of,
     open_session,
     sentence_of,
 )
 from lawow.runtime.nn.report import ModelUse
+from lawow.runtime.nn.stopper import RunStopper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,17 +86,18 @@ class Model:
         shape = _fitting_shape(f"input {index} of {self.use.name}", found, tensor)
         return found.name, numpy.frombuffer(tensor.data, _DTYPES[tensor.type]).reshape(shape)
 
-    def run(self, inputs: dict[str, Array]) -> Sequence[object]:
+    def run(self, inputs: dict[str, Array], stopper: RunStopper) -> Sequence[object]:
         """Return the outputs for inputs by name: arrays, or something else for what is no tensor.
 
-        Raises `NnError`.
+        Raises `NnError`, also when it was stopped.
         """
         missing = ", ".join(item.name for item in self.inputs if item.name not in inputs)
         if missing:
             raise NnError(ErrorCode.RUNTIME_ERROR, f"inputs of {self.use.name} are not set: {missing}")
         started = perf_counter()
         try:
-            return self._session.run(None, inputs)
+            with stopper.run() as options:
+                return self._session.run(None, inputs, options)
         except Exception as error:  # noqa: BLE001  # the library's errors have no common base
             raise _failure(ErrorCode.RUNTIME_ERROR, self.use.name, error) from None
         finally:
@@ -102,41 +105,42 @@ class Model:
             self.use.run_seconds += perf_counter() - started
 
 
-def open_model(name: str, data: bytes, asked: str) -> Model:
+def open_model(name: str, data: bytes, asked: str, limits: NnLimits = NN) -> Model:
     """Return the model of these bytes on a device of `abi.DEVICES`; `name` names it for people.
 
     Raises `NnError`; `LawowError` if ONNX Runtime is not installed.
     """
     try:
-        require_self_contained_model(data, NN.nodes)
+        require_self_contained_model(data, limits.nodes)
     except FormatError as error:
         raise NnError(ErrorCode.INVALID_ENCODING, f"{name}: {error}") from None
     except LimitExceeded as error:
         raise NnError(ErrorCode.TOO_LARGE, f"{name}: {error}") from None
     if asked == "cpu":
-        return _open(name, data, asked, gpu=False)
+        return _open(name, data, asked, limits, gpu=False)
     try:
-        return _on_gpu(name, data, asked)
+        return _on_gpu(name, data, asked, limits)
     except NnError as error:
         if asked == "gpu":
             raise
-        return _open(name, data, asked, gpu=False, note=str(error))
+        return _open(name, data, asked, limits, gpu=False, note=str(error))
 
 
-def _on_gpu(name: str, data: bytes, asked: str) -> Model:
+def _on_gpu(name: str, data: bytes, asked: str, limits: NnLimits) -> Model:
     """Return the model if a GPU takes any of it. Raises `NnError`."""
     problem = gpu_problem()
     if not problem:
-        model = _open(name, data, asked, gpu=True)
+        model = _open(name, data, asked, limits, gpu=True)
         if model.use.device == "gpu":
             return model
         problem = f"{GPU} takes none of its nodes"
     raise NnError(ErrorCode.UNSUPPORTED_OPERATION, f"{name} cannot run on a GPU: {problem}")
 
 
-def _open(name: str, data: bytes, asked: str, *, gpu: bool, note: str = "") -> Model:
+def _open(name: str, data: bytes, asked: str, limits: NnLimits, *, gpu: bool, note: str = "") -> Model:
     try:
-        return Model(name, asked, open_session(data, gpu=gpu), note)  # also a name may be no text
+        session = open_session(data, gpu=gpu, threads=limits.threads)
+        return Model(name, asked, session, note)  # also a name may be no text
     except Exception as error:  # noqa: BLE001  # the library's errors have no common base
         raise _failure(ErrorCode.INVALID_ENCODING, name, error) from None
 
@@ -145,7 +149,7 @@ def _failure(code: ErrorCode, name: str, error: Exception) -> NnError:
     text = sentence_of(error)
     if isinstance(error, MemoryError) or any(part in str(error) for part in _OUT_OF_MEMORY):
         return NnError(
-            ErrorCode.TOO_LARGE, f"{name}: memory_bytes would be more than {NN.memory_bytes}: {text}"
+            ErrorCode.TOO_LARGE, f"{name}: memory_bytes would be more than {memory_limit()}: {text}"
         )
     return NnError(code, f"{name}: {text}")
 

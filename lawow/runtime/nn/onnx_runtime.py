@@ -1,9 +1,9 @@
 """ONNX Runtime, set up for models of strangers, and the devices that it really has.
 
 The library is imported when it is first needed. Its arena on the CPU is bounded for the whole process
-(`lawow.limits.NN.memory_bytes`), since a model of a few bytes may ask for any amount of memory. Which device
-a session uses is not taken from the providers that were asked for, nor from those that the library lists:
-both name CUDA where no GPU is. What counts is to which provider the nodes of the graph were assigned.
+(`lawow.limits.NnLimits.memory_bytes`), since a model of a few bytes may ask for any amount of memory. Which
+device a session uses is not taken from the providers that were asked for, nor from those that the library
+lists: both name CUDA where no GPU is. What counts is to which provider the nodes of the graph were assigned.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ __all__ = [
     "gpu_problem",
     "is_installed",
     "load",
+    "memory_limit",
     "nodes_of",
+    "one_node",
     "open_session",
     "sentence_of",
 ]
@@ -45,6 +47,7 @@ GPU = "CUDAExecutionProvider"
 
 INSTALL = "pip install 'lawow[nn]', or onnxruntime-gpu in place of onnxruntime where there is CUDA"
 
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # else 1.32 keeps an id and a database in ~/.cache, and a thread
 _OLDEST = "1.24.1"  # the first that tells where nodes were assigned
 _SAME_AS_REQUESTED = 1  # how an arena grows: by what is needed, not by doubling
 _FATAL = 4
@@ -78,7 +81,9 @@ class Session(Protocol):
     def get_inputs(self) -> Sequence[_NodeArg]:
         """Return the inputs in the model's order. Names and types are read from the library at each use."""
 
-    def run(self, output_names: None, input_feed: Mapping[str, NDArray[generic]]) -> Sequence[object]:
+    def run(
+        self, output_names: None, input_feed: Mapping[str, NDArray[generic]], run_options: object = None
+    ) -> Sequence[object]:
         """Return the outputs: arrays, or something else for what is no tensor."""
 
 
@@ -89,9 +94,28 @@ def is_installed() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
-@functools.cache
-def load() -> ModuleType:
-    """Import the library and bound its memory. Raises `LawowError` with the command that installs it."""
+_loaded: list[tuple[ModuleType, int]] = []
+"""The library and the bound of its arena, once it is loaded."""
+
+
+def load(memory_bytes: int = NN.memory_bytes) -> ModuleType:
+    """Import the library and bound its memory, which the first call decides for the whole process.
+
+    Raises `LawowError` with the command that installs it.
+    """
+    if not _loaded:
+        _loaded.append((_import(memory_bytes), memory_bytes))
+    return _loaded[0][0]
+
+
+def memory_limit() -> int:
+    """Return the bytes that all models and their tensors may take together on each device."""
+    load()
+    return _loaded[0][1]
+
+
+def _import(memory_bytes: int) -> ModuleType:
+    os.environ[_NO_TELEMETRY] = "1"  # read at the import; the function below comes too late for its files
     try:
         import onnxruntime
     except ImportError as error:
@@ -105,20 +129,22 @@ def load() -> ModuleType:
         library.OrtMemoryInfo(
             "Cpu", library.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, library.OrtMemType.DEFAULT
         ),
-        library.OrtArenaCfg(NN.memory_bytes, _SAME_AS_REQUESTED, -1, -1),
+        library.OrtArenaCfg(memory_bytes, _SAME_AS_REQUESTED, -1, -1),
     )
     return library
 
 
-def open_session(model: bytes, *, gpu: bool) -> Session:
+def open_session(model: bytes, *, gpu: bool, threads: int = NN.threads) -> Session:
     """Make a session on the CPU, or on the GPU with the CPU for what it cannot do.
+
+    With one of `threads` it runs on the caller's and starts none.
 
     Raises whatever the library raises: its errors have no common base but `Exception`.
     """
     library = load()
     options = library.SessionOptions()
     options.log_severity_level = _FATAL
-    options.intra_op_num_threads = max(1, min(NN.threads, os.cpu_count() or 1))
+    options.intra_op_num_threads = max(1, min(threads, os.cpu_count() or 1))
     options.inter_op_num_threads = 1
     for name, value in _CONFIG.items():
         options.add_session_config_entry(name, value)
@@ -163,7 +189,7 @@ def _nodes_of_a_run() -> dict[str, int]:
     """Run one node, on a GPU if one takes it; return where it was."""
     import numpy
 
-    session = open_session(_one_node(), gpu=True)
+    session = open_session(one_node(), gpu=True)
     square = numpy.eye(2, dtype="float32")
     session.run(None, {"a": square, "b": square})
     return nodes_of(session)
@@ -175,8 +201,8 @@ def sentence_of(error: Exception) -> str:
     return line if len(line) <= _SENTENCE else line[:_SENTENCE] + "..."
 
 
-def _one_node() -> bytes:
-    """Return a model that multiplies two matrices: the least that a GPU is there for."""
+def one_node() -> bytes:
+    """Return a model that multiplies matrices ``a`` and ``b``, 2 by 2: the least that a GPU is there for."""
 
     def tensor(name: bytes) -> bytes:
         shape = encode_field(1, encode_field(1, 2)) * 2  # two dimensions of two

@@ -68,7 +68,8 @@ def test_without_a_gpu(
 def test_a_gpu_that_takes_no_node_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session of CUDA on this CPU: the providers that were asked for are not what counts."""
     monkeypatch.setattr(models, "gpu_problem", lambda: "")
-    monkeypatch.setattr(models, "open_session", lambda data, gpu: onnx_runtime.open_session(data, gpu=False))
+    on_cpu = onnx_runtime.open_session
+    monkeypatch.setattr(models, "open_session", lambda data, gpu, threads: on_cpu(data, gpu=False))
     with pytest.raises(NnError, match=f"{GPU} takes none of its nodes") as caught:
         open_model("edges", EDGES.read_bytes(), "gpu")
     assert caught.value.code == ErrorCode.UNSUPPORTED_OPERATION

@@ -12,7 +12,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from lawow.runtime.nn import functions, grant, models
 from lawow.runtime.nn.grant import InferenceGrant
 from tests.runtime.nn import models as samples
 from tests.runtime.nn.builders import (
@@ -65,14 +64,9 @@ def judge(model: bytes, *inputs: object) -> list[numpy.ndarray]:
     return found
 
 
-def limit(monkeypatch: pytest.MonkeyPatch, **values: int) -> None:
-    """Lower limits everywhere."""
-    small = dataclasses.replace(functions.NN, **values)
-    for module in (functions, grant, models, functions.read_tensor.__globals__):
-        if isinstance(module, dict):
-            monkeypatch.setitem(module, "NN", small)
-        else:
-            monkeypatch.setattr(module, "NN", small)
+def limit(granted: InferenceGrant, **values: int) -> None:
+    """Lower limits of a grant."""
+    granted.limits = dataclasses.replace(granted.limits, **values)
 
 
 def refusal(granted: InferenceGrant) -> str:
@@ -350,21 +344,21 @@ def test_graphs_and_contexts_are_few(caller: Guest) -> None:
     assert caller.result("init_execution_context", 0)[0] == BUSY
 
 
-def test_models_of_the_guest_share_their_limit(caller: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_of_the_guest_share_their_limit(caller: Guest, granted: InferenceGrant) -> None:
     data = EDGES.read_bytes()
-    limit(monkeypatch, model_bytes=2 * len(data) + 1)
+    limit(granted, model_bytes=2 * len(data) + 1)
     assert [caller.load(data)[0] for _ in range(3)] == [OK, OK, TOO_LARGE]
     assert caller.load_by_name(b"edges")[0] == OK
 
 
-def test_a_named_model_that_is_too_large_is_not_read(caller: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit(monkeypatch, model_bytes=EDGES.stat().st_size - 1)
+def test_a_named_model_that_is_too_large_is_not_read(caller: Guest, granted: InferenceGrant) -> None:
+    limit(granted, model_bytes=EDGES.stat().st_size - 1)
     assert caller.load_by_name(b"edges")[0] == TOO_LARGE
 
 
-def test_a_tensor_that_is_too_large_is_not_copied(caller: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tensor_that_is_too_large_is_not_copied(caller: Guest, granted: InferenceGrant) -> None:
     context = caller.context_of(EDGES.read_bytes())
-    limit(monkeypatch, tensor_bytes=IMAGE.nbytes - 1)
+    limit(granted, tensor_bytes=IMAGE.nbytes - 1)
     assert caller.set_input(context, 0, SHAPE, F32, IMAGE.tobytes()) == TOO_LARGE
     huge = struct.pack("<IIBxxxII", DIMENSIONS, 4, F32, DATA, 0xFFFFFFFC)
     caller.instance.write_memory(DIMENSIONS, struct.pack("<4I", 1, 1, 1, 0x3FFFFFFF))
@@ -372,15 +366,40 @@ def test_a_tensor_that_is_too_large_is_not_copied(caller: Guest, monkeypatch: py
     assert caller.call("set_input", context, 0, RECORD) == TOO_LARGE
 
 
-def test_what_all_contexts_hold_is_limited(caller: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_all_contexts_of_an_instance_hold_is_limited(caller: Guest, granted: InferenceGrant) -> None:
     _, graph = caller.load_by_name(b"edges")
     contexts = [caller.result("init_execution_context", graph)[1] for _ in range(2)]
-    limit(monkeypatch, held_bytes=IMAGE.nbytes + 50)
+    limit(granted, held_bytes=IMAGE.nbytes + 50)
     assert caller.set_input(contexts[0], 0, SHAPE, F32, IMAGE.tobytes()) == OK
     assert caller.set_input(contexts[0], 0, SHAPE, F32, IMAGE.tobytes()) == OK  # in place of the first
     assert caller.set_input(contexts[1], 0, SHAPE, F32, IMAGE.tobytes()) == TOO_LARGE
     assert caller.call("compute", contexts[0]) == TOO_LARGE  # 60 bytes of strengths, 8 of the cell
     assert caller.get_output(contexts[0], 0)[0] == RUNTIME_ERROR
+
+
+def test_what_all_instances_hold_is_limited_together_until_they_end(granted: InferenceGrant) -> None:
+    limit(granted, held_bytes=IMAGE.nbytes)
+    with guest(granted) as first:
+        context = first.context_of(EDGES.read_bytes())
+        assert first.set_input(context, 0, SHAPE, F32, IMAGE.tobytes()) == OK
+        with guest(granted) as second:
+            context = second.context_of(EDGES.read_bytes())
+            assert second.set_input(context, 0, SHAPE, F32, IMAGE.tobytes()) == TOO_LARGE
+    with guest(granted) as third:
+        context = third.context_of(EDGES.read_bytes())
+        assert third.set_input(context, 0, SHAPE, F32, IMAGE.tobytes()) == OK
+
+
+def test_a_name_can_be_given_to_another_model_or_to_none(caller: Guest, granted: InferenceGrant) -> None:
+    assert caller.load_by_name(b"edges") == (OK, 0)
+    granted.put("edges", lambda limits: samples.typed(TensorProto.FLOAT))
+    assert caller.load_by_name(b"edges") == (OK, 1)
+    _, old = caller.result("init_execution_context", 0)
+    _, new = caller.result("init_execution_context", 1)
+    assert caller.set_input(old, 0, SHAPE, F32, IMAGE.tobytes()) == OK  # what was loaded stays what it was
+    assert caller.set_input(new, 0, SHAPE, F32, IMAGE.tobytes()) == INVALID_ARGUMENT
+    granted.put("edges", None)
+    assert caller.load_by_name(b"edges")[0] == NOT_FOUND
 
 
 # ---- the report
