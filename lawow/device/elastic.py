@@ -12,11 +12,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Unpack
 
 from lawow.channel.documents import Value
 from lawow.device.cancel import Cancel
 from lawow.device.elastic_module import Answer, ElasticModule
+from lawow.device.elastic_options import ElasticOptions
+from lawow.device.energy import EnergyLedger
 from lawow.device.outcomes import Failure, failure_of
 from lawow.device.policy import Adaptive, Automatic, ElasticCall, Place, Policy
 from lawow.device.resilience import Hedge, Mismatch, Resilience
@@ -40,7 +44,8 @@ class ElasticFunction:
     `idempotent`: running it twice does no harm; by default true of modules that import nothing and keep no
     state. `native`, if given, runs here in place of the module; it must do the same. Lists of in-out
     parameters (docs/edge.md, "Values") are changed in place, wherever the call runs. `last_place` tells where
-    the last call ran; `mismatch` what shadow mode found: while it is set, calls run here.
+    the last call ran; `mismatch` what shadow mode found: while it is set, calls run here. Each run, here and
+    there, is entered in `ledger` by `name`, the export's unless another is given.
     """
 
     def __init__(
@@ -50,13 +55,15 @@ class ElasticFunction:
         *,
         signature: str | None = None,
         native: Native | None = None,
+        name: str | None = None,
         policy: Policy | None = None,
         idempotent: bool | None = None,
         deadline_seconds: float | None = None,
         resilience: Resilience | None = None,
+        ledger: EnergyLedger | None = None,
     ) -> None:
-        """Raises `UsageError` for an export that is not there and for what `Resilience.require_fit` refuses,
-        `FormatError` for a signature that is none.
+        """Raises `UsageError` for an export that is not there, a ledger without a source, and for what
+        `Resilience.require_fit` refuses, `FormatError` for a signature that is none.
         """
         if export not in module.signatures:
             raise UsageError(
@@ -65,14 +72,18 @@ class ElasticFunction:
             )
         if native is not None and module.keeps_state:
             raise UsageError(f"{export}: a native version does not share the state that its module keeps")
+        if ledger is not None:
+            ledger.require_source()
         self.module = module
         self.export = export
+        self.name = name or export
         self.signature = parse_typed_signature(signature or module.signatures[export]).text
         self.policy: Policy = Automatic() if policy is None else policy
         self.is_idempotent = module.is_pure if idempotent is None else idempotent
         self.deadline_seconds = deadline_seconds
         self.resilience = Resilience() if resilience is None else resilience
         self.resilience.require_fit(export, is_idempotent=self.is_idempotent, keeps_state=module.keeps_state)
+        self.ledger = ledger
         self.last_place: Place | None = None
         self.mismatch: Mismatch | None = None
         self._native = native
@@ -193,18 +204,23 @@ class ElasticFunction:
     def _run_here(
         self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None
     ) -> Result:
-        if self._native is not None:
-            return self._native(*values)  # type: ignore[return-value]  # as its owner has declared
-        return _taken(values, self.module.call_here(self.export, self.signature, values, seconds, cancel))
+        with self._entered(Place.LOCAL):
+            if self._native is not None:
+                return self._native(*values)  # type: ignore[return-value]  # as its owner has declared
+            return _taken(values, self.module.call_here(self.export, self.signature, values, seconds, cancel))
 
     def _there(self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None) -> Result:
         def send() -> Answer:
-            return self.module.call_there(self.export, self.signature, values, seconds, cancel)
+            with self._entered(Place.REMOTE):
+                return self.module.call_there(self.export, self.signature, values, seconds, cancel)
 
         breaker, edge = self.resilience.breaker, self.module.edge_name
         if breaker is None or edge is None:
             return _taken(values, send())
         return _taken(values, breaker.call(edge, send, lambda: cancel is not None and cancel.is_set))
+
+    def _entered(self, place: Place) -> AbstractContextManager[None]:
+        return nullcontext() if self.ledger is None else self.ledger.run(self.name, place)
 
     def _timed(self, call: ElasticCall, place: Place, run: Callable[[], Result]) -> Result:
         self.last_place = place
@@ -258,10 +274,7 @@ def elastic(
     *,
     export: str | None = None,
     signature: str | None = None,
-    policy: Policy | None = None,
-    idempotent: bool | None = None,
-    deadline_seconds: float | None = None,
-    resilience: Resilience | None = None,
+    **options: Unpack[ElasticOptions],
 ) -> Callable[[Native], ElasticFunction]:
     """Make a Python function elastic: it runs here, the export of its name on an edge.
 
@@ -272,32 +285,24 @@ def elastic(
     home = ElasticModule(module) if isinstance(module, bytes) else module
 
     def decorate(native: Native) -> ElasticFunction:
-        return ElasticFunction(
-            home,
-            export or native.__name__,
-            signature=signature,
-            native=native,
-            policy=policy,
-            idempotent=idempotent,
-            deadline_seconds=deadline_seconds,
-            resilience=resilience,
-        )
+        return ElasticFunction(home, export or native.__name__, signature=signature, native=native, **options)
 
     return decorate
 
 
 def functions_of_bundle(
-    jar: bytes, *, policy: Policy | None = None, keeps_state: bool = False
+    jar: bytes, *, keeps_state: bool = False, **options: Unpack[ElasticOptions]
 ) -> Mapping[str, ElasticFunction]:
-    """Return the methods of an offload bundle as elastic functions, by ``Class.method``.
+    """Return the methods of an offload bundle as elastic functions, by ``Class.method``, their name.
 
     Methods of one module share an `ElasticModule`. Raises as `lawow.formats.bundle.read_bundle`.
     """
     bundle = read_bundle(jar)
     homes = {item.file: ElasticModule(item.data, keeps_state=keeps_state) for item in bundle.modules}
+    names = {f"{bound.class_name}.{bound.method}": bound for bound in bundle.methods}
     return {
-        f"{bound.class_name}.{bound.method}": ElasticFunction(
-            homes[bound.module], bound.export, signature=bound.signature, policy=policy
+        name: ElasticFunction(
+            homes[bound.module], bound.export, signature=bound.signature, name=name, **options
         )
-        for bound in bundle.methods
+        for name, bound in names.items()
     }
