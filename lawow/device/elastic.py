@@ -19,10 +19,11 @@ from typing import Unpack
 from lawow.channel.documents import Value
 from lawow.device.cancel import Cancel
 from lawow.device.elastic_module import Answer, ElasticModule
-from lawow.device.elastic_options import ElasticOptions
+from lawow.device.elastic_options import ElasticOptions, informed
 from lawow.device.energy import EnergyLedger
+from lawow.device.notifier import Informed, Notifier
 from lawow.device.outcomes import Failure, failure_of
-from lawow.device.policy import Adaptive, Automatic, ElasticCall, Place, Policy
+from lawow.device.policy import Adaptive, ElasticCall, Place, Policy
 from lawow.device.resilience import Hedge, Mismatch, Resilience
 from lawow.device.resilience.copies import own_copies, take_over
 from lawow.device.resilience.shadow import bits_of
@@ -45,7 +46,8 @@ class ElasticFunction:
     state. `native`, if given, runs here in place of the module; it must do the same. Lists of in-out
     parameters (docs/edge.md, "Values") are changed in place, wherever the call runs. `last_place` tells where
     the last call ran; `mismatch` what shadow mode found: while it is set, calls run here. Each run, here and
-    there, is entered in `ledger` by `name`, the export's unless another is given.
+    there, is entered in `ledger` by `name`, the export's unless another is given. With a `notifier` the
+    policy, `Adaptive` unless one is given, becomes an `Informed` one.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ElasticFunction:
         deadline_seconds: float | None = None,
         resilience: Resilience | None = None,
         ledger: EnergyLedger | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         """Raises `UsageError` for an export that is not there, a ledger without a source, and for what
         `Resilience.require_fit` refuses, `FormatError` for a signature that is none.
@@ -78,7 +81,7 @@ class ElasticFunction:
         self.export = export
         self.name = name or export
         self.signature = parse_typed_signature(signature or module.signatures[export]).text
-        self.policy: Policy = Automatic() if policy is None else policy
+        self.policy = informed(policy, notifier)
         self.is_idempotent = module.is_pure if idempotent is None else idempotent
         self.deadline_seconds = deadline_seconds
         self.resilience = Resilience() if resilience is None else resilience
@@ -123,9 +126,10 @@ class ElasticFunction:
         breaker, edge = self.resilience.breaker, self.module.edge_name
         if breaker is not None and edge is not None and (refusal := breaker.refusal(edge)) is not None:
             return f"local: {refusal}"
-        if isinstance(self.policy, Adaptive):
-            return str(self.policy.explain(self._call_of(values, self.deadline_seconds)))
-        return f"as the policy {type(self.policy).__name__} decides"
+        policy = self.policy.policy if isinstance(self.policy, Informed) else self.policy
+        if isinstance(policy, Adaptive):
+            return str(policy.explain(self._call_of(values, self.deadline_seconds)))
+        return f"as the policy {type(policy).__name__} decides"
 
     def _call_of(self, values: Sequence[Value], seconds: float | None) -> ElasticCall:
         return ElasticCall(self.module.digest, self.export, len(values), seconds, *size_and_bytes(values))
@@ -212,7 +216,14 @@ class ElasticFunction:
     def _there(self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None) -> Result:
         def send() -> Answer:
             with self._entered(Place.REMOTE):
-                return self.module.call_there(self.export, self.signature, values, seconds, cancel)
+                return self.module.call_there(
+                    self.export,
+                    self.signature,
+                    values,
+                    seconds,
+                    cancel,
+                    getattr(self.policy, "travelled", None),
+                )
 
         breaker, edge = self.resilience.breaker, self.module.edge_name
         if breaker is None or edge is None:
@@ -295,8 +306,10 @@ def functions_of_bundle(
 ) -> Mapping[str, ElasticFunction]:
     """Return the methods of an offload bundle as elastic functions, by ``Class.method``, their name.
 
-    Methods of one module share an `ElasticModule`. Raises as `lawow.formats.bundle.read_bundle`.
+    Methods of one module share an `ElasticModule`, all share the policy. Raises as
+    `lawow.formats.bundle.read_bundle`.
     """
+    options["policy"] = informed(options.get("policy"), options.pop("notifier", None))
     bundle = read_bundle(jar)
     homes = {item.file: ElasticModule(item.data, keeps_state=keeps_state) for item in bundle.modules}
     names = {f"{bound.class_name}.{bound.method}": bound for bound in bundle.methods}

@@ -10,6 +10,7 @@ from lawow.device.policy.adaptive import Adaptive, Explanation
 from lawow.device.policy.basic import Automatic, ElasticCall, Local, Place, Policy, Remote
 from lawow.device.policy.classic import CallGraph, QLearning, Static, Threshold
 from lawow.device.policy.cost import CostModel, Link, Objective, Prediction
+from lawow.device.policy.link_meter import LinkMeter
 
 __all__ = [
     "Adaptive",
@@ -19,6 +20,7 @@ __all__ = [
     "ElasticCall",
     "Explanation",
     "Link",
+    "LinkMeter",
     "Local",
     "Objective",
     "Place",

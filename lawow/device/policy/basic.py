@@ -18,6 +18,11 @@ class Place(Enum):
     LOCAL = "local"
     REMOTE = "remote"
 
+    @property
+    def other(self) -> Place:
+        """The place that is not this one."""
+        return Place.REMOTE if self is Place.LOCAL else Place.LOCAL
+
 
 @dataclass(frozen=True, slots=True)
 class ElasticCall:
@@ -38,7 +43,12 @@ class ElasticCall:
 
 
 class Policy(Protocol):
-    """Decides where calls run."""
+    """Decides where calls run.
+
+    It may have more, and is told more then: ``notice(link)`` of the network, ``travelled(edge, bytes,
+    seconds)`` of each exchange with an edge, before `learn` is told of the call; ``look_again()`` and
+    ``pursue(objective)`` of `lawow.device.notifier.Informed`, as `Adaptive` has them.
+    """
 
     def decide(self, call: ElasticCall) -> Place:
         """Return where to run the call. Must not block."""
