@@ -13,6 +13,7 @@ from typing import Unpack
 from lawow.device.elastic_function import ElasticFunction, Native
 from lawow.device.elastic_module import ElasticModule
 from lawow.device.elastic_options import ElasticOptions, informed
+from lawow.device.resilience import Resilience
 from lawow.formats.bundle import read_bundle
 
 __all__ = ["ElasticFunction", "elastic", "functions_of_bundle"]
@@ -44,16 +45,20 @@ def functions_of_bundle(
 ) -> Mapping[str, ElasticFunction]:
     """Return the methods of an offload bundle as elastic functions, by ``Class.method``, their name.
 
-    Methods of one module share an `ElasticModule`, all share the policy. Raises as
-    `lawow.formats.bundle.read_bundle`.
+    Methods of one module share an `ElasticModule`, all share the policy. Those that must not run twice have
+    the breaker of `resilience` alone. Raises as `lawow.formats.bundle.read_bundle`.
     """
+    resilience, idempotent = options.get("resilience") or Resilience(), options.get("idempotent")
     options["policy"] = informed(options.get("policy"), options.pop("notifier", None))
     bundle = read_bundle(jar)
     homes = {item.file: ElasticModule(item.data, keeps_state=keeps_state) for item in bundle.modules}
     names = {f"{bound.class_name}.{bound.method}": bound for bound in bundle.methods}
-    return {
-        name: ElasticFunction(
-            homes[bound.module], bound.export, signature=bound.signature, name=name, **options
+    functions = {}
+    for name, bound in names.items():
+        home = homes[bound.module]
+        own = options.copy()
+        own["resilience"] = resilience.fitting(
+            is_idempotent=home.is_pure if idempotent is None else idempotent, keeps_state=keeps_state
         )
-        for name, bound in names.items()
-    }
+        functions[name] = ElasticFunction(home, bound.export, signature=bound.signature, name=name, **own)
+    return functions
