@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cache
 
 from lawow.channel.documents import Value
@@ -22,6 +23,7 @@ from lawow.device.elastic_map import Mapped, Site, spread
 from lawow.device.elastic_module import Answer, ElasticModule
 from lawow.device.elastic_options import informed
 from lawow.device.energy import EnergyLedger
+from lawow.device.nesting import current, nested
 from lawow.device.notifier import Informed, Notifier
 from lawow.device.outcomes import Failure, failure_of
 from lawow.device.policy import Adaptive, ElasticCall, Place, Policy
@@ -101,6 +103,11 @@ class ElasticFunction:
         """
         seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
         call = self._call_of(values, seconds)
+        with nested(self.export):
+            return self._made(call, values, seconds)
+
+    def _made(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
+        """Make a call where the policy says, and here if that fails and may be done."""
         if self._place_of(call) is Place.LOCAL:
             return self._here(call, values, seconds)
         ends = None if seconds is None else time.monotonic() + seconds
@@ -154,7 +161,9 @@ class ElasticFunction:
         return f"as the policy {type(policy).__name__} decides"
 
     def _call_of(self, values: Sequence[Value], seconds: float | None) -> ElasticCall:
-        return ElasticCall(self.module.digest, self.export, len(values), seconds, *size_and_bytes(values))
+        size, sent_bytes = size_and_bytes(values)
+        path = () if (frame := current()) is None else frame.path
+        return ElasticCall(self.module.digest, self.export, len(values), seconds, size, sent_bytes, path=path)
 
     def _place_of(self, call: ElasticCall) -> Place:
         """Ask the policy, where there is a choice."""
@@ -269,19 +278,18 @@ class ElasticFunction:
         """Return a place for a batch: the lease of a module, or the version here."""
         name, seconds = None if module is None else module.edge_name, self.deadline_seconds
 
-        def run(values: Sequence[Value]) -> Result:
-            return (
-                self._run_here(values, seconds)
-                if module is None
-                else self._there(values, seconds, None, module)
-            )
+        def run(values: Sequence[Value], is_alone: bool) -> Result:
+            call, started = self._call_of(values, seconds), time.perf_counter()
+            with nested(self.export):
+                if module is None:
+                    place, result = Place.LOCAL, self._run_here(values, seconds)
+                else:
+                    place, result = Place.REMOTE, self._there(values, seconds, None, module)
+                if is_alone:  # others beside it would be part of its time
+                    self._note(call, place, time.perf_counter() - started, result)
+            return result
 
-        def note(values: Sequence[Value], took: float, result: Result, is_alone: bool) -> None:
-            if is_alone:  # others beside it would be part of its time
-                place = Place.LOCAL if module is None else Place.REMOTE
-                self._note(self._call_of(values, seconds), place, took, result)
-
-        return Site(name, self._paces.setdefault(name, new_pace()), run, note)
+        return Site(name, self._paces.setdefault(name, new_pace()), run)
 
     def _may_go_on(self, error: LawowError) -> bool:
         """Tell whether a call that a lease failed may be made elsewhere."""
@@ -324,10 +332,13 @@ class ElasticFunction:
         return result
 
     def _note(self, call: ElasticCall, place: Place, seconds: float, result: Result) -> None:
-        """Tell the policy, and the trace if one is recorded."""
+        """Tell the policy, and the trace if one is recorded; within the frame of the call."""
+        frame = current()
+        if frame is not None and frame.inner_seconds and place is Place.LOCAL:
+            call = replace(call, inner_seconds=frame.inner_seconds)
         self.policy.learn(call, place, seconds)
         if (trace := recorder()) is not None:
-            trace.note(call, place, seconds, result)
+            trace.note(call, place, seconds, result, frame)
 
     def _require_fallback(self, error: LawowError, before: Place | None) -> None:
         """Return if the call may run here now; else raise what the caller has to know."""

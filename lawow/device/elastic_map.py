@@ -46,14 +46,12 @@ class Mapped(Generic[T]):
 class Site(Generic[T]):
     """A place that runs calls; `name` is the edge's, None is the device's.
 
-    `run` makes a call. `note` is told of one that returned: its arguments, seconds, result, and whether it
-    was alone there.
+    `run` makes a call; it is told whether that is alone there as it begins.
     """
 
     name: str | None
     pace: Estimate
-    run: Callable[[Arguments], T]
-    note: Callable[[Arguments, float, T, bool], None]
+    run: Callable[[Arguments, bool], T]
 
 
 class _Batch(Generic[T]):
@@ -101,10 +99,9 @@ class _Batch(Generic[T]):
 
     def _run(self, place: int, index: int) -> None:
         site, values = self._sites[place], self._inputs[index]
-        is_alone = self._balance.running(place) == 1
         started = time.perf_counter()
         try:
-            result = site.run(values)
+            result = site.run(values, self._balance.running(place) == 1)
         except LawowError as error:
             seconds = time.perf_counter() - started
             if place != HERE and self._may_go_on(error):
@@ -114,9 +111,7 @@ class _Batch(Generic[T]):
         except Exception as error:  # noqa: BLE001  # a native version's own; who called map has to get it
             self._end(place, index, Mapped(site.name, time.perf_counter() - started, (), error))
         else:
-            seconds = time.perf_counter() - started
-            site.note(values, seconds, result, is_alone)
-            self._end(place, index, Mapped(site.name, seconds, (result,), None))
+            self._end(place, index, Mapped(site.name, time.perf_counter() - started, (result,), None))
 
     def _end(self, place: int, index: int, mapped: Mapped[T]) -> None:
         with self._changed:

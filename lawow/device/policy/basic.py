@@ -30,7 +30,9 @@ class ElasticCall:
 
     `size` is how much work there is, in a unit of the caller's that grows with it: elements of lists, or the
     number if there is but one; 0 if nobody knows. `sent_bytes` would travel to the edge. `is_cold`: the edge
-    has to prepare the module first.
+    has to prepare the module first. `path` names the elastic functions whose versions here the call is made
+    within, the outermost first, each once. `inner_seconds`, which `learn` is told, is how much of the call's
+    time its own calls of other elastic functions took.
     """
 
     digest: str
@@ -40,6 +42,8 @@ class ElasticCall:
     size: float = 0.0
     sent_bytes: int = 0
     is_cold: bool = False
+    path: tuple[str, ...] = ()
+    inner_seconds: float = 0.0
 
 
 class Policy(Protocol):
