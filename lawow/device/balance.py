@@ -94,12 +94,17 @@ class Balance:
         item = self._places[place]
         beside = self._beside.pop(index)
         if seconds is not None:
-            if beside == item.window or not item.pace.calls:  # with fewer it is the way that takes the time
-                item.pace.learn(self._logs[index], seconds / beside)
+            self._learn(item, self._logs[index], seconds / beside, is_full=beside == item.window)
             item.pause_seconds = FIRST_PAUSE_SECONDS
         item.running -= 1
         item.ended += 1
         self._left -= 1
+
+    @staticmethod
+    def _learn(item: _Place, log_size: float, seconds: float, *, is_full: bool) -> None:
+        """Take note of a pace; with room left the way takes most of the time, so it is that or better."""
+        if is_full or not item.pace.calls or seconds < item.pace.seconds(log_size):
+            item.pace.learn(log_size, seconds)
 
     def give_back(self, place: int, index: int, now: float) -> None:
         """The item did not come about there: it is the next one, and the place rests, longer each time."""

@@ -94,6 +94,16 @@ def test_a_slow_place_does_not_hold_up_the_end() -> None:
     assert len(sites[0].done) == 1
 
 
+def test_a_place_that_hung_for_a_while_is_used_again() -> None:
+    paces, sites = [new_pace() for _ in range(3)], [Site(1e9), Site(0.01, 0.02), Site(0.01, 0.02)]
+    for seconds in (0.01, 1.0, 0.01):
+        sites[2].seconds = seconds
+        for site in sites:
+            site.free_at, site.done = 0.0, []
+        run([1.0] * 400, sites, paces=paces, here=False)
+    assert len(sites[2].done) > 150
+
+
 def test_the_speed_is_learned_by_size() -> None:
     """Of one large and many small items, the slow place does not take the large one."""
     sites, paces = [Site(0.2), Site(0.01)], [new_pace(), new_pace()]
