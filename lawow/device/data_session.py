@@ -199,11 +199,13 @@ class DataSession:
         *,
         deadline_seconds: float | None = None,
         cancel: Cancel | None = None,
+        on_edge: Callable[[float], None] | None = None,
     ) -> tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]:
         """Call an export of a target (docs/PROTOCOL.md, "Calls and bindings").
 
         Returns results and changed lists. Raises as `lawow.device.edge_client.EdgeClient.call`, and
-        `OutcomeUnknown` as soon as `cancel` is set after the call was sent.
+        `OutcomeUnknown` as soon as `cancel` is set after the call was sent. `on_edge` is told the seconds of
+        preparing and running, if it returned.
         """
         parsed = parse_typed_signature(signature)
         arguments = arguments_of_values(parsed, values)
@@ -219,6 +221,8 @@ class DataSession:
             self._cancel(call_id)
             raise OutcomeUnknown(f"{export}: the edge gave no outcome in {seconds} s") from None
         results = _results_of(outcome, export)
+        if on_edge is not None and isinstance(outcome, Returned):
+            on_edge((outcome.prepare_us + outcome.run_us) / 1e6)
         try:
             return values_of_returned(parsed, read_returned(parsed, arguments, results))
         except FormatError as error:

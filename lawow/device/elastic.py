@@ -1,256 +1,22 @@
 """Elastic functions: a call looks the same whether it runs in this process or on an edge.
 
-An `ElasticFunction` is an export of an `ElasticModule`, made by `@elastic` from a Python function, which is
-the version that runs here, or from a module or a bundle, whose WebAssembly then runs here as well. A policy
-says where each call runs. If an edge does not answer with a result, the call runs here if it was not started
-there; if nobody knows, it runs here only if it is idempotent, and `OutcomeUnknown` says so otherwise.
-`lawow.device.resilience` has what can be done beyond that, about edges that are slow, gone or wrong.
+An `ElasticFunction` is made by `@elastic` from a Python function, which is the version that runs here, or
+from a module or a bundle, whose WebAssembly then runs here as well.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Unpack
 
-from lawow.channel.documents import Value
-from lawow.device.cancel import Cancel
-from lawow.device.elastic_module import Answer, ElasticModule
-from lawow.device.outcomes import Failure, failure_of
-from lawow.device.policy import Adaptive, Automatic, ElasticCall, Place, Policy
-from lawow.device.resilience import Hedge, Mismatch, Resilience
-from lawow.device.resilience.copies import own_copies, take_over
-from lawow.device.resilience.shadow import bits_of
-from lawow.device.tracing import recorder, size_and_bytes
-from lawow.errors import GuestTrap, HostLost, LawowError, LimitExceeded, OutcomeUnknown, UsageError
+from lawow.device.elastic_function import ElasticFunction, Native
+from lawow.device.elastic_module import ElasticModule
+from lawow.device.elastic_options import ElasticOptions, informed
+from lawow.device.resilience import Resilience
 from lawow.formats.bundle import read_bundle
-from lawow.formats.signature import parse_typed_signature
 
 __all__ = ["ElasticFunction", "elastic", "functions_of_bundle"]
-
-LOG = logging.getLogger("lawow.device")
-Native = Callable[..., object]
-Result = Value | tuple[Value, ...] | None
-
-
-class ElasticFunction:
-    """A function that runs here or there. Call it, or `await` its `call_async`.
-
-    `idempotent`: running it twice does no harm; by default true of modules that import nothing and keep no
-    state. `native`, if given, runs here in place of the module; it must do the same. Lists of in-out
-    parameters (docs/edge.md, "Values") are changed in place, wherever the call runs. `last_place` tells where
-    the last call ran; `mismatch` what shadow mode found: while it is set, calls run here.
-    """
-
-    def __init__(
-        self,
-        module: ElasticModule,
-        export: str,
-        *,
-        signature: str | None = None,
-        native: Native | None = None,
-        policy: Policy | None = None,
-        idempotent: bool | None = None,
-        deadline_seconds: float | None = None,
-        resilience: Resilience | None = None,
-    ) -> None:
-        """Raises `UsageError` for an export that is not there and for what `Resilience.require_fit` refuses,
-        `FormatError` for a signature that is none.
-        """
-        if export not in module.signatures:
-            raise UsageError(
-                f"no exported function is named {export!r}; functions exported: "
-                f"{', '.join(module.signatures) or 'none'}"
-            )
-        if native is not None and module.keeps_state:
-            raise UsageError(f"{export}: a native version does not share the state that its module keeps")
-        self.module = module
-        self.export = export
-        self.signature = parse_typed_signature(signature or module.signatures[export]).text
-        self.policy: Policy = Automatic() if policy is None else policy
-        self.is_idempotent = module.is_pure if idempotent is None else idempotent
-        self.deadline_seconds = deadline_seconds
-        self.resilience = Resilience() if resilience is None else resilience
-        self.resilience.require_fit(export, is_idempotent=self.is_idempotent, keeps_state=module.keeps_state)
-        self.last_place: Place | None = None
-        self.mismatch: Mismatch | None = None
-        self._native = native
-
-    def __call__(self, *values: Value, deadline_seconds: float | None = None) -> Result:
-        """Call it and return its result: one value, a tuple of several, or None.
-
-        `deadline_seconds` holds for all that is tried. Raises `GuestTrap`, `LimitExceeded`, `FormatError`,
-        `OutcomeUnknown`, and `HostLost` where the edge that has the state cannot be reached.
-        """
-        seconds = self.deadline_seconds if deadline_seconds is None else deadline_seconds
-        call = self._call_of(values, seconds)
-        if self._place_of(call) is Place.LOCAL:
-            return self._here(call, values, seconds)
-        ends = None if seconds is None else time.monotonic() + seconds
-        before = self.module.newest
-        try:
-            return self._remotely(call, values, seconds)
-        except LawowError as error:
-            self._require_fallback(error, before)
-        return self._here(call, values, _left(ends))
-
-    async def call_async(self, *values: Value, deadline_seconds: float | None = None) -> Result:
-        """Call it without blocking the event loop. A task that is cancelled does not stop the call."""
-        import asyncio
-
-        return await asyncio.to_thread(self, *values, deadline_seconds=deadline_seconds)
-
-    def explain(self, *values: Value) -> str:
-        """Say where a call with these arguments would run now, and why. Changes nothing."""
-        if not self.module.allows(Place.REMOTE):
-            return "local: the module, or its newest state, is here"
-        if not self.module.allows(Place.LOCAL):
-            return "remote: the newest state of the module is there"
-        if self.mismatch is not None:
-            return f"local: {self.mismatch}"
-        breaker, edge = self.resilience.breaker, self.module.edge_name
-        if breaker is not None and edge is not None and (refusal := breaker.refusal(edge)) is not None:
-            return f"local: {refusal}"
-        if isinstance(self.policy, Adaptive):
-            return str(self.policy.explain(self._call_of(values, self.deadline_seconds)))
-        return f"as the policy {type(self.policy).__name__} decides"
-
-    def _call_of(self, values: Sequence[Value], seconds: float | None) -> ElasticCall:
-        return ElasticCall(self.module.digest, self.export, len(values), seconds, *size_and_bytes(values))
-
-    def _place_of(self, call: ElasticCall) -> Place:
-        """Ask the policy, where there is a choice."""
-        allowed = [place for place in Place if self.module.allows(place)]
-        if len(allowed) < len(Place):
-            return allowed[0]
-        return Place.LOCAL if self.mismatch is not None else self.policy.decide(call)
-
-    def _remotely(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
-        """Send the call to the edge, and run it here as well where that was asked for."""
-        shadow, hedge = self.resilience.shadow, self.resilience.hedge
-        if shadow is not None and shadow.wants():
-            return self._compared(call, values, seconds)
-        if hedge is not None:
-            return self._hedged(hedge, call, values, seconds)
-        return self._timed(call, Place.REMOTE, lambda: self._there(values, seconds))
-
-    def _hedged(
-        self, hedge: Hedge, call: ElasticCall, values: Sequence[Value], seconds: float | None
-    ) -> Result:
-        """Return what the quicker place gives; the policy learns of both."""
-        self.last_place = Place.REMOTE
-        started, ends = time.perf_counter(), None if seconds is None else time.monotonic() + seconds
-        first = hedge.run(
-            (call.digest, call.export),
-            values,
-            there=lambda own, cancel: self._there(own, seconds, cancel),
-            here=lambda own, cancel: self._run_here(own, _left(ends), cancel),
-        )
-        self.last_place = first.place
-        if first.place is Place.LOCAL:  # or it would go on to be sent there as if nothing were known
-            self.policy.learn(call, Place.REMOTE, time.perf_counter() - started)
-        result = first.result
-        self._note(call, first.place, first.seconds, result)
-        return result
-
-    def _compared(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
-        """Run the call in both places; on a mismatch what it gives here holds, and no more are sent."""
-        ends = None if seconds is None else time.monotonic() + seconds
-        own, others = own_copies(values), own_copies(values)
-        result, trap = None, None
-        try:
-            result = self._timed(call, Place.REMOTE, lambda: self._there(others, seconds))
-        except GuestTrap as error:
-            trap = error
-        there = None if trap is not None else bits_of(self.signature, result, others)
-        try:
-            mine = self._run_here(own, _left(ends))
-        except (LimitExceeded, HostLost, OutcomeUnknown):  # of this device, or of another call; no comparison
-            pass
-        except Exception:
-            self._judge(None, there)
-            raise
-        else:
-            if self._judge(bits_of(self.signature, mine, own), there):
-                self.last_place, result, others, trap = Place.LOCAL, mine, own, None
-        if trap is not None:
-            raise trap
-        take_over(values, others)
-        return result
-
-    def _judge(self, here: bytes | None, there: bytes | None) -> bool:
-        """Tell whether the places disagree; if so, this function is not offloaded any more."""
-        if here == there:
-            return False
-        self.mismatch = Mismatch(self.export, here, there)
-        LOG.warning("%s (module %.12s, edge %s)", self.mismatch, self.module.digest, self.module.edge_name)
-        return True
-
-    def _here(self, call: ElasticCall, values: Sequence[Value], seconds: float | None) -> Result:
-        return self._timed(call, Place.LOCAL, lambda: self._run_here(values, seconds))
-
-    def _run_here(
-        self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None
-    ) -> Result:
-        if self._native is not None:
-            return self._native(*values)  # type: ignore[return-value]  # as its owner has declared
-        return _taken(values, self.module.call_here(self.export, self.signature, values, seconds, cancel))
-
-    def _there(self, values: Sequence[Value], seconds: float | None, cancel: Cancel | None = None) -> Result:
-        def send() -> Answer:
-            return self.module.call_there(self.export, self.signature, values, seconds, cancel)
-
-        breaker, edge = self.resilience.breaker, self.module.edge_name
-        if breaker is None or edge is None:
-            return _taken(values, send())
-        return _taken(values, breaker.call(edge, send, lambda: cancel is not None and cancel.is_set))
-
-    def _timed(self, call: ElasticCall, place: Place, run: Callable[[], Result]) -> Result:
-        self.last_place = place
-        started = time.perf_counter()
-        result = run()
-        self._note(call, place, time.perf_counter() - started, result)
-        return result
-
-    def _note(self, call: ElasticCall, place: Place, seconds: float, result: Result) -> None:
-        """Tell the policy, and the trace if one is recorded."""
-        self.policy.learn(call, place, seconds)
-        if (trace := recorder()) is not None:
-            trace.note(call, place, seconds, result)
-
-    def _require_fallback(self, error: LawowError, before: Place | None) -> None:
-        """Return if the call may run here now; else raise what the caller has to know."""
-        failure = failure_of(error)
-        if failure is None:
-            raise error
-        if failure is Failure.UNKNOWN and not self.is_idempotent:
-            raise OutcomeUnknown(
-                f"{self.export}: {error}; it is not declared idempotent, so it was not run again"
-            ) from error
-        if before is Place.REMOTE:
-            raise HostLost(
-                f"{self.export}: {error}; the newest state of the module is there, so it was not run here: "
-                "try again, or give_up() to go on from the state that was synchronised last"
-            ) from error
-        self.module.undo_note(before)
-
-
-def _left(ends: float | None) -> float | None:
-    """Return how long a call may still take, by the clock of `time.monotonic`."""
-    return None if ends is None else max(ends - time.monotonic(), 0.001)
-
-
-def _taken(values: Sequence[Value], answer: Answer) -> Result:
-    """Put changed lists into the caller's own, and return the results as one value."""
-    results, changed = answer
-    for index, items in changed.items():
-        target = values[index]
-        if isinstance(target, MutableSequence):
-            target[:] = items
-    if len(results) == 1:
-        return results[0]
-    return results or None
 
 
 def elastic(
@@ -258,10 +24,7 @@ def elastic(
     *,
     export: str | None = None,
     signature: str | None = None,
-    policy: Policy | None = None,
-    idempotent: bool | None = None,
-    deadline_seconds: float | None = None,
-    resilience: Resilience | None = None,
+    **options: Unpack[ElasticOptions],
 ) -> Callable[[Native], ElasticFunction]:
     """Make a Python function elastic: it runs here, the export of its name on an edge.
 
@@ -272,32 +35,30 @@ def elastic(
     home = ElasticModule(module) if isinstance(module, bytes) else module
 
     def decorate(native: Native) -> ElasticFunction:
-        return ElasticFunction(
-            home,
-            export or native.__name__,
-            signature=signature,
-            native=native,
-            policy=policy,
-            idempotent=idempotent,
-            deadline_seconds=deadline_seconds,
-            resilience=resilience,
-        )
+        return ElasticFunction(home, export or native.__name__, signature=signature, native=native, **options)
 
     return decorate
 
 
 def functions_of_bundle(
-    jar: bytes, *, policy: Policy | None = None, keeps_state: bool = False
+    jar: bytes, *, keeps_state: bool = False, **options: Unpack[ElasticOptions]
 ) -> Mapping[str, ElasticFunction]:
-    """Return the methods of an offload bundle as elastic functions, by ``Class.method``.
+    """Return the methods of an offload bundle as elastic functions, by ``Class.method``, their name.
 
-    Methods of one module share an `ElasticModule`. Raises as `lawow.formats.bundle.read_bundle`.
+    Methods of one module share an `ElasticModule`, all share the policy. Those that must not run twice have
+    the breaker of `resilience` alone. Raises as `lawow.formats.bundle.read_bundle`.
     """
+    resilience, idempotent = options.get("resilience") or Resilience(), options.get("idempotent")
+    options["policy"] = informed(options.get("policy"), options.pop("notifier", None))
     bundle = read_bundle(jar)
     homes = {item.file: ElasticModule(item.data, keeps_state=keeps_state) for item in bundle.modules}
-    return {
-        f"{bound.class_name}.{bound.method}": ElasticFunction(
-            homes[bound.module], bound.export, signature=bound.signature, policy=policy
+    names = {f"{bound.class_name}.{bound.method}": bound for bound in bundle.methods}
+    functions = {}
+    for name, bound in names.items():
+        home = homes[bound.module]
+        own = options.copy()
+        own["resilience"] = resilience.fitting(
+            is_idempotent=home.is_pure if idempotent is None else idempotent, keeps_state=keeps_state
         )
-        for bound in bundle.methods
-    }
+        functions[name] = ElasticFunction(home, bound.export, signature=bound.signature, name=name, **own)
+    return functions

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,16 +21,19 @@ from lawow.device.data_session import DataSession
 from lawow.device.edge_client import EdgeProblem
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.device.policy import Place
+from lawow.device.tracing import size_and_bytes
 from lawow.errors import HostLost, LawowError, LocalProtocolError, OutcomeUnknown, Refused, UsageError
 from lawow.execution.local import LocalModule
 from lawow.formats.bundle import bundled_module
 from lawow.formats.signature import parse_typed_signature
 from lawow.limits import CALL
 
-__all__ = ["Answer", "ElasticModule", "first_offer"]
+__all__ = ["Answer", "ElasticModule", "Travelled", "first_offer"]
 
 INSTANCE_GONE = ("conflict", "session-lost")
 """What an edge says of a lease that has no instance at the moment."""
+Travelled = Callable[[str, int, float], None]
+"""Told of an exchange with an edge: its name, bytes in both directions, seconds on the way."""
 Answer = tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]
 """Results, and the lists that the call changed, by the parameter's index."""
 
@@ -41,6 +45,18 @@ class _Away:
     handler: OffloadHandler
     item: Offloaded
     data: DataSession | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A call for the edge, as `ElasticModule.call_there` takes it."""
+
+    export: str
+    signature: str
+    values: Sequence[Value]
+    seconds: float | None
+    cancel: Cancel | None
+    on_travel: Travelled | None
 
 
 def first_offer(offers: Offers) -> Offer:
@@ -68,12 +84,14 @@ class ElasticModule:
         self._local = LocalModule(wasm, keeps_state=keeps_state)
         self._away: _Away | None = None
         self._lock = threading.RLock()
+        self._counting = threading.Lock()
+        self._under_way = 0
 
     @property
     def edge_name(self) -> str | None:
         """The host and the edge where the module is, None at home: what a breaker knows edges by."""
         item = self.offloaded
-        return None if item is None else f"{item.host} at {item.control.edge.address}"
+        return None if item is None else _edge_name(item)
 
     @property
     def offloaded(self) -> Offloaded | None:
@@ -187,20 +205,24 @@ class ElasticModule:
         values: Sequence[Value],
         deadline_seconds: float | None,
         cancel: Cancel | None = None,
+        on_travel: Travelled | None = None,
     ) -> Answer:
         """Call an export on the edge, by the data plane if its lease has one, else by HTTP.
 
-        `cancel` stops it on the data plane; over HTTP it runs to its end. Raises as `EdgeClient.call`.
+        `cancel` stops it on the data plane; over HTTP it runs to its end. `on_travel` is told of the exchange
+        if no other call was under way when it began. Raises as `EdgeClient.call`.
         """
+        cancel = None if self.keeps_state else cancel  # what it has done by then could not be told
+        request = _Request(export, signature, values, deadline_seconds, cancel, on_travel)
         away = self._away
         if away is None:
             raise HostLost("the module has come home meanwhile; the call was not sent")
         if not self.keeps_state:
-            return self._remote(away, export, signature, values, deadline_seconds, cancel)
+            return self._remote(away, request)
         with self._lock:
             away = self._require_away()
             self._note(Place.REMOTE)
-            return self._remote(away, export, signature, values, deadline_seconds)
+            return self._remote(away, request)
 
     def close(self) -> None:
         """Free the local instance; a lease stays until `recall` or its time is over."""
@@ -241,22 +263,14 @@ class ElasticModule:
                 self._end(away)
             raise
 
-    def _remote(
-        self,
-        away: _Away,
-        export: str,
-        signature: str,
-        values: Sequence[Value],
-        seconds: float | None,
-        cancel: Cancel | None = None,
-    ) -> Answer:
+    def _remote(self, away: _Away, request: _Request) -> Answer:
         try:
-            return self._call(self._connected(away), export, signature, values, seconds, cancel)
+            return self._travel(self._connected(away), request)
         except EdgeProblem as error:
             if self.keeps_state or error.code not in INSTANCE_GONE:
                 raise
             away.handler.reactivate(away.item)  # it remembered nothing, and nothing of the call was begun
-            return self._call(away, export, signature, values, seconds, cancel)
+            return self._travel(away, request)
 
     def _connected(self, away: _Away) -> _Away:
         """Open another session of the data plane if the former one is over; without one there is HTTP."""
@@ -272,20 +286,37 @@ class ElasticModule:
             self._away = replace(away, data=data)
             return self._away
 
-    def _call(
-        self,
-        away: _Away,
-        export: str,
-        signature: str,
-        values: Sequence[Value],
-        seconds: float | None,
-        cancel: Cancel | None,
-    ) -> Answer:
-        if away.data is not None:
-            target = f"session:{away.item.lease}" if self.keeps_state else f"sha256:{self.digest}"
-            return away.data.call(target, export, signature, values, deadline_seconds=seconds, cancel=cancel)
-        outcome = away.item.call(export, signature, values, deadline_seconds=seconds)
-        return outcome.results, outcome.changed
+    def _travel(self, away: _Away, request: _Request) -> Answer:
+        """Send a call, and tell who wants to know how long it travelled, unless others were on the way."""
+        started = time.perf_counter()
+        with self._counting:
+            is_alone = self._under_way == 0
+            self._under_way += 1
+        try:
+            answer, edge_seconds = self._call(away, request)
+        finally:
+            with self._counting:
+                self._under_way -= 1
+        if is_alone and request.on_travel is not None:
+            exchanged = (
+                size_and_bytes(request.values)[1] + size_and_bytes([*answer[0], *answer[1].values()])[1]
+            )
+            seconds = time.perf_counter() - started - edge_seconds
+            request.on_travel(_edge_name(away.item), exchanged, seconds)
+        return answer
+
+    def _call(self, away: _Away, request: _Request) -> tuple[Answer, float]:
+        """Return the answer, and how many seconds the edge prepared and ran."""
+        call = (request.export, request.signature, request.values)
+        if away.data is None:
+            outcome = away.item.call(*call, deadline_seconds=request.seconds)
+            return (outcome.results, outcome.changed), outcome.seconds.prepare + outcome.seconds.run
+        target = f"session:{away.item.lease}" if self.keeps_state else f"sha256:{self.digest}"
+        told: list[float] = []
+        answer = away.data.call(
+            target, *call, deadline_seconds=request.seconds, cancel=request.cancel, on_edge=told.append
+        )
+        return answer, sum(told)
 
     def _fetch_state(self, away: _Away) -> None:
         if self.keeps_state:
@@ -303,6 +334,10 @@ class ElasticModule:
         if away.data is not None:
             away.data.close()
         away.handler.recall(away.item, with_state=False)
+
+
+def _edge_name(item: Offloaded) -> str:
+    return f"{item.host} at {item.control.edge.address}"
 
 
 def _data_session(item: Offloaded) -> DataSession | None:

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from lawow.channel.documents import Value
 from lawow.device.control_client import ControlClient, Document
 from lawow.device.edge_client import CallOutcome, EdgeClient, printable
+from lawow.device.notifier import Metric, Notifier
 from lawow.errors import Refused, RemoteProtocolError, UsageError
 
 __all__ = ["Offer", "Offers", "OffloadHandler", "Offloaded"]
 
+TELLING_BYTES = 256 << 10
+"""Of a transfer, at least, for its time to be the bandwidth's and not that of requests, checks and disks."""
 ENDED = ("recalled", "expired", "revoked")
 
 
@@ -78,10 +81,21 @@ class Offloaded:
 
 
 class OffloadHandler:
-    """One device's offloaded modules on one edge. For one thread at a time."""
+    """One device's offloaded modules on one edge. For one thread at a time.
 
-    def __init__(self, edge: EdgeClient, elsewhere: Mapping[str, EdgeClient] | None = None) -> None:
+    `notifier` is told of the round trip to the edge, and of the throughput of transfers that are long enough
+    to tell it.
+    """
+
+    def __init__(
+        self,
+        edge: EdgeClient,
+        elsewhere: Mapping[str, EdgeClient] | None = None,
+        *,
+        notifier: Notifier | None = None,
+    ) -> None:
         self._control = ControlClient(edge)
+        self._notifier = notifier
         self._elsewhere = elsewhere or {}
         self.offloaded: list[Offloaded] = []
 
@@ -145,11 +159,17 @@ class OffloadHandler:
         control.edge.health()  # connects, so that the next one is a round trip alone
         started = time.perf_counter()
         control.edge.health()
-        answer = control.request({**asked, "round_trip_seconds": time.perf_counter() - started})
+        round_trip = time.perf_counter() - started
+        self._report(Metric.ROUND_TRIP, round_trip, control)
+        answer = control.request({**asked, "round_trip_seconds": round_trip})
         lease = answer.get("lease")
         selected = self._begin(control, lease, wasm) if isinstance(lease, dict) else None
         offers = tuple(_offer(item) for item in _items(answer, "offers"))
         return Offers(asked, wasm, offers, tuple(_unmet(item) for item in _items(answer, "unmet")), selected)
+
+    def _report(self, metric: Metric, value: float, control: ControlClient) -> None:
+        if self._notifier is not None:
+            self._notifier.report(metric, value, source=f"HTTP to {control.edge.address}")
 
     def _begin(self, control: ControlClient, lease: Document, wasm: bytes) -> Offloaded:
         name = _text(lease, "lease")
@@ -165,7 +185,11 @@ class OffloadHandler:
         )
         self.offloaded.append(item)  # first of all: what fails below can be tried again, or ended
         if wasm:
+            started = time.perf_counter()
             item.transferred_bytes = control.transfer(name, wasm)
+            seconds = time.perf_counter() - started
+            if item.transferred_bytes >= TELLING_BYTES:
+                self._report(Metric.THROUGHPUT, item.transferred_bytes / seconds, control)
         item.follow(control.initialise(name))
         return item
 

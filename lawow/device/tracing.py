@@ -1,7 +1,8 @@
 """Records the calls of elastic functions as a trace: JSON lines, for `lawow simulate`.
 
 `lawow trace record` names the file in ``LAWOW_TRACE``; each process that finds it appends a line a call,
-which holds names, sizes and times, never arguments or results.
+which holds names, sizes and times, never arguments or results. A call that others are made within has a name
+(``call``), by which they name it (``within``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from lawow.device.nesting import Frame
 from lawow.device.policy.basic import ElasticCall, Place
 
 __all__ = ["VARIABLE", "Recorder", "recorder", "size_and_bytes"]
@@ -31,8 +33,10 @@ class Recorder:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._lock = threading.Lock()
 
-    def note(self, call: ElasticCall, place: Place, seconds: float, result: object) -> None:
-        """Write one call down."""
+    def note(
+        self, call: ElasticCall, place: Place, seconds: float, result: object, frame: Frame | None = None
+    ) -> None:
+        """Write one call down; `frame` tells which one it is, and within which."""
         entry = {
             "at_seconds": time.monotonic(),
             "export": call.export,
@@ -42,6 +46,10 @@ class Recorder:
             "sent_bytes": call.sent_bytes,
             "received_bytes": size_and_bytes([result])[1],
         }
+        if frame is not None and frame.has_inner:
+            entry["call"] = f"{os.getpid()}.{frame.number}"
+        if frame is not None and frame.outer is not None:
+            entry["within"] = f"{os.getpid()}.{frame.outer.number}"
         with self._lock:
             os.write(self._descriptor, json.dumps(entry).encode() + b"\n")
 

@@ -6,6 +6,7 @@ Metrics from several sources behind one API, each value with unit and provenance
 from __future__ import annotations
 
 from lawow.device.notifier.events import Event, Events
+from lawow.device.notifier.informed import Informed, When
 from lawow.device.notifier.linux import LinuxSource
 from lawow.device.notifier.metrics import Absent, Metric, Provenance, Reading, Sample, Source
 from lawow.device.notifier.model import BatteryModel, BatterySource
@@ -23,6 +24,7 @@ __all__ = [
     "BatterySource",
     "Event",
     "Events",
+    "Informed",
     "LinuxSource",
     "Metric",
     "Notifier",
@@ -36,6 +38,7 @@ __all__ = [
     "TraceSource",
     "Trigger",
     "Triggered",
+    "When",
     "above",
     "all_of",
     "any_of",

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from lawow.device.provenance import Provenance
+
 __all__ = ["Absent", "Metric", "Provenance", "Reading", "Sample", "Source"]
 
 
@@ -62,14 +64,6 @@ _UNITS = {
     Metric.BYTES_IN: "B",  # since the system started, loopback aside
     Metric.BYTES_OUT: "B",
 }
-
-
-class Provenance(Enum):
-    """How a value came about. Values of different provenance must never be added up in silence."""
-
-    MEASURED = "measured"
-    MODELLED = "modelled"
-    EMULATED = "emulated"
 
 
 @dataclass(frozen=True, slots=True)

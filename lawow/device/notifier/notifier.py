@@ -63,6 +63,8 @@ class Notifier:
         self._latest = Sample(clock())
         self._subscriptions: list[Subscription] = []
         self._iterators: list[Events] = []
+        self._listeners: list[Callable[[Sample], None]] = []
+        self._report_lock = threading.Lock()  # apart: who reports must not wait for a source that is read
         self._reported: dict[Metric, tuple[float, Reading]] = {}
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -100,6 +102,7 @@ class Notifier:
         """Read all sources now, judge the triggers, tell subscribers in this thread, return what was read."""
         with self._lock:
             self._latest = sample = self._read()
+            self._tell(sample)
             self._subscriptions = [item for item in self._subscriptions if not item.is_closed]
             for subscription in list(self._subscriptions):
                 if not subscription.is_closed:  # by a callback before this one
@@ -109,12 +112,23 @@ class Notifier:
     def report(self, metric: Metric, value: float, *, source: str, valid_seconds: float = 60.0) -> None:
         """Take what the application measured itself: the round trip of a call, the throughput of a transfer.
 
-        It stands in all samples of the next `valid_seconds`, before what sources say.
+        It stands in all samples of the next `valid_seconds`, before what sources say; listeners hear of it
+        at once, in this thread.
         """
         now = self._clock()
-        with self._lock:
-            reading = Reading(metric, value, Provenance.MEASURED, now, source)
+        reading = Reading(metric, value, Provenance.MEASURED, now, source)
+        with self._report_lock:
             self._reported[metric] = (now + valid_seconds, reading)
+        self._tell(Sample(now, {metric: reading}))
+
+    def listen(self, listener: Callable[[Sample], None]) -> Callable[[], None]:
+        """Have `listener` called with each sample, and with each report as a sample of that alone.
+
+        Call what is returned to hear no more. Raising, a listener is logged as a callback of `subscribe`.
+        """
+        with self._report_lock:
+            self._listeners = [*self._listeners, listener]
+        return lambda: self._forget_listener(listener)
 
     def subscribe(self, trigger: Trigger, callback: Callable[[Event], None]) -> Subscription:
         """Have `callback` called with an `Event` whenever the trigger becomes active or inactive.
@@ -133,6 +147,17 @@ class Notifier:
             events.subscription = self.subscribe(trigger, events.put)
             self._iterators.append(events)
         return events
+
+    def _forget_listener(self, listener: Callable[[Sample], None]) -> None:
+        with self._report_lock:
+            self._listeners = [item for item in self._listeners if item is not listener]
+
+    def _tell(self, sample: Sample) -> None:
+        for listener in self._listeners:
+            try:
+                listener(sample)
+            except Exception:  # somebody else's code, as below
+                LOG.exception("a listener raised")
 
     def _forget(self, events: Events) -> None:
         with self._lock:
@@ -157,7 +182,9 @@ class Notifier:
 
     def _read(self) -> Sample:
         now = self._clock()
-        readings = {metric: reading for metric, (end, reading) in self._reported.items() if now <= end}
+        with self._report_lock:
+            reported = list(self._reported.items())
+        readings = {metric: reading for metric, (end, reading) in reported if now <= end}
         absent: dict[Metric, str] = {}
         for source in self._sources:
             for found in source.read(now, readings):

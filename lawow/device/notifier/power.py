@@ -9,7 +9,7 @@ from __future__ import annotations
 from lawow.device.notifier.calibration import CurrentCalibration
 from lawow.device.notifier.tree import Missing, Tree
 
-__all__ = ["Battery", "PackagePower"]
+__all__ = ["POWERCAP", "Battery", "PackageEnergy", "PackagePower"]
 
 SUPPLIES = "/sys/class/power_supply"
 POWERCAP = "/sys/class/powercap"
@@ -79,24 +79,23 @@ class Battery:
             return ""
 
 
-class PackagePower:
-    """What the processor packages draw, from the energy they have drawn since the reading before."""
+class PackageEnergy:
+    """What the processor packages have drawn, added up over their counters' ranges."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._before: tuple[float, dict[str, int]] | None = None
+        self._before: dict[str, int] = {}
+        self._joules = 0.0
 
-    def watts(self, seconds: float) -> tuple[float, str]:
-        """Return the mean power in W since the last call, and the folder."""
+    def read(self) -> tuple[float, tuple[str, ...]]:
+        """Return the joules since the first reading, and the zones; other zones than before add nothing."""
         now = {name: self._energy(name) for name in self._packages()}
-        before, self._before = self._before, (seconds, now)
-        if before is None or before[1].keys() != now.keys() or seconds <= before[0]:
-            raise Missing(f"{POWERCAP}: needs a second reading")
-        joules = sum(self._drawn(name, before[1][name], energy) for name, energy in now.items()) / 1e6
-        watts = joules / (seconds - before[0])
-        if watts > MOST_WATTS:
-            raise Missing(f"{POWERCAP}: found {watts:.0f} W, allowed is up to {MOST_WATTS}")
-        return watts, f"{POWERCAP}/{', '.join(now)}"
+        if now.keys() == self._before.keys():
+            self._joules += (
+                sum(self._drawn(name, self._before[name], item) for name, item in now.items()) / 1e6
+            )
+        self._before = now
+        return self._joules, tuple(now)
 
     def _packages(self) -> list[str]:
         """Zones as ``intel-rapl:0``; ``intel-rapl:0:1`` is a part of one and counted there."""
@@ -114,3 +113,22 @@ class PackagePower:
         if now >= before:
             return now - before
         return now - before + self._tree.number(f"{POWERCAP}/{name}/max_energy_range_uj", 1, 2**64)
+
+
+class PackagePower:
+    """What the processor packages draw, from the energy they have drawn since the reading before."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._energy = PackageEnergy(tree)
+        self._before: tuple[float, float, tuple[str, ...]] | None = None
+
+    def watts(self, seconds: float) -> tuple[float, str]:
+        """Return the mean power in W since the last call, and the folder."""
+        joules, zones = self._energy.read()
+        before, self._before = self._before, (seconds, joules, zones)
+        if before is None or before[2] != zones or seconds <= before[0]:
+            raise Missing(f"{POWERCAP}: needs a second reading")
+        watts = (joules - before[1]) / (seconds - before[0])
+        if watts > MOST_WATTS:
+            raise Missing(f"{POWERCAP}: found {watts:.0f} W, allowed is up to {MOST_WATTS}")
+        return watts, f"{POWERCAP}/{', '.join(zones)}"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from lawow.device.policy.adaptive import Adaptive, Explanation
 from lawow.device.policy.basic import Automatic, ElasticCall, Local, Place, Policy, Remote
-from lawow.device.policy.classic import CallGraph, QLearning, Static, Threshold
+from lawow.device.policy.call_graph import CallGraph
+from lawow.device.policy.classic import QLearning, Static, Threshold
 from lawow.device.policy.cost import CostModel, Link, Objective, Prediction
+from lawow.device.policy.link_meter import LinkMeter
 
 __all__ = [
     "Adaptive",
@@ -19,6 +21,7 @@ __all__ = [
     "ElasticCall",
     "Explanation",
     "Link",
+    "LinkMeter",
     "Local",
     "Objective",
     "Place",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import exp, log
 
 from lawow.device.policy.basic import ElasticCall, Place
-from lawow.device.policy.cost import CostModel, Link, Prediction
+from lawow.device.policy.cost import CostModel, Link, Objective, Prediction
 from lawow.device.policy.estimate import Estimate
 
 __all__ = ["Adaptive", "Explanation"]
@@ -21,6 +21,10 @@ EXPLORE = 0.015
 STAY = 0.03
 APART = 8
 """Calls between two tries of the other place, at least."""
+LOOKS = 2
+"""Calls that a look takes which is asked for: it takes two in a row to be believed (`estimate.JUMP`)."""
+LOOK_MOST = 10.0
+"""Times the chosen place's cost that a look may cost when it is asked for: no call hangs for curiosity."""
 LEAST_REST = 0.2
 """Of a call's time, at least, is no travel: that is measured with errors, and the rest must not be noise."""
 FIRST_SLOPE = 1.5
@@ -70,6 +74,7 @@ class _Function:
     last: Place = Place.LOCAL
     budget: float = 0.0
     since: int = 0
+    looks: int = 0
 
 
 class Adaptive:
@@ -79,11 +84,28 @@ class Adaptive:
         self.model = CostModel() if model is None else model
         self.link = Link() if link is None else link
         self._functions: dict[tuple[str, str], _Function] = {}
+        self._own_model = self.model
         self._limited = self.model.has_limits()
 
     def notice(self, link: Link) -> None:
         """Take note of a new measurement of the network; it is in force with the next call."""
         self.link = link
+
+    def look_again(self) -> None:
+        """Things have changed: try the other place with each function's next calls, where that may pay.
+
+        It may if what is known of the place makes such a call no dearer than `LOOK_MOST` of those here.
+        """
+        for item in list(self._functions.values()):
+            item.looks = LOOKS
+
+    def pursue(self, objective: Objective | None) -> None:
+        """Let another objective count from the next call on; None is the one that the model came with.
+
+        What was learned stays, as does the gain it takes to leave a place. Raises as `CostModel`.
+        """
+        self.model = self._own_model if objective is None else self._own_model.pursuing(objective)
+        self._limited = self.model.has_limits()
 
     def decide(self, call: ElasticCall) -> Place:
         """Return where to run the call. A few microseconds; no clock, no chance, nothing that blocks."""
@@ -92,9 +114,9 @@ class Adaptive:
     def explain(self, call: ElasticCall) -> Explanation:
         """Return what `decide` would say of this call now, and why. Changes nothing."""
         item = self._function(call)
-        kept = (item.budget, item.since, item.last)
+        kept = (item.budget, item.since, item.last, item.looks)
         place, reason = self._choose(call)
-        item.budget, item.since, item.last = kept
+        item.budget, item.since, item.last, item.looks = kept
         x = log(1.0 + call.size)
         local = remote = None
         if item.local.calls:
@@ -153,10 +175,15 @@ class Adaptive:
         cost, other = (here, there) if place is Place.LOCAL else (there, here)
         item.budget += EXPLORE * cost
         item.since += 1
+        if item.looks:
+            item.looks -= 1
+            if other <= LOOK_MOST * cost:
+                item.since = 0
+                return place.other, "a look at the other place, since things have changed"
         if item.since >= APART and other - cost <= item.budget:
             item.budget = min(item.budget, 4 * cost) - max(other - cost, 0.0)
             item.since = 0
-            return (Place.REMOTE if place is Place.LOCAL else Place.LOCAL), "a look at the other place"
+            return place.other, "a look at the other place"
         return place, "costs less"
 
     def _within_limits(

@@ -18,6 +18,11 @@ class Place(Enum):
     LOCAL = "local"
     REMOTE = "remote"
 
+    @property
+    def other(self) -> Place:
+        """The place that is not this one."""
+        return Place.REMOTE if self is Place.LOCAL else Place.LOCAL
+
 
 @dataclass(frozen=True, slots=True)
 class ElasticCall:
@@ -25,7 +30,9 @@ class ElasticCall:
 
     `size` is how much work there is, in a unit of the caller's that grows with it: elements of lists, or the
     number if there is but one; 0 if nobody knows. `sent_bytes` would travel to the edge. `is_cold`: the edge
-    has to prepare the module first.
+    has to prepare the module first. `path` names the elastic functions whose versions here the call is made
+    within, the outermost first, each once. `inner_seconds`, which `learn` is told, is how much of the call's
+    time its own calls of other elastic functions took.
     """
 
     digest: str
@@ -35,10 +42,17 @@ class ElasticCall:
     size: float = 0.0
     sent_bytes: int = 0
     is_cold: bool = False
+    path: tuple[str, ...] = ()
+    inner_seconds: float = 0.0
 
 
 class Policy(Protocol):
-    """Decides where calls run."""
+    """Decides where calls run.
+
+    It may have more, and is told more then: ``notice(link)`` of the network, ``travelled(edge, bytes,
+    seconds)`` of each exchange with an edge, before `learn` is told of the call; ``look_again()`` and
+    ``pursue(objective)`` of `lawow.device.notifier.Informed`, as `Adaptive` has them.
+    """
 
     def decide(self, call: ElasticCall) -> Place:
         """Return where to run the call. Must not block."""

@@ -1,4 +1,4 @@
-"""Deciders of the literature, to compare with: a partition, a threshold, MAUI's call graph, Q-learning."""
+"""Deciders of the literature, to compare with: a partition, a threshold, Q-learning."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from math import log2
 
 from lawow.device.policy.basic import ElasticCall, Place
 from lawow.device.policy.cost import CostModel
-from lawow.device.policy.partition import remote_part
 
-__all__ = ["CallGraph", "QLearning", "Static", "Threshold"]
-
-ROOT = "\0app"
-"""The part of an app that stays and makes the calls."""
+__all__ = ["QLearning", "Static", "Threshold"]
 
 
 class Static:
@@ -43,50 +39,6 @@ class Threshold:
 
     def learn(self, call: ElasticCall, place: Place, seconds: float) -> None:
         """Nothing depends on it."""
-
-
-class CallGraph:
-    """MAUI's way: profile all functions in both places, solve for the best cut, keep it for `every` calls.
-
-    The graph is a star here: the app calls each function, and the transfer is part of the measured time.
-    """
-
-    def __init__(self, model: CostModel | None = None, every: int = 100, profile_calls: int = 2) -> None:
-        self._model = CostModel() if model is None else model
-        self._every = every
-        self._profile_calls = profile_calls
-        self._costs: dict[str, dict[Place, list[float]]] = {}
-        self._remote: frozenset[str] = frozenset()
-        self._left = 0
-
-    def decide(self, call: ElasticCall) -> Place:
-        """Return a place that is still to be profiled, else the one of the last solution."""
-        costs = self._costs.setdefault(call.export, {place: [] for place in Place})
-        for place in Place:
-            if len(costs[place]) < self._profile_calls:
-                return place
-        if self._left == 0:
-            self._solve()
-        self._left -= 1
-        return Place.REMOTE if call.export in self._remote else Place.LOCAL
-
-    def learn(self, call: ElasticCall, place: Place, seconds: float) -> None:
-        """Keep the newest costs of the function there."""
-        kept = self._costs.setdefault(call.export, {place: [] for place in Place})[place]
-        kept.append(self._model.cost(place, seconds))
-        del kept[: -self._every]
-
-    def _solve(self) -> None:
-        means = {
-            name: {place: sum(kept) / len(kept) for place, kept in costs.items()}
-            for name, costs in self._costs.items()
-            if all(costs.values())
-        }
-        local = {ROOT: 0.0} | {name: costs[Place.LOCAL] for name, costs in means.items()}
-        remote = {ROOT: 0.0} | {name: costs[Place.REMOTE] for name, costs in means.items()}
-        transfers = {(ROOT, name): 0.0 for name in means}
-        self._remote = remote_part(local, remote, transfers, frozenset([ROOT]))
-        self._left = self._every
 
 
 class QLearning:

@@ -107,6 +107,15 @@ class CostModel:
         self.remote_rate = objective.seconds_weight + weight * remote_watts
         self.edge_rate = objective.price_weight * price_per_second
 
+    def pursuing(self, objective: Objective) -> CostModel:
+        """Return the same device, network and price with another objective. Raises as the constructor."""
+        return CostModel(
+            objective,
+            local_watts=self.watts[Place.LOCAL],
+            remote_watts=self.watts[Place.REMOTE],
+            price_per_second=self.price_per_second,
+        )
+
     def cost(self, place: Place, seconds: float, edge_seconds: float = 0.0) -> float:
         """Return what a call of so many seconds costs; `edge_seconds` of them are paid for."""
         if place is Place.LOCAL:

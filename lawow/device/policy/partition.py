@@ -7,7 +7,7 @@ if they are apart. With costs of 0 or more that is a minimum cut, so no solver f
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from lawow.errors import UsageError
@@ -22,11 +22,13 @@ def remote_part(
     remote: Mapping[str, float],
     transfers: Mapping[tuple[str, str], float],
     pinned: frozenset[str] = frozenset(),
+    followers: Iterable[tuple[str, str]] = (),
 ) -> frozenset[str]:
     """Return the functions that run on the edge in the cheapest cut; those `pinned` stay here.
 
-    Costs are 0 or more, in one unit. Work grows as nodes x edges^2 (Edmonds-Karp). Raises `UsageError` for a
-    negative cost or a function without one.
+    Of each pair of `followers` the second one is there if the first one is: an edge does not call back.
+    Costs are 0 or more, in one unit, a transfer's may be infinite. Work grows as nodes x edges^2
+    (Edmonds-Karp). Raises `UsageError` for a negative cost or a function without one.
     """
     if set(local) != set(remote) or not all(set(pair) <= set(local) for pair in transfers):
         raise UsageError("each function needs a cost here and a cost there, those that transfer too")
@@ -39,6 +41,8 @@ def remote_part(
     for (first, second), cost in transfers.items():
         _add(room, first, second, cost)
         _add(room, second, first, cost)
+    for leader, follower in followers:
+        _add(room, follower, leader, float("inf"))
     while (path := _path(room))[-1] == SINK:
         flow = min(room[first][second] for first, second in pairwise(path))
         for first, second in pairwise(path):

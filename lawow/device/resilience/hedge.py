@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from math import ceil
 from queue import Empty, SimpleQueue
@@ -159,9 +160,9 @@ class _Race(Generic[T]):
         self._cancel = Cancel()
 
     def start(self, place: Place, values: Sequence[Value], attempt: Attempt[T]) -> threading.Thread:
-        own = own_copies(values)
+        own, context = own_copies(values), copy_context()  # whose call it is goes along
         thread = threading.Thread(
-            target=lambda: self._ended.put(_attempt(place, own, attempt, self._cancel)),
+            target=lambda: self._ended.put(context.run(_attempt, place, own, attempt, self._cancel)),
             name=f"lawow-hedge-{place.value}",
             daemon=True,
         )

@@ -23,6 +23,10 @@ class Resilience:
     breaker: Breaker | None = None
     shadow: Shadow | None = None
 
+    def fitting(self, *, is_idempotent: bool, keeps_state: bool) -> Resilience:
+        """Return what of it such a function may have: the breaker alone if it must not run twice."""
+        return self if is_idempotent and not keeps_state else Resilience(breaker=self.breaker)
+
     def require_fit(self, export: str, *, is_idempotent: bool, keeps_state: bool) -> None:
         """Raise `UsageError` if calls of the function would be made twice that must not be."""
         if self.hedge is None and self.shadow is None:

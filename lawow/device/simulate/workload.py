@@ -1,8 +1,9 @@
 """What is replayed: calls, made up from a seed or read from a recorded trace.
 
 A trace is JSON lines, one call each, as `lawow trace record` writes them: ``export``, ``place``, ``seconds``,
-``size``, ``sent_bytes``, ``received_bytes``, ``at_seconds``. Lines of calls that ran here tell how long the
-work is; those of the edge are taken as edge time whole, which counts their network twice: record at home.
+``size``, ``sent_bytes``, ``received_bytes``, ``at_seconds``, and ``call`` and ``within`` of calls that are
+made within others. Lines of calls that ran here tell how long the work is; those of the edge are taken as
+edge time whole, which counts their network twice: record at home.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from dataclasses import dataclass, replace
 
 from lawow.errors import FormatError, LimitExceeded
 
-__all__ = ["MIXED", "Function", "SimCall", "read_trace", "synthetic"]
+__all__ = ["MIXED", "Function", "SimCall", "outer_calls", "read_trace", "synthetic"]
 
 TRACE_CALLS = 2_000_000
 LINE_BYTES = 4096
+MOST_NESTED = 100
+"""Calls within each other."""
 NUMBERS = {
     "seconds": 1e6,
     "size": 1e15,
@@ -44,7 +47,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class SimCall:
-    """One call. `edge_seconds` is the work as it takes on a free edge, with nothing around it."""
+    """One call. `edge_seconds` is the work as it takes on a free edge, with nothing around it.
+
+    A call that others are made within has a name of its own (`call`), by which they name it (`within`); their
+    work is not part of its own.
+    """
 
     at_seconds: float
     export: str
@@ -52,6 +59,8 @@ class SimCall:
     sent_bytes: int
     received_bytes: int
     edge_seconds: float
+    call: str = ""
+    within: str = ""
 
 
 MIXED = (
@@ -98,8 +107,43 @@ def read_trace(data: bytes, file: str, slowdown: float) -> list[SimCall]:
     if not calls:
         raise FormatError("holds no call", file=file)
     calls.sort(key=lambda call: call.at_seconds)
-    first = calls[0].at_seconds
-    return [replace(call, at_seconds=call.at_seconds - first) for call in calls]
+    first, inner = calls[0].at_seconds, [0.0] * len(calls)
+    for outer, at in zip(outer_calls(calls, file), range(len(calls)), strict=True):
+        if outer is not None:
+            inner[outer] += calls[at].edge_seconds
+    return [
+        replace(
+            call,
+            at_seconds=call.at_seconds - first,
+            edge_seconds=max(call.edge_seconds - work, 0.0),
+        )
+        for call, work in zip(calls, inner, strict=True)
+    ]
+
+
+def outer_calls(calls: Sequence[SimCall], file: str = "calls") -> list[int | None]:
+    """Return for each call the index of the one that it is made within, None for those by the app itself.
+
+    A call whose outer one is not there counts as the app's. Raises `FormatError` for names that two calls
+    have and for an outer call that ends before an inner one, `LimitExceeded` for deep nesting.
+    """
+    at = {call.call: index for index, call in enumerate(calls) if call.call}
+    if len(at) < sum(1 for call in calls if call.call):
+        raise FormatError("two calls have one name", file=file)
+    found: list[int | None] = [None] * len(calls)
+    depth = [0] * len(calls)
+    for index in reversed(range(len(calls))):  # outer calls end last
+        outer = at.get(calls[index].within) if calls[index].within else None
+        if outer is None:
+            continue
+        if outer <= index:
+            raise FormatError(
+                "an outer call ends before one within it", structure="call", index=index, file=file
+            )
+        found[index], depth[index] = outer, depth[outer] + 1
+        if depth[index] > MOST_NESTED:
+            raise LimitExceeded("MOST_NESTED", depth[index], MOST_NESTED, subject=file)
+    return found
 
 
 def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
@@ -109,8 +153,9 @@ def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
         entry = json.loads(line)
         if not isinstance(entry, dict) or entry.get("place") not in ("local", "remote"):
             raise ValueError("no object with a place, local or remote")
-        if not isinstance(entry.get("export"), str):
-            raise ValueError("export is no text")
+        texts = [entry.get("export"), entry.get("call", ""), entry.get("within", "")]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("export, call and within are texts")
         numbers = {key: _number(entry, key, most) for key, most in NUMBERS.items()}
     except (ValueError, RecursionError) as error:
         raise FormatError(f"is no call: {error}", structure="line", index=index + 1, file=file) from None
@@ -122,6 +167,7 @@ def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
         int(numbers["sent_bytes"]),
         int(numbers["received_bytes"]),
         work,
+        *texts[1:],
     )
 
 

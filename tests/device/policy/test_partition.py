@@ -38,6 +38,23 @@ def test_no_partition_is_cheaper(
     assert total(away, local, remote, transfers) == pytest.approx(least)
 
 
+@settings(max_examples=150, deadline=None)
+@given(TABLE, TABLE, st.lists(st.sampled_from(list(combinations(NAMES, 2))), max_size=5))
+def test_followers_go_along_and_no_partition_of_that_kind_is_cheaper(
+    local: dict[str, float], remote: dict[str, float], followers: list[tuple[str, str]]
+) -> None:
+    away = remote_part(local, remote, {}, frozenset("a"), followers)
+    others = (
+        frozenset(other)
+        for count in range(len(NAMES))
+        for other in combinations(NAMES[1:], count)
+        if all(second in other or first not in other for first, second in followers)
+    )
+    least = min(total(other, local, remote, {}) for other in others)
+    assert all(second in away or first not in away for first, second in followers)
+    assert total(away, local, remote, {}) == pytest.approx(least)
+
+
 def test_a_cost_that_is_missing_or_negative_is_refused() -> None:
     with pytest.raises(UsageError, match="needs a cost"):
         remote_part({"a": 1.0}, {}, {})

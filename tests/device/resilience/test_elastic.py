@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from lawow.device.cancel import Cancel
-from lawow.device.elastic import ElasticFunction, elastic
+from lawow.device.elastic import ElasticFunction, elastic, functions_of_bundle
 from lawow.device.elastic_module import ElasticModule
+from lawow.device.energy import EnergyLedger, PowerModel
 from lawow.device.offload_handler import OffloadHandler
 from lawow.device.policy import Adaptive, Place, Remote
+from lawow.device.provenance import Provenance
 from lawow.device.resilience import Breaker, Hedge, Resilience, Shadow
 from lawow.device.resilience.shadow import bits_of
 from lawow.errors import GuestTrap, LimitExceeded, OutcomeUnknown, UsageError
 from tests.conftest import ROOT
-from tests.edge.builders import all_sorts
+from tests.edge.builders import all_sorts, bundle_of, module_of
 from tests.server.running import RunningEdge, running_edge
 
 ARRAYS = (ROOT / "fixtures" / "wasm" / "arrays.wasm").read_bytes()
@@ -173,6 +175,30 @@ def test_a_result_here_and_a_trap_there_is_a_mismatch(handler: OffloadHandler) -
     assert (divide.mismatch.here, divide.mismatch.there) == (bytes(8), None)
     assert "a result here and no result on the edge" in str(divide.mismatch)
     module.recall()
+
+
+def test_functions_of_a_bundle_are_hedged_and_compared_where_they_may_run_twice(
+    handler: OffloadHandler,
+) -> None:
+    """A pure method has all of it on a real edge; one with imports, and one with state, the breaker alone."""
+    importing = module_of(
+        '(module (import "env" "log" (func (param i32))) (func (export "g") (result i32) (i32.const 1)))'
+    )
+    methods = [("fib", "all.wasm", "fib", "i>i"), ("g", "importing.wasm", "g", ">i")]
+    jar = bundle_of({"all.wasm": all_sorts(), "importing.wasm": importing}, methods)
+    ledger = EnergyLedger(PowerModel(6.0, 2.0, Provenance.MODELLED, "6 W here, 2 W away"))
+    every = Resilience(hedge=Hedge(), breaker=Breaker(), shadow=Shadow(1.0))
+    functions = functions_of_bundle(jar, policy=Remote(), resilience=every, ledger=ledger)
+    fib, other = (functions[f"com.example.Compute.{name}"] for name in ("fib", "g"))
+    assert (fib.resilience, other.resilience) == (every, Resilience(breaker=every.breaker))
+    fib.module.offload(handler)
+    assert (fib(10), fib.mismatch, fib.last_place) == (55, None, Place.REMOTE)
+    assert [item.place for item in ledger.samples] == [Place.REMOTE, Place.LOCAL]
+    fib.module.recall()
+    kept = functions_of_bundle(
+        bundle_of({"all.wasm": all_sorts()}, methods[:1]), keeps_state=True, resilience=every
+    )
+    assert [item.resilience for item in kept.values()] == [Resilience(breaker=every.breaker)]
 
 
 def test_bits_are_those_of_the_signatures_types() -> None:
