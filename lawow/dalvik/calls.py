@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from lawow.dalvik.ir import Obstacle, Op
 from lawow.dalvik.library import LIBRARY, Intrinsic
 from lawow.dalvik.program import Program
+from lawow.dalvik.texts import STRING
 from lawow.formats.dex import MethodRef, parse_method_descriptor
 
-__all__ = ["Call", "is_array_of_numbers", "require_simple", "resolve"]
+__all__ = ["Call", "is_array_of_numbers", "parameters_of", "require_simple", "resolve"]
 
 _NEW_INSTANCE = "Ljava/lang/reflect/Array;"
 _INIT = {"()V": 0, "(Ljava/lang/String;)V": 1}
@@ -37,6 +38,8 @@ def resolve(op: Op, program: Program) -> Call:
         return _static(op, ref, program)
     if name == "invoke-virtual" and ref.class_name[0] == "[" and ref[1:] == ("clone", "()Ljava/lang/Object;"):
         return Call(special="clone")
+    if name == "invoke-virtual" and ref.class_name == STRING and ref in LIBRARY:
+        return Call(intrinsic=LIBRARY[ref])
     if name == "invoke-direct" and ref.name == "<init>" and program.is_throwable(ref.class_name):
         if ref.descriptor not in _INIT:
             raise op.obstacle(f"exceptions are made without arguments or of a text, not by {ref}")
@@ -44,6 +47,14 @@ def resolve(op: Op, program: Program) -> Call:
             raise op.obstacle(f"{ref} does more than its superclass")
         return Call(init=_INIT[ref.descriptor])
     raise op.obstacle(f"calls {ref}")
+
+
+def parameters_of(op: Op) -> tuple[str, ...]:
+    """Return the types of what an invoke reads, the receiver among them."""
+    ref = op.symbol
+    assert isinstance(ref, MethodRef)
+    parameters = parse_method_descriptor(ref.descriptor).parameters
+    return parameters if op.name == "invoke-static" else (ref.class_name, *parameters)
 
 
 def _static(op: Op, ref: MethodRef, program: Program) -> Call:
@@ -86,9 +97,11 @@ def is_array_of_numbers(descriptor: str) -> bool:
 
 
 def require_simple(ref: MethodRef, op: Op | None = None) -> None:
-    """Raise `Obstacle` unless a method takes and gives numbers and arrays of numbers only."""
+    """Raise `Obstacle` unless a method takes and gives numbers, strings and arrays of numbers only."""
     proto = parse_method_descriptor(ref.descriptor)
     for descriptor in (*proto.parameters, proto.return_type):
-        if descriptor not in "ZBSCIJFDV" and not is_array_of_numbers(descriptor):
-            reason = f"{ref} takes or gives {descriptor}; numbers and arrays of numbers are translated"
+        if descriptor not in ("V", STRING, *"ZBSCIJFD") and not is_array_of_numbers(descriptor):
+            reason = (
+                f"{ref} takes or gives {descriptor}; numbers, strings and arrays of numbers are translated"
+            )
             raise op.obstacle(reason) if op else Obstacle(reason)

@@ -16,7 +16,8 @@ from lawow.dalvik.api import ExportedMethod, Parameter
 from lawow.dalvik.effects import Effects
 from lawow.dalvik.ir import Obstacle
 from lawow.dalvik.kinds import kind_of_type
-from lawow.dalvik.runtime import EXCEPTION, HEAD_BYTES, HEAP, UNWIND
+from lawow.dalvik.runtime import BASE, EXCEPTION, HEAD_BYTES, HEAP, UNWIND
+from lawow.dalvik.texts import STRING
 from lawow.dalvik.types import shift_of
 from lawow.dalvik.variables import core_type
 from lawow.dalvik.wat import Function
@@ -122,6 +123,8 @@ def describe(method: MethodRef, effects: Effects, export: str) -> ExportedMethod
 
 
 def _letters(descriptor: str, *, is_in_out: bool) -> str:
+    if descriptor == STRING:
+        return "[c"
     if descriptor[0] != "[":
         return _KIND_LETTERS[kind_of_type(descriptor)]
     in_out = "&" if is_in_out else ""
@@ -220,7 +223,7 @@ class _Wrapper:
 
     def _parameter(self, number: int, parameter: Parameter) -> None:
         descriptor = parameter.descriptor
-        if descriptor[0] != "[":
+        if kind_of_type(descriptor) != "l":
             self.params.append(f"p{number}:{core_type(kind_of_type(descriptor))}")
             self.arguments.append(f"local.get $p{number} {_NARROW.get(descriptor, '')}")
             return
@@ -228,7 +231,7 @@ class _Wrapper:
         self._list(f"a{number}", is_lent=is_lent)
         self.arguments.append(f"local.get $r{number}")
         self.locals.append(f"r{number}:i32")
-        made = self._matrix(number, parameter) if descriptor[1] == "[" else f"local.get $a{number}"
+        made = self._matrix(number, parameter) if descriptor[:2] == "[[" else f"local.get $a{number}"
         if self.is_checked:
             made = f"local.get $nulls i32.const {1 << number % 32} i32.and if:i32 i32.const 0 else {made} end"
         self.before.append(f"{made} local.set $r{number}")
@@ -264,7 +267,8 @@ class _Wrapper:
         text = [f"global.get {EXCEPTION} local.set $thrown i32.const 0 global.set {EXCEPTION}"]
         if self.is_checked:
             text.append(
-                "local.get $thrown if local.get $outcome local.get $thrown i64.load i64.store "
+                "local.get $thrown if local.get $outcome local.get $thrown i32.load i32.store "
+                "local.get $outcome local.get $thrown i32.load +4 call text_number i32.store +4 "
                 "local.get $outcome local.get $thrown i64.load +8 i64.store +8 end"
             )
         else:
@@ -282,20 +286,31 @@ class _Wrapper:
         if self.is_checked:
             text += "local.get $outcome local.get $result i32.eqz i32.store +8 "
             for number, parameter in reversed(list(enumerate(self.item.parameters))):
-                if parameter.descriptor[0] == "[":
+                if parameter.descriptor == self.item.returns:
                     text += (
                         f"local.get $result local.get $r{number} i32.eq "
                         "local.get $result i32.eqz i32.eqz i32.and if "
                         f"local.get $outcome i32.const {number + 1} i32.store +4 end "
                     )
         else:
-            text += "local.get $result i32.eqz if unreachable end "
+            text += "local.get $result i32.eqz if unreachable end " + self._known_text()
         text += (
             f"local.get $area local.get $result i32.const {HEAD_BYTES} i32.add i32.store "
             "local.get $area local.get $result i32.load i32.store +4 else "
             f"local.get $area i32.const {HEAD_BYTES} i32.store local.get $area i32.const 0 i32.store +4 end"
         )
         return text
+
+    def _known_text(self) -> str:
+        """Trap for a string that the caller or the app has already: a copy would be another one to ``==``."""
+        if self.item.returns != STRING:
+            return ""
+        given = " ".join(
+            f"local.get $result local.get $r{number} i32.eq i32.or"
+            for number, parameter in enumerate(self.item.parameters)
+            if parameter.descriptor == STRING
+        )
+        return f"local.get $result global.get {BASE} i32.lt_u {given} if unreachable end "
 
     def _end(self, kind: str) -> str:
         text = f"local.get $mark global.set {UNWIND}"

@@ -8,6 +8,7 @@ from lawow.dalvik.calls import require_simple, resolve
 from lawow.dalvik.graph import Graph
 from lawow.dalvik.ir import Body, Obstacle, decode
 from lawow.dalvik.program import Program
+from lawow.dalvik.rewriting import rewritten
 from lawow.dalvik.types import Types
 from lawow.dalvik.webs import Flow
 from lawow.formats.dex import FieldRef, MethodRef
@@ -44,7 +45,7 @@ class Analysis:
         return tuple(dict.fromkeys(fields))
 
     def allocates(self) -> bool:
-        """Tell whether it makes arrays."""
+        """Tell whether it makes arrays or strings."""
         return any(
             op.name in ("new-array", "filled-new-array") or self._makes_copy(at)
             for at, op in self.body.ops.items()
@@ -52,7 +53,7 @@ class Analysis:
 
     def _makes_copy(self, at: int) -> bool:
         call = self.types.calls.get(at)
-        return bool(call and (call.special or (call.intrinsic and "copy_of" in call.intrinsic.code)))
+        return bool(call and (call.special or (call.intrinsic and call.intrinsic.makes)))
 
     def throws_by_itself(self) -> bool:
         """Tell whether an exception can leave an operation other than a call of the app."""
@@ -87,7 +88,7 @@ def analyse(program: Program, ref: MethodRef) -> Analysis:
     if not view.is_static or view.is_initializer:
         raise Obstacle("is no static method")
     require_simple(ref)
-    body = decode(view)
+    body = rewritten(decode(view))
     for op in body.ops.values():
         if op.name.startswith("sput"):
             raise op.obstacle(f"writes the static field {op.symbol}")

@@ -6,11 +6,13 @@ import struct
 from collections.abc import Callable
 from functools import partial
 
+from lawow.dalvik.calls import parameters_of
 from lawow.dalvik.computing import Computing
 from lawow.dalvik.ir import Op
 from lawow.dalvik.kinds import kind_of_type
 from lawow.dalvik.loops import Limit, Linear, Plan
 from lawow.dalvik.methods import symbol_of
+from lawow.dalvik.rewriting import is_text_access
 from lawow.dalvik.runtime import HEAD_BYTES
 from lawow.dalvik.types import CLASS_PREFIX, shift_of
 from lawow.dalvik.webs import Web
@@ -84,7 +86,7 @@ class Operations(Computing):
         elif op.name.startswith("move"):
             self._moved(op)
         elif op.name == "const-string":
-            self.text(f"i32.const {self.unit.message(str(op.symbol))}")
+            self.text(f"i32.const {self.unit.text(str(op.symbol))}")
             self.store(dest, "l")
         elif op.name == "const-class":
             self.text("i32.const 0")
@@ -117,19 +119,20 @@ class Operations(Computing):
     def _element(self, op: Op) -> None:
         is_write = op.name.startswith("aput")
         array, index = self.flow.uses[op.at][is_write:]
-        element = array.ref[1:2]
+        of_text = is_text_access(op)
+        element = "C" if of_text else array.ref[1:2]
         if not element:  # nothing but null gets here
             self.text("i32.const 1")
             self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"))
             return
         shift = shift_of(array.ref)
         if op.at not in self.safe:
-            self._check_bounds(index, array)
+            self._check_bounds(index, array, of_text=of_text)
         self.load(array, "l")
         self.load(index, "i")
         self.text(f"i32.const {shift} i32.shl i32.add" if shift else "i32.add")
         load, store = _ACCESS[element]
-        kind = kind_of_type(array.ref[1:])
+        kind = "i" if of_text else kind_of_type(array.ref[1:])
         if is_write:
             self._operand(op, 0, kind)
             self.text(f"{store} +{HEAD_BYTES}")
@@ -137,10 +140,10 @@ class Operations(Computing):
             self.text(f"{load} +{HEAD_BYTES}")
             self._store_dest(op, kind)
 
-    def _check_bounds(self, index: Web, array: Web) -> None:
+    def _check_bounds(self, index: Web, array: Web, *, of_text: bool) -> None:
         self.load(index, "i")
         self.text(f"local.get {self._length_slot(array)} i32.ge_u")
-        self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"))
+        self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"), of_text=of_text)
 
     def guard(self, plan: Plan) -> None:
         """Push whether all accesses of a loop are within their arrays, from the first turn to the last."""
@@ -225,7 +228,7 @@ class Operations(Computing):
         if call.special:
             throws = self._special(op, call.special)
         else:
-            for web, descriptor in zip(uses, proto.parameters, strict=True):
+            for web, descriptor in zip(uses, parameters_of(op), strict=True):
                 self.load(web, kind_of_type(descriptor))
             throws = self._call(op, uses)
         if throws:

@@ -27,6 +27,7 @@ PLATFORM_EXCEPTIONS = {
     "Ljava/lang/IllegalStateException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/IndexOutOfBoundsException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/ArrayIndexOutOfBoundsException;": "Ljava/lang/IndexOutOfBoundsException;",
+    "Ljava/lang/StringIndexOutOfBoundsException;": "Ljava/lang/IndexOutOfBoundsException;",
     "Ljava/lang/NegativeArraySizeException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/NullPointerException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/NumberFormatException;": "Ljava/lang/IllegalArgumentException;",

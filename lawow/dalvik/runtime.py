@@ -1,8 +1,9 @@
 """What translated code calls: allocation, exceptions, copies of arrays, the remainder of floats.
 
 Memory: 0 to 15 are zero, so that null, address 0, is an array of length 0 and one comparison finds both a bad
-index and null. An array is a reference `r` to {length u32, capacity u32, elements}; an exception is {class
-u32, message u32, two i32 of detail}. The heap grows upwards and is dropped after each call; memory that the
+index and null. An array is a reference `r` to {length u32, capacity u32, elements}, and so is a string; one
+that is a constant has its number where the capacity is. An exception is {class u32, message u32, two i32 of
+detail}; its message is a string. The heap grows upwards and is dropped after each call; memory that the
 caller was lent through ``cabi_realloc`` lies below it and is kept on a free list.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from lawow.dalvik.wat import Function
 
 __all__ = [
+    "BASE",
     "EXCEPTION",
     "EXCEPTION_BYTES",
     "FIRST_ADDRESS",
@@ -22,9 +24,9 @@ __all__ = [
     "UNWIND",
 ]
 
-HEAP, UNWIND, EXCEPTION, FREE = range(4)
+HEAP, UNWIND, EXCEPTION, FREE, BASE = range(5)
 """Numbers of the globals: end of the heap, where the next call begins it (0: it runs), what is thrown, free
-list."""
+list, where constants end."""
 
 HEAD_BYTES = 8
 EXCEPTION_BYTES = 16
@@ -41,10 +43,11 @@ IMPLICIT = (
     "Ljava/lang/NegativeArraySizeException;",
     "Ljava/lang/OutOfMemoryError;",
     "Ljava/lang/IllegalArgumentException;",
+    "Ljava/lang/StringIndexOutOfBoundsException;",
 )
 """What the virtual machine itself throws; the first codes of every module."""
 
-NULL, BOUNDS, ARITHMETIC, NEGATIVE_SIZE, NO_MEMORY, ILLEGAL_ARGUMENT = range(1, 7)
+NULL, BOUNDS, ARITHMETIC, NEGATIVE_SIZE, NO_MEMORY, ILLEGAL_ARGUMENT, TEXT_BOUNDS = range(1, 8)
 
 _FUNCTIONS = [
     Function.of(
@@ -75,6 +78,15 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
+        "text_number",
+        "text:i32",
+        "i32",
+        # What is known of an exception's message outside: the number of a constant, -1 for any other string.
+        f"""local.get $text i32.eqz if i32.const 0 return end
+            local.get $text global.get {BASE} i32.lt_u if:i32 local.get $text i32.load +4
+            else i32.const -1 end""",
+    ),
+    Function.of(
         "new_exception",
         "code:i32",
         "i32",
@@ -90,6 +102,13 @@ _FUNCTIONS = [
         "",
         f"""local.get $array i32.eqz if i32.const {NULL} i32.const 0 i32.const 0 call throw return end
             i32.const {BOUNDS} local.get $index local.get $array i32.load call throw""",
+    ),
+    Function.of(
+        "throw_text",
+        "index:i32 text:i32",
+        "",
+        f"""local.get $text i32.eqz if i32.const {NULL} i32.const 0 i32.const 0 call throw return end
+            i32.const {TEXT_BOUNDS} local.get $index local.get $text i32.load call throw""",
     ),
     Function.of(
         "alloc",

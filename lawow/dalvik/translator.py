@@ -14,7 +14,7 @@ from lawow.dalvik.ir import Obstacle
 from lawow.dalvik.library import FUNCTIONS
 from lawow.dalvik.methods import Analysis, analyse, symbol_of
 from lawow.dalvik.program import Program
-from lawow.dalvik.runtime import FREE, RUNTIME
+from lawow.dalvik.runtime import BASE, HEAP, RUNTIME
 from lawow.dalvik.tables import TableGuard
 from lawow.dalvik.unit import ModuleUnit
 from lawow.dalvik.wat import Function, Module
@@ -187,8 +187,8 @@ def _link(functions: list[Function], exports: dict[MethodRef, ExportedMethod], u
     heap = align_up(unit.end, 16)
     module.data = unit.data
     module.memory_bytes = heap
-    module.globals = [0] * (FREE + 1)
-    module.globals[0] = heap
+    module.globals = [0] * (BASE + 1)
+    module.globals[HEAP] = module.globals[BASE] = heap
     return module.to_bytes()
 
 

@@ -7,16 +7,17 @@ classes meet in Throwable. A web whose definitions disagree may exist but not be
 
 from __future__ import annotations
 
-from lawow.dalvik.calls import Call, is_array_of_numbers
+from lawow.dalvik.calls import Call, is_array_of_numbers, parameters_of
 from lawow.dalvik.ir import Op
 from lawow.dalvik.kinds import kind_of_type
 from lawow.dalvik.program import Program
+from lawow.dalvik.rewriting import is_text_access, is_unmade_text
+from lawow.dalvik.texts import STRING
 from lawow.dalvik.webs import Flow, Web
 from lawow.formats.dex import FieldRef, MethodRef, parse_method_descriptor
 
-__all__ = ["BOXES", "CLASS_PREFIX", "STRING", "THROWABLE", "Types", "shift_of"]
+__all__ = ["BOXES", "CLASS_PREFIX", "THROWABLE", "Types", "shift_of"]
 
-STRING = "Ljava/lang/String;"
 THROWABLE = "Ljava/lang/Throwable;"
 CLASS_PREFIX = "class "
 """Before the descriptor that a constant of java.lang.Class stands for."""
@@ -49,11 +50,13 @@ BOXES = {
     "Ljava/lang/Double;": "D",
 }
 """Classes whose ``TYPE`` is the class of a primitive."""
+_TAKEN_AS_TEXT = ("Ljava/lang/Object;", "Ljava/lang/CharSequence;")
+"""What methods of strings call a parameter that only a string is taken for here."""
 
 
 def shift_of(array: str) -> int:
-    """Return the size of an array's elements as a power of two."""
-    return _SHIFTS.get(array[1:], 2)
+    """Return the size of the elements of an array, or of a string, as a power of two."""
+    return 1 if array == STRING else _SHIFTS.get(array[1:], 2)
 
 
 class Types:
@@ -72,6 +75,7 @@ class Types:
         self._infer()
         for at in flow.uses:
             self._check(self.ops[at])
+        self._check_unmade()
         flow.check()
         flow.choose_locals()
 
@@ -200,18 +204,27 @@ class Types:
             raise op.obstacle(f"makes {op.symbol}; objects are not translated")
         elif op.name in ("new-array", "filled-new-array"):
             self._check_new(op, uses)
-        elif op.name.startswith("if-") and any(web.ref and web.ref[0] != "[" for web in uses):
-            raise op.obstacle("compares objects")
+        elif op.name in ("if-eq", "if-ne") and any(web.ref and web.ref[0] != "[" for web in uses):
+            raise op.obstacle("asks whether two objects are one")
+
+    def _check_unmade(self) -> None:
+        """Raise `Obstacle` where a string is used between ``new-instance`` and its constructor."""
+        unmade = {web for at, web in self.flow.dest.items() if is_unmade_text(self.ops[at])}
+        for at, uses in self.flow.uses.items():
+            if unmade.intersection(uses):
+                raise self.ops[at].obstacle("uses a string before it is made")
 
     def _require_array(self, op: Op, web: Web) -> None:
-        if web.ref and not is_array_of_numbers(web.ref):
+        if is_text_access(op):
+            self._require_type(op, web, STRING)
+        elif web.ref and not is_array_of_numbers(web.ref):
             raise op.obstacle(f"needs an array of numbers and gets {web.ref}")
 
     def _check_element(self, op: Op, uses: tuple[Web, ...]) -> None:
         is_write = op.name.startswith("aput")
         array = uses[1 if is_write else 0]
         self._require_array(op, array)
-        element = array.ref[1:]
+        element = "C" if is_text_access(op) else array.ref[1:]
         if not array.ref:
             return  # null: there will be an exception and no element
         wanted = _ELEMENTS[op.name[4:]]
@@ -227,7 +240,6 @@ class Types:
     def _check_call(self, op: Op, uses: tuple[Web, ...]) -> None:
         assert isinstance(op.symbol, MethodRef)
         call = self.calls[op.at]
-        params = parse_method_descriptor(op.symbol.descriptor).parameters
         if call.init is not None:
             self._check_init(op, uses, call.init)
         elif call.special == "clone":
@@ -242,9 +254,9 @@ class Types:
                 raise op.obstacle(f"copies {one or 'null'} to {other or 'null'}")
             self._require_array(op, uses[call.intrinsic.same[0]])
         else:
-            for web, descriptor in zip(uses, params, strict=True):
+            for web, descriptor in zip(uses, parameters_of(op), strict=True):
                 if kind_of_type(descriptor) == "l":
-                    self._require_type(op, web, descriptor)
+                    self._require_type(op, web, STRING if descriptor in _TAKEN_AS_TEXT else descriptor)
 
     def _check_init(self, op: Op, uses: tuple[Web, ...], count: int) -> None:
         made = self._definitions.get(uses[0], [])
@@ -270,7 +282,7 @@ class Types:
     def _check_cast(self, op: Op, web: Web) -> None:
         if web.ref and web.ref != op.symbol:
             raise op.obstacle(f"casts {web.ref} to {op.symbol}")
-        if not is_array_of_numbers(str(op.symbol)):
+        if op.symbol != STRING and not is_array_of_numbers(str(op.symbol)):
             raise op.obstacle("objects are not translated")
 
     def _check_new(self, op: Op, uses: tuple[Web, ...]) -> None:

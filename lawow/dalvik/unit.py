@@ -38,7 +38,7 @@ class ModuleUnit:
         self.end = FIRST_ADDRESS
         self._blobs: dict[bytes, int] = {}
         self._tables: dict[Table, int] = {}
-        self._messages: dict[str, int] = {}
+        self._texts: dict[str, int] = {}
         for analysis in analyses:
             for op in analysis.body.ops.values():
                 if op.name == "new-instance" and op.symbol not in self.classes:
@@ -61,12 +61,14 @@ class ModuleUnit:
             self._codes[class_name] = tuple(found)
         return self._codes[class_name]
 
-    def message(self, text: str) -> int:
-        """The number of a text, which counts from 1."""
-        if text not in self._messages:
+    def text(self, text: str) -> int:
+        """The reference of a constant string, the same for the same text."""
+        if text not in self._texts:
             self.messages.append(text)
-            self._messages[text] = len(self.messages)
-        return self._messages[text]
+            content = text.encode("utf-16-le", "surrogatepass")
+            head = struct.pack("<II", len(content) // 2, len(self.messages))
+            self._texts[text] = self._place(head + content)
+        return self._texts[text]
 
     def blob(self, data: bytes) -> int:
         """The address of constant bytes, the same for the same bytes."""

@@ -41,8 +41,8 @@ class Unit(Protocol):
     def codes_of(self, class_name: str) -> tuple[int, ...]:
         """The numbers of an exception class and all its subclasses in the module."""
 
-    def message(self, text: str) -> int:
-        """The number of a text, which counts from 1."""
+    def text(self, text: str) -> int:
+        """The reference of a constant string."""
 
     def blob(self, data: bytes) -> int:
         """The address of constant bytes."""
@@ -76,7 +76,9 @@ class Variables(ABC):
         """Leave if an exception is set."""
 
     @abstractmethod
-    def fault_bounds(self, index: Callable[[], None], array: Callable[[], None]) -> None:
+    def fault_bounds(
+        self, index: Callable[[], None], array: Callable[[], None], *, of_text: bool = False
+    ) -> None:
         """Leave with an exception about an index or null if the condition on the stack holds."""
 
     @abstractmethod

@@ -19,8 +19,9 @@ import java.nio.file.Paths;
  * <pre>
  * cases     u16 methods, each: UTF class, UTF name, UTF descriptor;   then until the end: u16 method, arguments
  * argument  number: u64 bits   array: u32 count and elements, little-endian, or FFFFFFFF and u8 earlier parameter
+ *           string: as an array of char
  * outcome   'R' result, all arrays that were given      'T' UTF class of what was thrown
- * result    number: u64 bits   array: 0 null, 1 u32 count and elements, 2 u8 parameter that it is
+ * result    number: u64 bits   array, string: 0 null, 1 u32 count and elements, 2 u8 parameter that it is
  * </pre>
  *
  * <p>usage: java -cp CLASSES Judge.java CASES OUTCOMES SECONDS. A call that takes longer ends the process with status 3; the
@@ -108,7 +109,11 @@ public final class Judge {
         Class<?>[] types = method.getParameterTypes();
         Object[] given = new Object[types.length];
         for (int at = 0; at < types.length; at++) {
-            given[at] = types[at].isArray() ? readArray(types[at].getComponentType(), given) : readNumber(types[at]);
+            if (types[at] == String.class) {
+                given[at] = new String((char[]) readArray(char.class, given));
+            } else {
+                given[at] = types[at].isArray() ? readArray(types[at].getComponentType(), given) : readNumber(types[at]);
+            }
         }
         ByteArrayOutputStream whole = new ByteArrayOutputStream();
         try {
@@ -218,7 +223,7 @@ public final class Judge {
 
     private static void writeResult(Class<?> type, Object result, Object[] given, DataOutputStream to)
             throws IOException {
-        if (!type.isArray()) {
+        if (!type.isArray() && type != String.class) {
             if (type != void.class) {
                 to.writeLong(bitsOf(result));
             }
@@ -233,7 +238,7 @@ public final class Judge {
         }
         to.write(result == null ? 0 : 1);
         if (result != null) {
-            writeArray(result, to);
+            writeArray(type == String.class ? ((String) result).toCharArray() : result, to);
         }
     }
 

@@ -1,4 +1,4 @@
-"""Arguments of one call, as both judges get them: numbers as bits, arrays as packed bytes.
+"""Arguments of one call, as both judges get them: numbers as bits, arrays and strings as packed bytes.
 
 An array may be the very array of an earlier parameter. A case belongs to a method by its descriptor; its
 form on the wire to the JVM is that of `Judge.java`.
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from lawow.formats.elements import Argument, Packed, SameAs
 
-__all__ = ["SIZES", "Case", "encode_case", "is_array"]
+__all__ = ["SIZES", "Case", "element_of", "encode_case", "is_array"]
 
 SIZES = {"Z": 1, "B": 1, "S": 2, "C": 2, "I": 4, "J": 8, "F": 4, "D": 8}
 """Bytes of one element, by Java's letter."""
+STRING = "Ljava/lang/String;"
 _SAME = 0xFFFFFFFF
 
 
@@ -36,6 +37,11 @@ def is_array(kind: str) -> bool:
     return kind.startswith("[")
 
 
+def element_of(kind: str) -> str:
+    """Return the letter of what an array or a string holds; empty for a number."""
+    return "C" if kind == STRING else kind[1:]
+
+
 def encode_case(case: Case) -> bytes:
     """Return a case as `Judge.java` reads it."""
     parts = [struct.pack(">H", case.subject)]
@@ -53,8 +59,9 @@ def _shown(kind: str, value: Argument) -> str:
     if isinstance(value, SameAs):
         return f"the array of parameter {value.parameter}"
     if isinstance(value, Packed):
-        size = SIZES[kind[1]]
-        items = [_number(kind[1], value.data[at : at + size]) for at in range(0, len(value.data), size)]
+        element = element_of(kind)
+        size = SIZES[element]
+        items = [_number(element, value.data[at : at + size]) for at in range(0, len(value.data), size)]
         return f"{{{', '.join(items[:8])}{', ...' if len(items) > 8 else ''}}} ({len(items)} elements)"
     return _number(kind, value[: SIZES[kind]])
 

@@ -1,17 +1,18 @@
 """WebAssembly as a judge: calls exports with the cases, each in an instance of its own, within limits.
 
 Fuel instead of a deadline makes the outcome the same on every machine. A guest that uses up fuel, memory or
-stack decides nothing (`EXHAUSTED`). Any other trap of the export that apps call sends them to the original.
+stack decides nothing (`EXHAUSTED`). Any other trap of the export that apps call sends them to the original;
+``unreachable`` is how a translation says so itself.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lawow.errors import GuestTrap, LimitExceeded
-from lawow.formats.elements import Argument, Packed, Returned, SameAs
+from lawow.formats.elements import Argument, Packed, PackedValue, SameAs
 from lawow.formats.signature import ListType, Signature, ValueType
 from lawow.limits import PROVING
 from lawow.proving.cases import SIZES, Case, is_array
@@ -83,7 +84,15 @@ class GuestMachine:
         self._engine.close()
 
 
-_Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], Returned | Threw]
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a call gave: a result, or the parameter that it is; lists that came back, by parameter."""
+
+    result: PackedValue | SameAs | None
+    changed: Mapping[int, Packed]
+
+
+_Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], _Answer | Threw]
 
 
 def _outcome(
@@ -92,29 +101,31 @@ def _outcome(
     """Call in an instance of its own."""
     try:
         with module.instantiate(memory_bytes=PROVING.memory_bytes, fuel=PROVING.fuel) as instance:
-            returned = call(TypedCaller(instance, result_bytes=PROVING.memory_bytes), method, arguments)
+            answer = call(TypedCaller(instance, result_bytes=PROVING.memory_bytes), method, arguments)
     except LimitExceeded:
         return EXHAUSTED
     except GuestTrap as trap:
         if trap.code in _SCARCE:
             return EXHAUSTED
-        return Threw("" if call is _call else f"a trap, {trap.code}")
-    if isinstance(returned, Threw):
-        return EXHAUSTED if returned.class_name == _NO_MEMORY else returned
+        return Threw("" if call is _call or trap.code == "unreachable" else f"a trap, {trap.code}")
+    if isinstance(answer, Threw):
+        return EXHAUSTED if answer.class_name == _NO_MEMORY else answer
     arrays = tuple(
-        _content(index, arguments, returned) if is_array(kind) else b""
+        _content(index, arguments, answer) if is_array(kind) else b""
         for index, kind in enumerate(method.parameters)
     )
-    return Resulted(_result(method.return_type, returned), arrays)
+    result = answer.result
+    return Resulted(result[: SIZES[method.return_type]] if isinstance(result, bytes) else result, arrays)
 
 
-def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> Returned:
-    return caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
+def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> _Answer:
+    returned = caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
+    return _Answer(returned.results[0] if returned.results else None, returned.changed)
 
 
 def _call_checked(
     caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]
-) -> Returned | Threw:
+) -> _Answer | Threw:
     """Call with a list in front, in which the outcome comes back: the exception's code or 0, the number of
     the parameter that the result is or 0, whether the result is null.
     """
@@ -126,7 +137,9 @@ def _call_checked(
     if code:
         return Threw(method.exceptions[code - 1])
     changed = {index - 1: value for index, value in returned.changed.items() if index}
-    return Returned(() if is_null or same else returned.results, changed)
+    if same:
+        return _Answer(SameAs(same - 1), changed)
+    return _Answer(None if is_null or not returned.results else returned.results[0], changed)
 
 
 def _as_sent(signature: Signature, arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
@@ -143,18 +156,11 @@ def _comes_back(kind: ValueType) -> bool:
     return isinstance(kind, ListType) and kind.is_in_out
 
 
-def _content(index: int, arguments: tuple[Argument, ...], returned: Returned) -> bytes:
+def _content(index: int, arguments: tuple[Argument, ...], answer: _Answer) -> bytes:
     """Return what an array holds after the call: what came back, or what went in."""
     value = arguments[index]
     if isinstance(value, SameAs):
-        return _content(value.parameter, arguments, returned)
-    after = returned.changed.get(index, value)
+        return _content(value.parameter, arguments, answer)
+    after = answer.changed.get(index, value)
     assert isinstance(after, Packed)  # arrays go in as lists
     return after.data
-
-
-def _result(kind: str, returned: Returned) -> bytes | Packed | None:
-    if not returned.results:
-        return None
-    value = returned.results[0]
-    return value[: SIZES[kind]] if isinstance(value, bytes) else value

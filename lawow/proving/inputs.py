@@ -2,7 +2,8 @@
 
 Pure functions fail at edges: the least integer, NaN, an empty array, an index that equals the length. But a
 call that throws at once shows little, so in every second case all arrays have one length, and numbers may be
-places in them. The same seed gives the same cases everywhere.
+places in them. Strings are made of few letters, so that they have something in common, and of halves of
+surrogate pairs. The same seed gives the same cases everywhere.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from lawow.formats.elements import Argument, Packed, SameAs
-from lawow.proving.cases import SIZES, Case, is_array
+from lawow.proving.cases import SIZES, STRING, Case, is_array
 
 __all__ = ["generate_cases"]
 
@@ -23,6 +24,7 @@ _SPECIAL_FLOATS = (0x7FC00000, 0x7F800000, 0xFF800000, 0x00000001, 0x007FFFFF, 0
 _SPECIAL_DOUBLES = (0x7FF8 << 48, 0x7FF0 << 48, 0xFFF0 << 48, 1, (1 << 52) - 1, 0x7FEFFFFFFFFFFFFF)
 _FORMATS = {"F": ("<f", 4, _SPECIAL_FLOATS), "D": ("<d", 8, _SPECIAL_DOUBLES)}
 _STYLES = 5
+_ALPHABETS = ("ab", "0123456789+-.", " \t\n;,/x", "Aa\u00e9\u20ac\ud83d\ude00", "\0\x7f\xff\u0100\uffff")
 _PLACE = _STYLES + 1
 """The style of a number that may be a place in an array, or its length."""
 
@@ -54,6 +56,10 @@ def generate_cases(subject: int, parameters: Sequence[str], seed: int) -> Iterat
         is_tame = source.one_in(2)
         arguments: list[Argument] = []
         for index, kind in enumerate(parameters):
+            if kind == STRING:
+                count = length if is_tame else source.pick(_LENGTHS)
+                arguments.append(_text(source, count))
+                continue
             if not is_array(kind):
                 style = _PLACE if is_tame else source.below(_STYLES)
                 arguments.append(_number(source, kind, style, length))
@@ -82,6 +88,15 @@ def _array(source: _Source, kind: str, count: int, length: int) -> Packed:
     if style == _STYLES:  # one value all over
         return Packed(count, _element(source, kind, source.below(_STYLES), length) * count)
     return Packed(count, b"".join(_element(source, kind, style, length) for _ in range(count)))
+
+
+def _text(source: _Source, count: int) -> Packed:
+    """Return a string of so many letters, one in four of all letters there are."""
+    if source.one_in(4):
+        return Packed(count, source.bits(16 * count).to_bytes(2 * count, "little") if count else b"")
+    letters = _ALPHABETS[source.below(len(_ALPHABETS))]
+    text = "".join(letters[source.below(len(letters))] for _ in range(count))
+    return Packed(count, text.encode("utf-16-le", "surrogatepass"))
 
 
 def _element(source: _Source, kind: str, style: int, length: int) -> bytes:

@@ -20,7 +20,7 @@ from lawow.errors import FormatError, LawowError, Refused
 from lawow.formats.dex.symbols import MethodRef, parse_method_descriptor
 from lawow.formats.elements import Packed, SameAs
 from lawow.limits import PROVING
-from lawow.proving.cases import SIZES, Case, encode_case, is_array
+from lawow.proving.cases import SIZES, STRING, Case, element_of, encode_case, is_array
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
 
 __all__ = ["JudgeMachine", "missing_tools"]
@@ -170,12 +170,13 @@ class _Reader:
         """Read a result: the bits of a number, an array, a parameter that it is, or None for null or void."""
         if kind == "V":
             return None
-        if not is_array(kind):
+        if not is_array(kind) and kind != STRING:
             return self.take(8)[::-1][: SIZES[kind]]
         tag = self.number(1)
         if tag == 2:
             return SameAs(self.number(1))
         if tag == 0:
             return None
-        data = self.array(kind[1])
-        return Packed(len(data) // SIZES[kind[1]], data)
+        element = element_of(kind)
+        data = self.array(element)
+        return Packed(len(data) // SIZES[element], data)

@@ -17,6 +17,7 @@ from functools import cached_property
 
 from lawow.dalvik import ExportedMethod, Program, Translation, Untranslatable, translate
 from lawow.dalvik.ir import Body, Obstacle, decode
+from lawow.dalvik.rewriting import rewritten
 from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.apk import AppPackage
 from lawow.formats.bundle import BoundMethod, BundledModule, bundled_module
@@ -159,7 +160,7 @@ class _Ranking:
         if ref not in self._bodies:
             view = self._program.method(ref)
             try:
-                self._bodies[ref] = None if view is None else decode(view)
+                self._bodies[ref] = None if view is None else rewritten(decode(view))
             except Obstacle:
                 self._bodies[ref] = None
         return self._bodies[ref]

@@ -1,9 +1,9 @@
 """Finds the methods of an app that could run as WebAssembly: static ones that only compute.
 
-A method is a candidate if its values can travel (numbers, arrays of numbers), its result is no array that its
-caller knows already, and the translator takes it and whatever it calls: the greatest set that is closed under
-calls. Every other static method has one reason, with the instruction where there is one; a method that fails
-for a callee has the callee's.
+A method is a candidate if its values can travel (numbers, strings, arrays of numbers), its result is no array
+that its caller knows already, and the translator takes it and whatever it calls: the greatest set that is
+closed under calls. Every other static method has one reason, with the instruction where there is one; a
+method that fails for a callee has the callee's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from lawow.dalvik import Examined, Program, Untranslatable, examine
 from lawow.dalvik.ir import decode
+from lawow.dalvik.texts import STRING
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_SYNCHRONIZED
 from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.views import MethodView
@@ -101,10 +102,14 @@ def _unfit(view: MethodView) -> Untranslatable | None:
     """Return why a method can't be called from afar, whatever its code is."""
     for kind in view.proto.parameters:
         if kind not in _NUMBERS and not _is_list(kind):
-            return Untranslatable(view.ref, "takes something other than numbers and arrays of numbers")
+            return Untranslatable(
+                view.ref, "takes something other than numbers, strings and arrays of numbers"
+            )
     returns = view.proto.return_type
     if returns != "V" and returns not in _NUMBERS and not _is_list(returns):
-        return Untranslatable(view.ref, "returns something other than a number or an array of numbers")
+        return Untranslatable(
+            view.ref, "returns something other than a number, a string or an array of numbers"
+        )
     if view.access_flags & _LOCKED:
         return Untranslatable(view.ref, "is synchronized")
     return None
@@ -119,7 +124,7 @@ def _shared_results(views: Iterable[MethodView]) -> Iterator[tuple[MethodRef, Un
 
 
 def _is_list(kind: str) -> bool:
-    return kind[0] == "[" and kind[1:] in _NUMBERS
+    return kind == STRING or (kind[0] == "[" and kind[1:] in _NUMBERS)
 
 
 class _Search:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lawow.formats.bundle import BoundMethod, BundledModule
-from lawow.formats.dex.boxing import return_call, return_unboxed
+from lawow.formats.dex.boxing import return_call
 from lawow.formats.dex.seam import (
     LAWOW,
     RESULT,
@@ -30,6 +30,7 @@ from lawow.formats.dex.seam import (
     SENTINEL,
     Seam,
     StubCall,
+    answer,
     ask,
     asking_code,
     module_name,
@@ -101,7 +102,7 @@ def _elastic_code(proto: Proto, call: StubCall, seam: Seam, local: MethodRef, *,
     code = [
         *ask(proto, call, seam, is_static=is_static),
         *_unless_local(proto.return_type, local, words, is_static=is_static),
-        *return_unboxed(proto.return_type, RESULT),
+        *answer(proto, call),
     ]
     return Assembly(SCRATCH + words, code)
 

@@ -14,13 +14,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lawow.formats.bundle import BundledModule
-from lawow.formats.dex.boxing import OBJECTS, is_wide, load_boxed, return_unboxed
+from lawow.formats.dex.boxing import OBJECTS, is_wide, load_boxed, load_chars, return_chars, return_unboxed
 from lawow.formats.dex.source import Assembly, Instruction
 from lawow.formats.dex.symbols import MethodRef, Proto, argument_words
+from lawow.formats.signature import ListType, ValueType, parse_typed_signature
 
-__all__ = ["LAWOW", "RESULT", "SCRATCH", "SENTINEL", "Seam", "StubCall", "ask", "asking_code", "module_name"]
+__all__ = [
+    "LAWOW",
+    "RESULT",
+    "SCRATCH",
+    "SENTINEL",
+    "Seam",
+    "StubCall",
+    "answer",
+    "ask",
+    "asking_code",
+    "module_name",
+]
 
 LAWOW = "Ldev/lawow/Lawow;"
+_STRING = "Ljava/lang/String;"
 _CALL = "Ljava/lang/String;Ljava/lang/String;Ljava/lang/String;[Ljava/lang/Object;)Ljava/lang/Object;"
 
 SCRATCH = 4
@@ -54,6 +67,11 @@ class StubCall:
     export: str
     signature: str
 
+    @property
+    def sent(self) -> tuple[ValueType, ...]:
+        """The types of the values that are sent."""
+        return parse_typed_signature(self.signature).params
+
 
 def module_name(module: BundledModule) -> str:
     """Return a module's address in the seam: file name and digest, ``fibonacci.wasm@<sha256>``."""
@@ -65,11 +83,20 @@ def ask(proto: Proto, call: StubCall, seam: Seam, *, is_static: bool) -> Iterato
     arguments = (_MODULE, _EXPORT, _SIGNATURE, _ARRAY)
     yield "const/16", _INDEX, len(proto.parameters)
     yield "new-array", _ARRAY, _INDEX, OBJECTS
-    yield from _fill_array(proto.parameters, first_register=SCRATCH if is_static else SCRATCH + 1)
+    yield from _fill_array(proto.parameters, call.sent, SCRATCH if is_static else SCRATCH + 1)
     yield "const-string", _MODULE, call.module
     yield "const-string", _EXPORT, call.export
     yield "const-string", _SIGNATURE, call.signature
     yield "invoke-static", (SCRATCH, *arguments) if seam.names_object else arguments, seam.ref
+
+
+def answer(proto: Proto, call: StubCall) -> Iterator[Instruction]:
+    """Yield the code that returns the stub's answer, which lies in `RESULT`."""
+    is_list = any(isinstance(item, ListType) for item in parse_typed_signature(call.signature).results)
+    if is_list and proto.return_type == _STRING:
+        yield from return_chars(RESULT)
+    else:
+        yield from return_unboxed(proto.return_type, RESULT)
 
 
 def asking_code(proto: Proto, call: StubCall, seam: Seam, *, is_static: bool) -> Assembly:
@@ -77,15 +104,17 @@ def asking_code(proto: Proto, call: StubCall, seam: Seam, *, is_static: bool) ->
     code = list(ask(proto, call, seam, is_static=is_static))
     if proto.return_type != "V":
         code.append(("move-result-object", RESULT))
-    code += return_unboxed(proto.return_type, RESULT)
+    code += answer(proto, call)
     return Assembly(SCRATCH + argument_words(proto.parameters, is_static=is_static), code)
 
 
-def _fill_array(parameters: Sequence[str], first_register: int) -> Iterator[Instruction]:
-    """Yield the code that boxes each parameter into the array."""
-    register = first_register
-    for position, kind in enumerate(parameters):
-        yield from load_boxed(kind, register, _VALUE)
+def _fill_array(parameters: Sequence[str], sent: Sequence[ValueType], register: int) -> Iterator[Instruction]:
+    """Yield the code that boxes each parameter, the first of them in `register`, into the array."""
+    for position, (kind, as_type) in enumerate(zip(parameters, sent, strict=True)):
+        if kind == _STRING and isinstance(as_type, ListType):
+            yield from load_chars(register, _VALUE)
+        else:
+            yield from load_boxed(kind, register, _VALUE)
         yield "const/16", _INDEX, position
         yield "aput-object", _VALUE, _ARRAY, _INDEX
         register += 2 if is_wide(kind) else 1
