@@ -9,7 +9,7 @@ from lawow.dalvik.graph import Graph
 from lawow.dalvik.ir import Body, Obstacle, decode
 from lawow.dalvik.program import Program
 from lawow.dalvik.rewriting import rewritten
-from lawow.dalvik.types import Types
+from lawow.dalvik.types import Types, is_class_constant
 from lawow.dalvik.webs import Flow
 from lawow.formats.dex import FieldRef, MethodRef
 
@@ -40,7 +40,7 @@ class Analysis:
         fields = [
             op.symbol
             for op in self.body.ops.values()
-            if op.name.startswith("sget") and isinstance(op.symbol, FieldRef) and op.symbol.name != "TYPE"
+            if op.name.startswith("sget") and isinstance(op.symbol, FieldRef) and not is_class_constant(op.symbol)
         ]
         return tuple(dict.fromkeys(fields))
 

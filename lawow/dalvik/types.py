@@ -16,7 +16,7 @@ from lawow.dalvik.texts import STRING
 from lawow.dalvik.webs import Flow, Web
 from lawow.formats.dex import FieldRef, MethodRef, parse_method_descriptor
 
-__all__ = ["BOXES", "CLASS_PREFIX", "THROWABLE", "Types", "shift_of"]
+__all__ = ["BOXES", "CLASS_PREFIX", "THROWABLE", "Types", "is_class_constant", "shift_of"]
 
 THROWABLE = "Ljava/lang/Throwable;"
 CLASS_PREFIX = "class "
@@ -52,6 +52,11 @@ BOXES = {
 """Classes whose ``TYPE`` is the class of a primitive."""
 _TAKEN_AS_TEXT = ("Ljava/lang/Object;", "Ljava/lang/CharSequence;")
 """What methods of strings call a parameter that only a string is taken for here."""
+
+
+def is_class_constant(field: FieldRef) -> bool:
+    """Tell whether a static field holds the class of a primitive."""
+    return field.name == "TYPE" and field.class_name in BOXES
 
 
 def shift_of(array: str) -> int:
@@ -152,7 +157,7 @@ class Types:
     @staticmethod
     def _of_field(op: Op) -> str:
         assert isinstance(op.symbol, FieldRef)
-        if op.symbol.name == "TYPE" and op.symbol.class_name in BOXES:
+        if is_class_constant(op.symbol):
             return f"{CLASS_PREFIX}{BOXES[op.symbol.class_name]}"
         return op.symbol.type
 

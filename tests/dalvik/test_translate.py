@@ -33,6 +33,7 @@ def translated(dex: bytes, methods: Iterable[MethodRef]) -> Translation:
         (ref("given", "(I)I"), "which Lkernels/Constants$Meddler;->give()[I may change"),
         (ref("unknown", "(I)I"), "not known before"),
         (ref("started", "()J"), "not known before"),
+        (ref("typed", "()I"), "not known before"),
         (ref("counts", "()I"), "is not final"),
         (ref("increments", "()I"), "writes the static field"),
         (ref("power", "(D)D"), "calls Ljava/lang/Math;->pow(DD)D"),
