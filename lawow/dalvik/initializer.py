@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lawow.dalvik.arithmetic import binary, compare, convert, narrowed, negated
-from lawow.dalvik.calls import is_array_of_numbers
 from lawow.dalvik.ir import Body, Obstacle, Op, decode, is_wide_type
+from lawow.dalvik.objects import is_array_of_numbers
 from lawow.dalvik.program import Program
 from lawow.dalvik.types import BOXES, is_class_constant
 from lawow.errors import FormatError

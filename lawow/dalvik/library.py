@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lawow.dalvik.runtime import ARITHMETIC, BOUNDS, ILLEGAL_ARGUMENT, NULL
-from lawow.dalvik.texts import STRING, TEXT_FUNCTIONS, TEXT_METHODS
+from lawow.dalvik.texts import TEXT_FUNCTIONS, TEXT_METHODS
 from lawow.dalvik.wat import Function
+from lawow.dalvik.words import STRING
 from lawow.formats.dex import MethodRef
 
 __all__ = ["FUNCTIONS", "LIBRARY", "Intrinsic"]
@@ -23,7 +24,7 @@ class Intrinsic:
     """`code` as text; `throws` whether it can leave an exception; `writes` the argument whose array it
     changes.
 
-    ``SHIFT`` in the code stands for the size of the elements of argument `array` as a power of two.
+    ``WORD`` in the code stands for the word of argument `array`'s type, ``SHIFT`` for the size of its elements.
     """
 
     code: str
@@ -372,8 +373,8 @@ def _library() -> dict[MethodRef, Intrinsic]:
         ranged = Intrinsic(f"call fill_range_{kind}", throws=True, writes=0)
         found[MethodRef(arrays, "fill", f"([{kind}{kind})V")] = filled
         found[MethodRef(arrays, "fill", f"([{kind}II{kind})V")] = ranged
-        copied = Intrinsic("i32.const SHIFT call copy_of", throws=True, array=0, makes=True)
-        part = Intrinsic("i32.const SHIFT call copy_of_range", throws=True, array=0, makes=True)
+        copied = Intrinsic("i32.const WORD call copy_of", throws=True, array=0, makes=True)
+        part = Intrinsic("i32.const WORD call copy_of_range", throws=True, array=0, makes=True)
         found[MethodRef(arrays, "copyOf", f"([{kind}I)[{kind}")] = copied
         found[MethodRef(arrays, "copyOfRange", f"([{kind}II)[{kind}")] = part
     copy = Intrinsic("i32.const SHIFT call arraycopy", throws=True, writes=2, array=0, same=(0, 2))

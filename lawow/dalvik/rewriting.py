@@ -8,7 +8,8 @@ What they were stays in an operation's `symbol`.
 from __future__ import annotations
 
 from lawow.dalvik.ir import Body, Op
-from lawow.dalvik.texts import MADE, STRING
+from lawow.dalvik.texts import MADE
+from lawow.dalvik.words import STRING
 from lawow.formats.dex import MethodRef
 
 __all__ = ["is_text_access", "is_unmade_text", "rewritten"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from lawow.dalvik.runtime import HEAD_BYTES, NULL, TEXT_BOUNDS
 from lawow.dalvik.wat import Function
+from lawow.dalvik.words import BASIC_WORDS, STRING
 
-__all__ = ["MADE", "STRING", "TEXT_FUNCTIONS", "TEXT_METHODS"]
+__all__ = ["MADE", "TEXT_FUNCTIONS", "TEXT_METHODS"]
 
-STRING = "Ljava/lang/String;"
 MADE = "<made>"
 """What a constructor is called once it gives a string and does not fill one."""
+
+_TEXT, _CHARS = BASIC_WORDS[STRING], BASIC_WORDS["[C"]
 
 TEXT_METHODS = {
     # of instances: the receiver lies below the arguments
@@ -42,17 +44,17 @@ TEXT_METHODS = {
     "replace(CC)Ljava/lang/String;": "call text_replace",
     "trim()Ljava/lang/String;": "call text_trim",
     "toString()Ljava/lang/String;": "call text_itself",
-    "toCharArray()[C": "i32.const 1 call clone",
+    "toCharArray()[C": f"i32.const {_CHARS} call clone",
     "getChars(II[CI)V": "call text_get_chars",
     # static
     "valueOf(C)Ljava/lang/String;": "call text_of_char",
-    "valueOf([C)Ljava/lang/String;": "i32.const 1 call clone",
+    "valueOf([C)Ljava/lang/String;": f"i32.const {_TEXT} call clone",
     "valueOf([CII)Ljava/lang/String;": "call text_of_part",
-    "copyValueOf([C)Ljava/lang/String;": "i32.const 1 call clone",
+    "copyValueOf([C)Ljava/lang/String;": f"i32.const {_TEXT} call clone",
     "copyValueOf([CII)Ljava/lang/String;": "call text_of_part",
-    f"{MADE}()Ljava/lang/String;": "i32.const 0 i32.const 1 call alloc",
-    f"{MADE}(Ljava/lang/String;)Ljava/lang/String;": "i32.const 1 call clone",
-    f"{MADE}([C)Ljava/lang/String;": "i32.const 1 call clone",
+    f"{MADE}()Ljava/lang/String;": f"i32.const 0 i32.const {_TEXT} call alloc",
+    f"{MADE}(Ljava/lang/String;)Ljava/lang/String;": f"i32.const {_TEXT} call clone",
+    f"{MADE}([C)Ljava/lang/String;": f"i32.const {_TEXT} call clone",
     f"{MADE}([CII)Ljava/lang/String;": "call text_of_part",
 }
 """Methods of strings -> code; all of them can throw."""
@@ -244,7 +246,7 @@ _MAKING = [
               {_out_of("text", "to")} i32.const 0 return end
             local.get $from i32.eqz local.get $to local.get $text i32.load i32.eq i32.and if
               local.get $text return end
-            local.get $text local.get $from local.get $to i32.const 1 call copy_of_range""",
+            local.get $text local.get $from local.get $to i32.const {_TEXT} call copy_of_range""",
     ),
     Function.of(
         "text_tail",
@@ -260,7 +262,7 @@ _MAKING = [
             local.get $text i32.load local.get $other i32.load i32.add local.tee $count
             i32.const 0 i32.lt_s if
               unreachable end
-            local.get $text local.get $count i32.const 1 call copy_of local.tee $made i32.eqz if
+            local.get $text local.get $count i32.const {_TEXT} call copy_of local.tee $made i32.eqz if
               i32.const 0 return end
             local.get $text i32.load local.set $at
             {_place("made", "at")} local.get $other i32.const {HEAD_BYTES} i32.add
@@ -277,7 +279,7 @@ _MAKING = [
             block loop local.get $at local.get $text i32.load i32.ge_u br_if 1
               {_char("text", "at")} local.get $old i32.eq if
                 local.get $made local.get $text i32.eq if
-                  local.get $text i32.const 1 call clone local.tee $made i32.eqz if i32.const 0 return end
+                  local.get $text i32.const {_TEXT} call clone local.tee $made i32.eqz if i32.const 0 return end
                 end
                 local.get $made local.get $at i32.const 1 i32.shl i32.add
                 local.get $new i32.store16 +{HEAD_BYTES}
@@ -303,7 +305,7 @@ _MAKING = [
         "text_of_char",
         "ch:i32",
         "i32",
-        f"""i32.const 1 i32.const 1 call alloc local.tee $made if
+        f"""i32.const 1 i32.const {_TEXT} call alloc local.tee $made if
               local.get $made local.get $ch i32.store16 +{HEAD_BYTES} end local.get $made""",
         "made:i32",
     ),
@@ -314,7 +316,7 @@ _MAKING = [
         f"""{_not_null("array")} local.get $from local.get $count i32.or i32.const 0 i32.lt_s
             local.get $from local.get $count i32.add local.get $array i32.load i32.gt_u i32.or if
               {_out_of("array", "from")} i32.const 0 return end
-            local.get $array local.get $from local.get $from local.get $count i32.add i32.const 1
+            local.get $array local.get $from local.get $from local.get $count i32.add i32.const {_TEXT}
             call copy_of_range""",
     ),
     Function.of(

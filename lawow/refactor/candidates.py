@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from lawow.dalvik import Examined, Program, Untranslatable, examine
 from lawow.dalvik.ir import decode
-from lawow.dalvik.texts import STRING
+from lawow.dalvik.words import STRING
 from lawow.formats.dex.spec import ACC_DECLARED_SYNCHRONIZED, ACC_SYNCHRONIZED
 from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.views import MethodView

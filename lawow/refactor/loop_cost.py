@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from lawow.dalvik.graph import Graph
 from lawow.dalvik.ir import Body, Op
-from lawow.dalvik.texts import STRING
+from lawow.dalvik.words import STRING
 from lawow.formats.dex.symbols import MethodRef
 
 __all__ = ["HIGHEST_POWER", "LoopCosts", "Polynomial"]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lawow.dalvik.library import LIBRARY
-from lawow.dalvik.texts import MADE, STRING
+from lawow.dalvik.texts import MADE
+from lawow.dalvik.words import STRING
 from lawow.errors import GuestTrap
 from lawow.formats.dex import (
     ACC_PUBLIC,
