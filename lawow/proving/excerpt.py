@@ -1,9 +1,9 @@
-"""A dex file with some static methods of an app, what they call, the tables they read, and nothing else.
+"""A dex file with some methods of an app, what they call, the fields they use, and nothing else.
 
 It is what the JVM runs as the original, so it must be the original's code, instruction for instruction; and
 it must not be able to do anything but compute, because it runs on the developer's machine. So a method may
-call static methods of the app and the functions in `HARMLESS`, and a static initialiser comes along only
-if it keeps to the same rule. Everything else is `Refused`, with the instruction.
+call methods of the app and the functions in `HARMLESS`, of which the same is true, and a static initialiser
+comes along only if it keeps to the same rule. Everything else is `Refused`, with the instruction.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from itertools import pairwise
 
+from lawow.dalvik.types import is_class_constant
 from lawow.errors import Refused
 from lawow.formats.dex.builder import DexBuilder
 from lawow.formats.dex.opcodes import OPCODES, IndexKind
 from lawow.formats.dex.search import Use, instruction_uses, instructions
 from lawow.formats.dex.source import ClassSource, FieldSource, MethodSource
 from lawow.formats.dex.spec import ACC_STATIC
-from lawow.formats.dex.symbols import MethodRef
+from lawow.formats.dex.symbols import FieldRef, MethodRef
 from lawow.formats.dex.transplant import copy_body
 from lawow.formats.dex.views import ClassView, MethodView
 
@@ -26,6 +27,8 @@ __all__ = ["build_excerpt"]
 _PUBLIC, _CONSTRUCTOR = 0x1, 0x10000
 _INITIALISER = ("<clinit>", "()V")
 
+_BY_TABLE = ("invoke-interface", "invoke-super")
+"""Calls of a method that the object's class alone tells."""
 _CLASSES = """
     Boolean Byte Character Double Float Integer Long Math Number Object Short StrictMath String StringBuffer
     StringBuilder
@@ -35,7 +38,12 @@ HARMLESS = frozenset((*(f"Ljava/lang/{name};" for name in _CLASSES.split()), "Lj
 _CONST_WIDE_32 = OPCODES["const-wide/32"].value
 _UNSAFE = frozenset(("getClass", "wait", "notify", "notifyAll", "getInteger", "getLong", "getBoolean"))
 """Their exceptions: threads, properties of the system, the way into reflection."""
-_COPY = MethodRef("Ljava/lang/System;", "arraycopy", "(Ljava/lang/Object;ILjava/lang/Object;II)V")
+_OTHERS = (
+    MethodRef("Ljava/lang/System;", "arraycopy", "(Ljava/lang/Object;ILjava/lang/Object;II)V"),
+    MethodRef("Ljava/lang/reflect/Array;", "newInstance", "(Ljava/lang/Class;I)Ljava/lang/Object;"),
+    MethodRef("Ljava/lang/reflect/Array;", "newInstance", "(Ljava/lang/Class;[I)Ljava/lang/Object;"),
+)
+"""Functions of other classes that only compute: compilers make ``new int[n][m]`` of the latter."""
 
 FindMethod = Callable[[MethodRef], MethodView | None]
 FindClass = Callable[[str], ClassView | None]
@@ -50,6 +58,7 @@ class _Excerpt:
         self._throwables = throwables
         self.methods: dict[str, dict[MethodRef, MethodView]] = {}
         self.fields: dict[str, ClassView] = {}
+        self.instance_fields: dict[str, set[FieldRef]] = {}
         self.parents: dict[str, str] = {}
 
     def add(self, first: Iterable[MethodView]) -> None:
@@ -61,6 +70,7 @@ class _Excerpt:
                 continue
             known[method.ref] = method
             _require_readable(method)
+            self._include(*method.proto.parameters, method.proto.return_type)
             for use in instruction_uses(method):
                 pending += self._follow(use)
 
@@ -74,7 +84,8 @@ class _Excerpt:
             raise _refused(use, "calls what can't be followed")
         target = use.method.owner.dex.method(use.target)
         found = self._find_inherited(target)
-        if found is not None and found.is_static and found.has_code:
+        if found is not None and found.has_code and not use.mnemonic.startswith(_BY_TABLE):
+            self._include(target.class_name)
             return [found]
         if self._is_harmless(target):
             return []
@@ -94,7 +105,7 @@ class _Excerpt:
         return None
 
     def _is_harmless(self, target: MethodRef) -> bool:
-        if target == _COPY or target.class_name in self._throwables or target.class_name.startswith("["):
+        if target in _OTHERS or target.class_name in self._throwables or target.class_name.startswith("["):
             return True
         return target.class_name in HARMLESS and target.name not in _UNSAFE
 
@@ -102,20 +113,49 @@ class _Excerpt:
         name = use.method.owner.dex.type(use.target)
         if name in self._throwables or name in HARMLESS:
             return []
+        if self._find_class(name) is not None:
+            self._include(name)
+            return []
         raise _refused(use, f"makes a {name}")
 
     def _follow_field(self, use: Use) -> list[MethodView]:
         field = use.method.owner.dex.field(use.target)
         owner = self._find_class(field.class_name)
-        if owner is None or not use.mnemonic.startswith(("sget", "sput")):
+        if use.mnemonic.startswith(("iget", "iput")):
+            return self._follow_instance_field(use, field)
+        if is_class_constant(field):
+            return []
+        if owner is None:
             raise _refused(use, f"uses the field {field}, which can't be had apart from the app")
         self.fields[owner.descriptor] = owner
         initialiser = owner.method(*_INITIALISER)
         return [] if initialiser is None else [initialiser]
 
+    def _follow_instance_field(self, use: Use, field: FieldRef) -> list[MethodView]:
+        """Include the field where it is declared; the classes on the way come along as parents."""
+        name: str | None = field.class_name
+        way: list[str] = []
+        while name is not None and name not in way and (owner := self._find_class(name)) is not None:
+            way.append(name)
+            if any(item.ref[1:] == field[1:] and not item.is_static for item in owner.fields):
+                self.parents.update(pairwise(way))
+                self.instance_fields.setdefault(name, set()).add(field._replace(class_name=name))
+                self._include(field.type, field.class_name)
+                return []
+            name = owner.superclass
+        raise _refused(use, f"uses the field {field}, which can't be had apart from the app")
+
+    def _include(self, *descriptors: str) -> None:
+        """Include classes of the app, with nothing but what is found to be used."""
+        for descriptor in descriptors:
+            owner = self._find_class(descriptor.lstrip("["))
+            if owner is not None:
+                self.instance_fields.setdefault(owner.descriptor, set())
+
     def build(self) -> bytes:
         builder = DexBuilder()
-        for descriptor in sorted(self.methods.keys() | self.fields.keys() | self.parents.keys()):
+        known = (self.methods, self.fields, self.instance_fields, self.parents)
+        for descriptor in sorted({name for names in known for name in names}):
             builder.add(self._class(descriptor))
         return builder.build()
 
@@ -125,9 +165,13 @@ class _Excerpt:
         return ClassSource(
             descriptor=descriptor,
             superclass=self.parents.get(descriptor, "Ljava/lang/Object;"),
-            fields=_static_fields(owner) if owner else (),
+            fields=(*(_static_fields(owner) if owner else ()), *self._own_fields(descriptor)),
             methods=tuple(_copy(method) for method in methods.values()),
         )
+
+    def _own_fields(self, descriptor: str) -> tuple[FieldSource, ...]:
+        refs = sorted(self.instance_fields.get(descriptor, ()))
+        return tuple(FieldSource(ref.name, ref.type, _PUBLIC) for ref in refs)
 
 
 def build_excerpt(
@@ -147,7 +191,9 @@ def build_excerpt(
 
 def _copy(method: MethodView) -> MethodSource:
     """Return a method that everybody may call: who was allowed to is the app's business."""
-    flags = ACC_STATIC | (_CONSTRUCTOR if method.is_initializer else _PUBLIC)
+    flags = _CONSTRUCTOR if method.name == _INITIALISER[0] else _PUBLIC
+    flags |= ACC_STATIC if method.is_static else 0
+    flags |= _CONSTRUCTOR if method.name == "<init>" else 0
     return MethodSource(method.name, method.descriptor, flags, copy_body(method))
 
 

@@ -11,11 +11,13 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from lawow.dalvik.api import Graph
 from lawow.errors import GuestTrap, LimitExceeded
 from lawow.formats.elements import Argument, Packed, PackedValue, SameAs
 from lawow.formats.signature import ListType, Signature, ValueType
 from lawow.limits import PROVING
 from lawow.proving.cases import SIZES, Case, is_array
+from lawow.proving.graphs import Answer, Image, Node, dump
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
 from lawow.runtime.base import CompiledModule
 from lawow.runtime.lowering import TypedCaller
@@ -44,6 +46,14 @@ class GuestMethod:
     exceptions: tuple[str, ...]
     parameters: tuple[str, ...]
     return_type: str
+    graph: Graph | None = None
+    has_this: bool = False
+    shape: str = ""
+
+    @property
+    def result_kind(self) -> str:
+        """The type of what is compared: a graph is compared as bytes."""
+        return "[B" if self.graph else self.return_type
 
 
 class GuestMachine:
@@ -60,9 +70,9 @@ class GuestMachine:
         """
         module = self._compiled(wasm)
         for number, case in enumerate(cases):
-            outcome = _outcome(module, method, case.arguments, _call_checked)
+            outcome = _outcome(module, method, case, _call_checked)
             if number % 2 and outcome is not EXHAUSTED:
-                outcome = _outcome(module, method, case.arguments, _call)
+                outcome = _outcome(module, method, case, _call)
             yield outcome
 
     def _compiled(self, wasm: bytes) -> CompiledModule:
@@ -95,10 +105,10 @@ class _Answer:
 _Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], _Answer | Threw]
 
 
-def _outcome(
-    module: CompiledModule, method: GuestMethod, arguments: tuple[Argument, ...], call: _Call
-) -> Outcome:
+def _outcome(module: CompiledModule, method: GuestMethod, case: Case, call: _Call) -> Outcome:
     """Call in an instance of its own."""
+    image = Image(case.graph, case.roots) if case.graph else None
+    arguments = _sent(case, image)
     try:
         with module.instantiate(memory_bytes=PROVING.memory_bytes, fuel=PROVING.fuel) as instance:
             answer = call(TypedCaller(instance, result_bytes=PROVING.memory_bytes), method, arguments)
@@ -110,12 +120,36 @@ def _outcome(
         return Threw("" if call is _call or trap.code == "unreachable" else f"a trap, {trap.code}")
     if isinstance(answer, Threw):
         return EXHAUSTED if answer.class_name == _NO_MEMORY else answer
+    if image:
+        assert isinstance(answer.result, Packed)  # as the signature has it
+        left = image.answered(answer.result.data)
+        return Resulted(_dumped(method, case, left), tuple(b"" for _ in method.parameters))
     arrays = tuple(
         _content(index, arguments, answer) if is_array(kind) else b""
         for index, kind in enumerate(method.parameters)
     )
     result = answer.result
     return Resulted(result[: SIZES[method.return_type]] if isinstance(result, bytes) else result, arrays)
+
+
+def _sent(case: Case, image: Image | None) -> tuple[Argument, ...]:
+    """Return the arguments as the export takes them."""
+    if image:
+        return (Packed(len(image.data), image.data), *case.numbers)
+    return tuple(value for value in case.arguments if value is not None and not isinstance(value, Node))
+
+
+def _dumped(method: GuestMethod, case: Case, answer: Answer) -> Packed:
+    """Return what can be reached from the result and the arguments."""
+    values: list[tuple[str, int | Node | None]] = []
+    if method.return_type != "V":
+        is_reference = method.return_type[0] in "[L"
+        values.append((method.return_type, answer.node(answer.bits) if is_reference else answer.bits))
+    roots = iter(answer.roots)
+    for kind, value in zip(method.parameters, case.arguments, strict=True):
+        values.append((kind, int.from_bytes(value, "little") if isinstance(value, bytes) else next(roots)))
+    data = dump(values)
+    return Packed(len(data), data)
 
 
 def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> _Answer:

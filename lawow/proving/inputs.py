@@ -13,12 +13,17 @@ import random
 import struct
 from collections.abc import Iterator, Sequence
 
+from lawow.dalvik.api import Graph
 from lawow.formats.elements import Argument, Packed, SameAs
-from lawow.proving.cases import SIZES, STRING, Case, is_array
+from lawow.proving.cases import SIZES, STRING, Case, Value, is_array
+from lawow.proving.graphs import Node, item_kinds
 
 __all__ = ["generate_cases"]
 
 _LENGTHS = (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 256)
+_SIDES = (0, 1, 2, 3, 4, 5, 8, 13, 20)
+_DEEPEST = 5
+"""Steps from an argument; a list of objects may have no end."""
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, 255.0, 1e-3, 1e9, -2147483648.0, 2147483648.0, 9.3e18)
 _SPECIAL_FLOATS = (0x7FC00000, 0x7F800000, 0xFF800000, 0x00000001, 0x007FFFFF, 0x7F7FFFFF)
 _SPECIAL_DOUBLES = (0x7FF8 << 48, 0x7FF0 << 48, 0xFFF0 << 48, 1, (1 << 52) - 1, 0x7FEFFFFFFFFFFFFF)
@@ -48,9 +53,13 @@ class _Source:
         return items[self.below(len(items))]
 
 
-def generate_cases(subject: int, parameters: Sequence[str], seed: int) -> Iterator[Case]:
-    """Yield cases for a method of these parameter types, without end."""
+def generate_cases(
+    subject: int, parameters: Sequence[str], seed: int, graph: Graph | None = None, *, has_this: bool = False
+) -> Iterator[Case]:
+    """Yield cases for a method of these parameter types, without end. With `has_this` the first is not null."""
     source = _Source(seed)
+    while graph:
+        yield Case(subject, tuple(_Garden(source, graph).values(parameters, has_this=has_this)), graph)
     while True:
         length = source.pick(_LENGTHS)
         is_tame = source.one_in(2)
@@ -73,6 +82,52 @@ def generate_cases(subject: int, parameters: Sequence[str], seed: int) -> Iterat
                 count = length if is_tame or source.one_in(2) else source.pick(_LENGTHS)
                 arguments.append(_array(source, kind[1], count, length))
         yield Case(subject, tuple(arguments))
+
+
+class _Garden:
+    """The graph of one case: its nodes may be shared, and null."""
+
+    def __init__(self, source: _Source, graph: Graph) -> None:
+        self._source = source
+        self._types = {item.descriptor: item for item in graph.types}
+        self._known: dict[str, list[Node]] = {}
+        self._is_tame = source.one_in(2)
+        self._length = source.pick(_SIDES)
+
+    def values(self, parameters: Sequence[str], *, has_this: bool) -> Iterator[Value]:
+        """Yield the arguments."""
+        for number, kind in enumerate(parameters):
+            if kind in self._types:
+                yield self._node(kind, 0) if has_this and not number else self._reference(kind, 0)
+            else:
+                style = _PLACE if self._is_tame else self._source.below(_STYLES)
+                yield _number(self._source, kind, style, self._length)
+
+    def _reference(self, kind: str, depth: int) -> Node | None:
+        source, known = self._source, self._known.get(kind, ())
+        if source.one_in(16) or depth > _DEEPEST:
+            return None
+        if known and source.one_in(6):
+            return known[source.below(len(known))]
+        return self._node(kind, depth)
+
+    def _node(self, kind: str, depth: int) -> Node:
+        source = self._source
+        node = Node(self._types[kind], [])
+        self._known.setdefault(kind, []).append(node)
+        if kind == STRING:
+            node.items[:] = struct.unpack(f"<{self._length}H", _text(source, self._length).data)
+            return node
+        count = self._length if self._is_tame or source.one_in(3) else source.pick(_SIDES)
+        count = len(node.type.fields) if kind[0] == "L" else count
+        style = source.below(_STYLES)
+        for item in item_kinds(node.type, count):
+            if item[0] in "[L":
+                node.items.append(self._reference(item, depth + 1))
+            else:
+                style = _PLACE if self._is_tame and kind[0] == "L" else style
+                node.items.append(int.from_bytes(_element(source, item, style, self._length), "little"))
+        return node
 
 
 def _number(source: _Source, kind: str, style: int, length: int) -> bytes:

@@ -28,11 +28,11 @@ def survey_lines(survey: Survey) -> Iterator[str]:
         yield f"candidate and {rest:,} more, which never pay, however long their arrays"
     reasons = Counter(item.reason for item in survey.rejected).most_common()
     for reason, count in reasons[:_MOST_LINES]:
-        yield f"rejected  {count:,} static {'method' if count == 1 else 'methods'}: {reason}"
+        yield f"rejected  {count:,} {'method' if count == 1 else 'methods'}: {reason}"
     if len(reasons) > _MOST_LINES:
         rest = sum(count for _, count in reasons[_MOST_LINES:])
-        yield f"rejected  {rest:,} static methods, each for another reason (--json lists them)"
-    yield f"rejected  {survey.others:,} methods: not static"
+        yield f"rejected  {rest:,} methods, each for another reason (--json lists them)"
+    yield f"rejected  {survey.others:,} methods: constructors and static initialisers"
 
 
 def _gain(item: Ranked) -> str:
@@ -63,7 +63,7 @@ def survey_record(survey: Survey) -> dict[str, object]:
     return {
         "candidates": [_candidate_record(item) for item in survey.ranked],
         "rejected": [_rejection_record(item) for item in survey.rejected],
-        "not_static": survey.others,
+        "initializers": survey.others,
     }
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lawow.dalvik import ExportedMethod, Program, Translation, Untranslatable, translate
+from lawow.dalvik.graphs import shape_of
 from lawow.dalvik.ir import Body, Obstacle, decode
 from lawow.dalvik.rewriting import rewritten
 from lawow.errors import FormatError, LimitExceeded, Refused
@@ -90,6 +91,12 @@ class ClassTranslation:
     def bound(self, methods: Iterable[MethodRef]) -> tuple[BoundMethod, ...]:
         """Return the bindings of some of its methods."""
         return tuple(_binding(ref, self.translation.exports[ref], self.module.file) for ref in methods)
+
+    def shapes(self, methods: Iterable[MethodRef]) -> dict[BoundMethod, str]:
+        """Return how the graphs of some of its methods are told to the app; nothing for those without."""
+        exports = self.translation.exports
+        found = {_binding(ref, exports[ref], self.module.file): shape_of(exports[ref]) for ref in methods}
+        return {bound: shape for bound, shape in found.items() if shape}
 
 
 def survey_app(app: AppPackage, options: AutoOptions) -> Survey:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lawow.errors import UsageError
 from lawow.formats.bundle import BoundMethod
-from lawow.formats.dex.symbols import parse_method_descriptor
+from lawow.formats.dex.symbols import Proto, parse_method_descriptor
 from lawow.formats.signature import ListType, ScalarType, ValueType, parse_typed_signature
 from lawow.refactor.binding import MULTI_VALUE
 from lawow.refactor.names import Names
@@ -26,6 +26,8 @@ RESPONSE_HEAD_BYTES = 430
 RECORD_BYTES = 22
 """TLS 1.3: head of 5, content type of 1, authentication tag of 16."""
 VALUE_BYTES = 8
+_GRAPH_BYTES = 2 * VALUE_BYTES
+"""What an element of a graph takes, both ways: a long or a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,16 @@ def call_cost(bound: BoundMethod, names: Names) -> CallCost:
         results_bytes=0
         if results == "V"
         else VALUE_BYTES * (1 if results == proto.return_type else len(results)),
-        per_element_bytes=sum(map(_element_bytes, (*signature.params, *signature.results))),
+        per_element_bytes=_GRAPH_BYTES
+        if _has_graph(bound.signature, proto)
+        else sum(map(_element_bytes, (*signature.params, *signature.results))),
     )
+
+
+def _has_graph(signature: str, proto: Proto) -> bool:
+    """Tell whether objects or arrays of arrays travel, in one list of bytes each way."""
+    is_list_of_bytes = proto.parameters[:1] == ("[B",) and proto.return_type == "[B"
+    return signature.startswith("[b") and signature.endswith(">[b") and not is_list_of_bytes
 
 
 def _element_bytes(kind: ValueType) -> int:

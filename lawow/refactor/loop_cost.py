@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from lawow.dalvik.graph import Graph
 from lawow.dalvik.ir import Body, Op
-from lawow.dalvik.words import STRING
 from lawow.formats.dex.symbols import MethodRef
 
 __all__ = ["HIGHEST_POWER", "LoopCosts", "Polynomial"]
@@ -143,7 +142,7 @@ def _loops(body: Body) -> list[set[int]]:
 
 def _turns(body: Body, inside: set[int]) -> _Turns:
     """Return how often a loop turns, by the best of the comparisons that end it."""
-    has_arrays = any(kind == STRING or kind.startswith("[") for kind in body.parameters)
+    has_arrays = any(kind[0] in "[L" for kind in body.parameters)
     best = _Turns(power=1 if has_arrays else 2)
     for at in sorted(inside):
         op = body.ops[at]
