@@ -50,7 +50,7 @@ def effects_of(analyses: Mapping[MethodRef, Analysis]) -> dict[MethodRef, Effect
     return found
 
 
-def is_container(descriptor: str) -> bool:
+def _is_container(descriptor: str) -> bool:
     """Tell whether references may be in what a reference of this type is to."""
     return descriptor[:1] == "L" or descriptor[:2] in ("[[", "[L")
 
@@ -98,7 +98,7 @@ class _Tracker:
 
     def _of(self, web: Web) -> frozenset[int]:
         found = self.origins.get(web, frozenset())
-        return found | self.stored if is_container(web.ref) else found
+        return found | self.stored if _is_container(web.ref) else found
 
     def _add(self, web: Web | None, origins: frozenset[int]) -> None:
         if web is not None and not origins <= self.origins.get(web, frozenset()):
@@ -139,7 +139,7 @@ class _Tracker:
         call = self.analysis.types.calls[at]
         everything: frozenset[int] = frozenset().union(*map(self._of, uses))
         if call.special == "clone":
-            self._add(dest, everything if is_container(uses[0].ref) else frozenset())
+            self._add(dest, everything if _is_container(uses[0].ref) else frozenset())
         elif call.intrinsic and call.intrinsic.writes is not None:
             self._mark(written=self._of(uses[call.intrinsic.writes]))
         elif call.callee:

@@ -185,10 +185,12 @@ final class JudgeGraphs {
             out.writeLong(bitsOf(value));
             return;
         }
-        if (value != null && numbers.putIfAbsent(value, order.size() + 1) == null) {
-            order.add(value);
+        // Whether two equal strings are one is left to the class library.
+        Object key = value instanceof String ? ((String) value).intern() : value;
+        if (key != null && numbers.putIfAbsent(key, order.size() + 1) == null) {
+            order.add(key);
         }
-        out.writeInt(value == null ? 0 : numbers.get(value));
+        out.writeInt(key == null ? 0 : numbers.get(key));
     }
 
     /** A number's bits as Java widens them, every NaN as the same one. */

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lawow.dalvik.api import Graph
+from lawow.dalvik.words import STRING
 from lawow.formats.elements import Argument, Packed, SameAs
 from lawow.proving.graphs import Image, Node, item_kinds, plain_bits
 
-__all__ = ["SIZES", "Value", "Case", "element_of", "encode_case", "is_array"]
+__all__ = ["SIZES", "Case", "Value", "element_of", "encode_case", "is_array"]
 
 SIZES = {"Z": 1, "B": 1, "S": 2, "C": 2, "I": 4, "J": 8, "F": 4, "D": 8}
 """Bytes of one element, by Java's letter."""
-STRING = "Ljava/lang/String;"
 _SAME = 0xFFFFFFFF
 
 

@@ -2,7 +2,8 @@
 
 The layout is that of `lawow.dalvik.graphs`. What a call left behind is compared as a dump: nodes are numbered
 in the order in which they are found from the result and the arguments, so two graphs have the same dump if and
-only if they are alike, with everything that is shared in them. The JVM writes the same dump (`Judge.java`).
+only if they are alike, with everything that is shared in them; but for equal strings, which the class library
+may make one or not. The JVM writes the same dump (`JudgeGraphs.java`).
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def plain_bits(kind: str, bits: int) -> int:
 
 def dump(values: Iterable[tuple[str, int | Node | None]]) -> bytes:
     """Return what can be reached from some values of these types."""
-    numbers: dict[Node, int] = {}
+    numbers: dict[object, int] = {}
     order: list[Node] = []
     out = bytearray()
 
@@ -174,10 +175,14 @@ def dump(values: Iterable[tuple[str, int | Node | None]]) -> bytes:
         if kind[0] not in "[L":
             out.extend(struct.pack(">q", plain_bits(kind, value if isinstance(value, int) else 0)))
             return
-        if isinstance(value, Node) and value not in numbers:
-            numbers[value] = len(numbers) + 1
+        if not isinstance(value, Node):
+            out.extend(bytes(4))
+            return
+        key = tuple(value.items) if value.type.descriptor == STRING else value
+        if key not in numbers:
+            numbers[key] = len(numbers) + 1
             order.append(value)
-        out.extend(struct.pack(">I", numbers[value] if isinstance(value, Node) else 0))
+        out.extend(struct.pack(">I", numbers[key]))
 
     for kind, value in values:
         write(kind, value)

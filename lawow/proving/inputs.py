@@ -14,8 +14,9 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from lawow.dalvik.api import Graph
+from lawow.dalvik.words import STRING
 from lawow.formats.elements import Argument, Packed, SameAs
-from lawow.proving.cases import SIZES, STRING, Case, Value, is_array
+from lawow.proving.cases import SIZES, Case, Value, is_array
 from lawow.proving.graphs import Node, item_kinds
 
 __all__ = ["generate_cases"]

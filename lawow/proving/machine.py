@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawow.dalvik.words import STRING
 from lawow.errors import FormatError, LawowError, Refused
 from lawow.formats.dex.symbols import MethodRef, parse_method_descriptor
 from lawow.formats.elements import Packed, SameAs
 from lawow.limits import PROVING
-from lawow.proving.cases import SIZES, STRING, Case, element_of, encode_case, is_array
+from lawow.proving.cases import SIZES, Case, element_of, encode_case, is_array
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
 
 __all__ = ["JudgeMachine", "missing_tools"]

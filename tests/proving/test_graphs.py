@@ -55,7 +55,7 @@ def test_an_object_that_only_the_app_can_make_leaves_the_call_to_the_original(
 @pytest.mark.parametrize(
     ("owner", "name", "reason"),
     [
-        ("Objects$Everything", "rename", "makes Ljava/lang/StringBuilder;"),
+        ("Objects$Everything", "rename", "calls Ljava/lang/StringBuilder;"),
         ("Objects$Point", "<init>", "is a constructor"),
         ("Objects$Counter", "<init>", "needs Lkernels/Objects$Everything; and gets"),
     ],
