@@ -81,12 +81,15 @@ def name_exports(methods: Iterable[MethodRef]) -> dict[MethodRef, str]:
     """Return an export's name for each method: its own, with a number where several have the same."""
     names: dict[MethodRef, str] = {}
     taken = set(_RESERVED)
+    numbers: dict[str, int] = {}
     for method in methods:
         base = method.name if _NAME.fullmatch(method.name) else "method"
-        name, number = base, 1
+        number = numbers.get(base, 1)
+        name = base if number == 1 else f"{base}_v{number}"
         while kebab_name(name) in taken or kebab_name(f"{name}_checked") in taken:
             number += 1
             name = f"{base}_v{number}"
+        numbers[base] = number + 1
         taken |= {kebab_name(name), kebab_name(f"{name}_checked")}
         names[method] = name
     return names

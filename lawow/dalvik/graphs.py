@@ -191,8 +191,8 @@ def shape_of(item: ExportedMethod) -> str:
     """Return how the values of a method are told to Java; empty for one without a graph.
 
     Words with one space between them: parameters and result (``@589825,I,V``: a reference's word, or a
-    number's type), then each type as ``word:descriptor:field|field``, a field as ``name@owner``, with ``!`` in
-    front if it may change.
+    number's type), then each type as ``word:descriptor:field|field``, a field as ``name@owner``, with ``!``
+    in front if it may change.
     """
     if item.graph is None:
         return ""

@@ -24,7 +24,7 @@ class Intrinsic:
     """`code` as text; `throws` whether it can leave an exception; `writes` the argument whose array it
     changes.
 
-    ``WORD`` in the code stands for the word of argument `array`'s type, ``SHIFT`` for the size of its elements.
+    ``WORD`` in the code stands for the word of argument `array`'s type, ``SHIFT`` for its elements' size.
     """
 
     code: str

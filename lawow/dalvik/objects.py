@@ -1,8 +1,8 @@
 """Which classes of the app are data that the translator understands, and where their fields are.
 
-A reference to such a class is to an object of exactly that class, or null: whoever calls a module makes sure of
-that. So it is known which method a call runs, whatever subclasses there are. Only fields that the translated
-methods name are laid out, and only they travel; what others a class has is of no importance.
+A reference to such a class is to an object of exactly that class, or null: whoever calls a module makes sure
+of that. So it is known which method a call runs, whatever subclasses there are. Only fields that the
+translated methods name are laid out, and only they travel; what others a class has is of no importance.
 """
 
 from __future__ import annotations

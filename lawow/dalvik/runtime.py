@@ -3,8 +3,9 @@
 Memory: 0 to 15 are zero, so that null, address 0, is an array of length 0 and one comparison finds both a bad
 index and null. An array is a reference `r` to {length u32, word u32, elements} (`lawow.dalvik.words`), and so
 are a string and an object, whose elements are its fields; a constant string has its number for a word. An
-exception is {class u32, message u32, two i32 of detail}; its message is a string. The heap grows upwards and is dropped after each call; memory that the
-caller was lent through ``cabi_realloc`` lies below it, has its capacity for a word, and is kept on a free list.
+exception is {class u32, message u32, two i32 of detail}; its message is a string. The heap grows upwards and
+is dropped after each call; memory that the caller was lent through ``cabi_realloc`` lies below it, has its
+capacity for a word, and is kept on a free list.
 """
 
 from __future__ import annotations
@@ -236,7 +237,8 @@ _FUNCTIONS = [
             local.get $to local.get $from i32.sub local.get $word call alloc local.tee $at i32.eqz if
               i32.const 0 return end
             local.get $at i32.const {HEAD_BYTES} i32.add
-            local.get $array i32.const {HEAD_BYTES} i32.add local.get $from local.get $word i32.const 3 i32.and i32.shl i32.add
+            local.get $array i32.const {HEAD_BYTES} i32.add
+            local.get $from local.get $word i32.const 3 i32.and i32.shl i32.add
             local.get $to local.get $array i32.load local.get $to local.get $array i32.load i32.lt_s select
             local.get $from i32.sub local.get $word i32.const 3 i32.and i32.shl memory.copy
             local.get $at""",

@@ -279,7 +279,8 @@ _MAKING = [
             block loop local.get $at local.get $text i32.load i32.ge_u br_if 1
               {_char("text", "at")} local.get $old i32.eq if
                 local.get $made local.get $text i32.eq if
-                  local.get $text i32.const {_TEXT} call clone local.tee $made i32.eqz if i32.const 0 return end
+                  local.get $text i32.const {_TEXT} call clone local.tee $made
+                  i32.eqz if i32.const 0 return end
                 end
                 local.get $made local.get $at i32.const 1 i32.shl i32.add
                 local.get $new i32.store16 +{HEAD_BYTES}

@@ -1,8 +1,8 @@
 """The functions behind the exports of a translated method: what comes in made Java's, what goes out made the
 caller's, exceptions made traps or numbers.
 
-Memory of the caller lies below the mark that a wrapper sets; what the call makes lies above it, and is dropped
-when the next call begins.
+Memory of the caller lies below the mark that a wrapper sets; what the call makes lies above it, and is
+dropped when the next call begins.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ _TO_BITS = {
 class _GraphWrapper(_Wrapper):
     """References come in one list, and the result goes out in one, with all that has changed."""
 
-    graph: Graph = Graph((), ())
+    graph: Graph = field(default_factory=lambda: Graph((), ()))
 
     def function(self) -> Function:
         """Write the function."""

@@ -1,9 +1,9 @@
 """Object graphs as values: made for a call, written as a module takes them, read back, compared.
 
 The layout is that of `lawow.dalvik.graphs`. What a call left behind is compared as a dump: nodes are numbered
-in the order in which they are found from the result and the arguments, so two graphs have the same dump if and
-only if they are alike, with everything that is shared in them; but for equal strings, which the class library
-may make one or not. The JVM writes the same dump (`JudgeGraphs.java`).
+in the order in which they are found from the result and the arguments, so two graphs have the same dump if
+and only if they are alike, with everything that is shared in them; but for equal strings, which the class
+library may make one or not. The JVM writes the same dump (`JudgeGraphs.java`).
 """
 
 from __future__ import annotations

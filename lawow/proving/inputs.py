@@ -57,7 +57,7 @@ class _Source:
 def generate_cases(
     subject: int, parameters: Sequence[str], seed: int, graph: Graph | None = None, *, has_this: bool = False
 ) -> Iterator[Case]:
-    """Yield cases for a method of these parameter types, without end. With `has_this` the first is not null."""
+    """Yield cases for a method of these parameter types, without end. `has_this`: the first is not null."""
     source = _Source(seed)
     while graph:
         yield Case(subject, tuple(_Garden(source, graph).values(parameters, has_this=has_this)), graph)

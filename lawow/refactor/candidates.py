@@ -1,8 +1,8 @@
 """Finds the methods of an app that could run as WebAssembly: those that only compute.
 
 A method is a candidate if its values can travel (numbers, strings, arrays, objects of data), its result is no
-array that its caller knows already (but where a graph says which), and the translator takes it and whatever it
-calls: the greatest set that is closed under calls. Every other method has one reason, with the instruction
+array that its caller knows already (but where a graph says which), and the translator takes it and whatever
+it calls: the greatest set that is closed under calls. Every other method has one reason, with the instruction
 where there is one; a method that fails for a callee has the callee's.
 """
 
@@ -77,6 +77,7 @@ def find_candidates(program: Program) -> Candidates:
     search.look_at(view.ref for view in methods if view.ref not in obstacles)
     obstacles = {**search.obstacles, **obstacles}
     obstacles.update(_shared_results(view for view in methods if view.ref not in obstacles))
+    obstacles.update(_too_short(search, (view for view in methods if view.ref not in obstacles)))
     accepted = tuple(
         Candidate(view, search.examined[view.ref], search.closure(view.ref))
         for view in methods
@@ -120,10 +121,21 @@ def _shared_results(views: Iterable[MethodView]) -> Iterator[tuple[MethodRef, Un
             yield view.ref, Untranslatable(view.ref, reason, op.mnemonic, op.at)
 
 
+def _too_short(search: _Search, views: Iterable[MethodView]) -> Iterator[tuple[MethodRef, Untranslatable]]:
+    """Yield the methods whose objects would cost more than all that they compute."""
+    for view in views:
+        if not _crosses_alone(view) and not search.has_loop(view.ref):
+            yield view.ref, Untranslatable(view.ref, "has no loop, so its objects are not worth sending")
+
+
+def _crosses_alone(view: MethodView) -> bool:
+    """Tell whether a method's values travel without a graph."""
+    return view.is_static and all(map(crosses_alone, (*view.proto.parameters, view.proto.return_type)))
+
+
 def _is_copied(view: MethodView) -> bool:
     """Tell whether a method's result is an array that comes back without a graph."""
-    types = (*view.proto.parameters, view.proto.return_type)
-    return view.is_static and view.proto.return_type[0] == "[" and all(map(crosses_alone, types))
+    return view.proto.return_type[0] == "[" and _crosses_alone(view)
 
 
 class _Search:
@@ -159,6 +171,11 @@ class _Search:
                 if caller not in self.obstacles:
                     self.obstacles[caller] = self.obstacles[callee]
                     pending.append(caller)
+
+    def has_loop(self, ref: MethodRef) -> bool:
+        """Tell whether a method, or one that it calls, runs anything again; itself may be that."""
+        found = [self.examined[item] for item in self.closure(ref)]
+        return any(item.has_loop or item.method in item.callees for item in found)
 
     def closure(self, ref: MethodRef) -> tuple[MethodRef, ...]:
         """Return a method and all that it calls, itself first."""

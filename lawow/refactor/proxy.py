@@ -77,7 +77,8 @@ def proxy_method(
 
     The method is neither native nor synchronized any more. `of_instance`: each object has an instance of its
     own. `local` is the private method that holds the original of an elastic method, of which the export is a
-    translation if `is_translated`; with a `shape` its values travel as graphs. The method's types are those that `lawow.refactor.binding` has checked.
+    translation if `is_translated`; with a `shape` its values travel as graphs. The method's types are those
+    that `lawow.refactor.binding` has checked.
     """
     seams = (ELASTIC, ELASTIC_INSTANCE) if local else (REMOTE, REMOTE_INSTANCE)
     seam = ELASTIC_GRAPH if shape else seams[of_instance and not method.is_static]
