@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from itertools import pairwise
 
+from lawow.dalvik.api import GraphType
 from lawow.dalvik.types import is_class_constant
 from lawow.errors import Refused
 from lawow.formats.dex.builder import DexBuilder
@@ -70,7 +71,7 @@ class _Excerpt:
                 continue
             known[method.ref] = method
             _require_readable(method)
-            self._include(*method.proto.parameters, method.proto.return_type)
+            self.include(*method.proto.parameters, method.proto.return_type)
             for use in instruction_uses(method):
                 pending += self._follow(use)
 
@@ -85,7 +86,7 @@ class _Excerpt:
         target = use.method.owner.dex.method(use.target)
         found = self._find_inherited(target)
         if found is not None and found.has_code and not use.mnemonic.startswith(_BY_TABLE):
-            self._include(target.class_name)
+            self.include(target.class_name)
             return [found]
         if self._is_harmless(target):
             return []
@@ -114,7 +115,7 @@ class _Excerpt:
         if name in self._throwables or name in HARMLESS:
             return []
         if self._find_class(name) is not None:
-            self._include(name)
+            self.include(name)
             return []
         raise _refused(use, f"makes a {name}")
 
@@ -132,7 +133,14 @@ class _Excerpt:
         return [] if initialiser is None else [initialiser]
 
     def _follow_instance_field(self, use: Use, field: FieldRef) -> list[MethodView]:
-        """Include the field where it is declared; the classes on the way come along as parents."""
+        if not self.include_field(field):
+            raise _refused(use, f"uses the field {field}, which can't be had apart from the app")
+        return []
+
+    def include_field(self, field: FieldRef) -> bool:
+        """Include a field of objects where it is declared, and the classes on the way as parents; if there is
+        one.
+        """
         name: str | None = field.class_name
         way: list[str] = []
         while name is not None and name not in way and (owner := self._find_class(name)) is not None:
@@ -140,12 +148,12 @@ class _Excerpt:
             if any(item.ref[1:] == field[1:] and not item.is_static for item in owner.fields):
                 self.parents.update(pairwise(way))
                 self.instance_fields.setdefault(name, set()).add(field._replace(class_name=name))
-                self._include(field.type, field.class_name)
-                return []
+                self.include(field.type, field.class_name)
+                return True
             name = owner.superclass
-        raise _refused(use, f"uses the field {field}, which can't be had apart from the app")
+        return False
 
-    def _include(self, *descriptors: str) -> None:
+    def include(self, *descriptors: str) -> None:
         """Include classes of the app, with nothing but what is found to be used."""
         for descriptor in descriptors:
             owner = self._find_class(descriptor.lstrip("["))
@@ -179,13 +187,19 @@ def build_excerpt(
     find_method: FindMethod,
     find_class: FindClass,
     throwables: Collection[str],
+    types: Iterable[GraphType] = (),
 ) -> bytes:
-    """Return the dex file. `throwables` are exceptions of the platform that the methods may make.
+    """Return the dex file. `throwables` are exceptions of the platform that the methods may make; `types` are
+    those of objects that they are given.
 
     Raises `Refused` for code that does more than compute, `FormatError` for damaged code.
     """
     excerpt = _Excerpt(find_method, find_class, throwables)
     excerpt.add(methods)
+    for item in types:
+        excerpt.include(item.descriptor)
+        for field in item.fields:
+            excerpt.include_field(FieldRef(item.descriptor, field.name, field.type))
     return excerpt.build()
 
 

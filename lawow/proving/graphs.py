@@ -9,6 +9,7 @@ library may make one or not. The JVM writes the same dump (`JudgeGraphs.java`).
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -54,13 +55,13 @@ class Image:
         self._at: dict[int, Node] = {}
         self._offsets: dict[Node, int] = {}
         end = align_up(8 + 4 * len(roots), 8)
-        waiting = [root for root in reversed(roots) if root is not None]
+        waiting: deque[int | Node | None] = deque(roots)
         while waiting:
-            node = waiting.pop()
-            if node not in self._offsets:
+            node = waiting.popleft()
+            if isinstance(node, Node) and node not in self._offsets:
                 self._offsets[node], self._at[end] = end, node
                 end += 8 + _sizes(node.type, len(node.items))
-                waiting += [item for item in reversed(node.items) if isinstance(item, Node)]
+                waiting += node.items
         self.data = self._written(end)
 
     def _written(self, size: int) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from lawow.dalvik.api import GraphType
 from lawow.errors import Refused
 from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.views import MethodView
@@ -34,6 +35,11 @@ class Subject:
     method: MethodView
     wasm: bytes
     guest: GuestMethod
+
+    @property
+    def types(self) -> tuple[GraphType, ...]:
+        """The types of its graphs."""
+        return self.guest.graph.types if self.guest.graph else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,13 @@ def prove(
     able = []
     for subject in subjects:
         try:
-            build_excerpt([subject.method], find_method, find_class, throwables)
+            build_excerpt([subject.method], find_method, find_class, throwables, subject.types)
             able.append(subject)
         except Refused as error:
             proofs[subject.method.ref] = Proof(subject.method.ref, seed, failure=str(error))
     if able:
-        excerpt = build_excerpt([item.method for item in able], find_method, find_class, throwables)
+        types = [kind for item in able for kind in item.types]
+        excerpt = build_excerpt([item.method for item in able], find_method, find_class, throwables, types)
         proofs.update((proof.method, proof) for proof in _run_both(able, excerpt, cases, seed))
     return [proofs[subject.method.ref] for subject in subjects]
 

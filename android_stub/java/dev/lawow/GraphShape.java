@@ -69,6 +69,9 @@ final class GraphShape {
         for (int at = 0; at < arguments.length; at++) {
             boolean isNumber = !values[at].startsWith("@");
             arguments[at] = isNumber ? null : type((int) Long.parseLong(values[at].substring(1)) >>> 16);
+            if (!isNumber && arguments[at] == null) {
+                throw new IllegalArgumentException("no type " + values[at]);
+            }
         }
         result = values[values.length - 1].charAt(0);
     }

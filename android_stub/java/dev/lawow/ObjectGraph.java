@@ -26,7 +26,7 @@ public final class ObjectGraph {
     private final List<Object> nodes = new ArrayList<>();
     private long end;
 
-    private ObjectGraph(GraphShape shape, Object[] arguments) {
+    ObjectGraph(GraphShape shape, Object[] arguments) {
         this.shape = shape;
         this.arguments = arguments;
     }
@@ -51,7 +51,7 @@ public final class ObjectGraph {
 
     // ---- there
 
-    private Object[] sent() throws IllegalAccessException {
+    Object[] sent() throws IllegalAccessException {
         List<Object> roots = new ArrayList<>();
         List<Object> values = new ArrayList<>();
         values.add(null);
@@ -165,7 +165,7 @@ public final class ObjectGraph {
     // ---- and back
 
     /** Checks the whole answer before anything here changes. */
-    private Object taken(byte[] answer) throws IllegalAccessException {
+    Object taken(byte[] answer) throws IllegalAccessException {
         ByteBuffer body = ByteBuffer.wrap(answer).order(ByteOrder.LITTLE_ENDIAN);
         Map<Integer, Object> found = new HashMap<>();
         for (Object node : nodes) {
