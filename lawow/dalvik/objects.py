@@ -43,7 +43,8 @@ def resolved_field(program: Program, owner: str, ref: FieldRef) -> FieldRef:
 
     Raises `Obstacle` where it is not known, or others may change it at any time.
     """
-    for name in program.superclasses(owner):
+    chain = program.superclasses(owner)
+    for name in chain if ref.class_name in chain else ():
         view = program.class_view(name)
         for item in view.fields if view else ():
             if item.ref[1:] == ref[1:] and not item.is_static:
