@@ -145,7 +145,12 @@ def unproved_classes(found: Survey) -> tuple[TranslatedClass, ...]:
     from lawow.refactor.translated import TranslatedClass
 
     return tuple(
-        TranslatedClass(item.descriptor, item.module, item.bound(item.translation.exports))
+        TranslatedClass(
+            item.descriptor,
+            item.module,
+            item.bound(item.translation.exports),
+            shapes=item.shapes(item.translation.exports),
+        )
         for item in translate_chosen(found, found.chosen)
     )
 

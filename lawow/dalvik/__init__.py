@@ -11,13 +11,25 @@ The table of instructions and the calling convention are in docs/dalvik.md.
 
 from __future__ import annotations
 
-from lawow.dalvik.api import Examined, ExportedMethod, Parameter, Translation, Untranslatable
+from lawow.dalvik.api import (
+    Examined,
+    ExportedMethod,
+    Graph,
+    GraphField,
+    GraphType,
+    Parameter,
+    Translation,
+    Untranslatable,
+)
 from lawow.dalvik.program import Program
 from lawow.dalvik.translator import examine, translate
 
 __all__ = [
     "Examined",
     "ExportedMethod",
+    "Graph",
+    "GraphField",
+    "GraphType",
     "Parameter",
     "Program",
     "Translation",

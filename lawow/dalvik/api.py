@@ -13,7 +13,16 @@ from dataclasses import dataclass
 
 from lawow.formats.dex import FieldRef, MethodRef
 
-__all__ = ["Examined", "ExportedMethod", "Parameter", "Translation", "Untranslatable"]
+__all__ = [
+    "Examined",
+    "ExportedMethod",
+    "Graph",
+    "GraphField",
+    "GraphType",
+    "Parameter",
+    "Translation",
+    "Untranslatable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,41 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphField:
+    """A field of an object in a graph. `owner` declares it; `is_written`: it may change."""
+
+    owner: str
+    name: str
+    type: str
+    is_written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GraphType:
+    """A type of nodes: what stands in front of them (`lawow.dalvik.words`), and the fields of a class."""
+
+    descriptor: str
+    word: int
+    fields: tuple[GraphField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """How the references of a method cross (`lawow.dalvik.graphs`): which parameters are the roots, in order,
+    and all types that there can be.
+    """
+
+    roots: tuple[int, ...]
+    types: tuple[GraphType, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExportedMethod:
     """Two exports of one method, which do the same.
 
     `export` takes and gives the values of the Java method; a Java exception is a trap (``unreachable``).
-    `checked` takes one list more, in front, by which null goes in and exceptions come out.
+    `checked` takes one list more, in front, by which null goes in and exceptions come out. An object's own
+    methods have it as their first parameter. With a `graph` one list holds all references.
     """
 
     method: MethodRef
@@ -74,6 +113,8 @@ class ExportedMethod:
     checked_signature: str
     parameters: tuple[Parameter, ...]
     returns: str
+    graph: Graph | None = None
+    has_this: bool = False
 
 
 @dataclass(frozen=True, slots=True)

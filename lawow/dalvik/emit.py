@@ -19,6 +19,7 @@ from lawow.dalvik.ir import Op
 from lawow.dalvik.loops import Plan, find_plans
 from lawow.dalvik.methods import Analysis
 from lawow.dalvik.operations import Operations
+from lawow.dalvik.rewriting import is_text_access
 from lawow.dalvik.runtime import ARITHMETIC, EXCEPTION, NULL
 from lawow.dalvik.types import THROWABLE
 from lawow.dalvik.variables import Unit
@@ -27,7 +28,7 @@ from lawow.formats.bytes import encode_uleb128
 
 __all__ = ["emit"]
 
-_UNCAUGHT, _ZERO, _BOUNDS = range(3)
+_UNCAUGHT, _ZERO, _BOUNDS, _TEXT_BOUNDS = range(4)
 """The blocks around a function's code, the outermost first: where its exceptions are made and leave it."""
 
 _BLOCK, _LOOP, _IF, _END = b"\x02\x40", b"\x03\x40", b"\x04\x40", b"\x0b"
@@ -69,7 +70,8 @@ class _Emitter(Operations):
         """Emit everything."""
         self.prologue()
         place = self._place
-        for _ in (_UNCAUGHT, _ZERO, _BOUNDS):
+        has_text = any(map(is_text_access, self.analysis.body.ops.values()))
+        for _ in (_UNCAUGHT, _ZERO, _BOUNDS, _TEXT_BOUNDS)[: 4 if has_text else 3]:
             self.out.data += _BLOCK
             place = place.inside("fault")
         if self.is_structured:
@@ -78,7 +80,10 @@ class _Emitter(Operations):
             self._dispatch(place)
         while self._work:
             self._work.pop()()
-        self.text("unreachable end local.get $fi local.get $fa call throw_bounds br 1 end")
+        self.text("unreachable end")
+        if has_text:
+            self.text("local.get $fi local.get $fa call throw_text br 2 end")
+        self.text("local.get $fi local.get $fa call throw_bounds br 1 end")
         self.text(f"i32.const {ARITHMETIC} i32.const 0 i32.const 0 call throw end")
         self.epilogue()
         return self.finished()
@@ -314,19 +319,23 @@ class _Emitter(Operations):
         """Leave if an exception is set."""
         self.text(f"global.get {EXCEPTION} br_if {self._fault_levels(_UNCAUGHT)}")
 
-    def fault_bounds(self, index: Callable[[], None], array: Callable[[], None]) -> None:
+    def fault_bounds(
+        self, index: Callable[[], None], array: Callable[[], None], *, of_text: bool = False
+    ) -> None:
         """Leave with an exception about an index or null if the condition on the stack holds."""
         if self._caught is None:
+            levels = self._fault_levels(_TEXT_BOUNDS if of_text else _BOUNDS)
             index_local, array_local = self.named("$fi", "i32"), self.named("$fa", "i32")
             index()
             self.text(f"local.set {index_local}")
             array()
-            self.text(f"local.set {array_local} br_if {self._fault_levels(_BOUNDS)}")
+            self.text(f"local.set {array_local} br_if {levels}")
             return
         self.out.data += _IF
         index()
         array()
-        self.text(f"call throw_bounds br {self._fault_levels(_UNCAUGHT) + 1} end")
+        thrower = "throw_text" if of_text else "throw_bounds"
+        self.text(f"call {thrower} br {self._fault_levels(_UNCAUGHT) + 1} end")
 
     def fault_zero(self) -> None:
         """Leave with an ArithmeticException if the condition on the stack holds."""

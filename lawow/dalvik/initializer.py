@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lawow.dalvik.arithmetic import binary, compare, convert, narrowed, negated
-from lawow.dalvik.calls import is_array_of_numbers
 from lawow.dalvik.ir import Body, Obstacle, Op, decode, is_wide_type
+from lawow.dalvik.objects import is_array_of_numbers
 from lawow.dalvik.program import Program
-from lawow.dalvik.types import BOXES
+from lawow.dalvik.types import BOXES, is_class_constant
 from lawow.errors import FormatError
 from lawow.formats.dex import FieldRef, MethodRef, MethodView, ValueType
 from lawow.limits import DALVIK
@@ -233,7 +233,7 @@ class _Run:
             return None
         if ref.class_name == self.owner:
             return self.fields.get(ref, _UNKNOWN)
-        if ref.name == "TYPE" and ref.class_name in BOXES:
+        if is_class_constant(ref):
             return _Class(BOXES[ref.class_name])
         try:
             return self.constants.value(ref)

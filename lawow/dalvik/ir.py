@@ -39,7 +39,7 @@ _SWITCHES = {"packed-switch": PACKED_SWITCH_PAYLOAD, "sparse-switch": SPARSE_SWI
 _NOT_WRITTEN = frozenset(  # the first register of these is read
     ("return", "return-wide", "return-object", "throw", "monitor-enter", "monitor-exit", "fill-array-data")
 )
-_THROWING_PREFIXES = ("aget", "aput", "div-int", "div-long", "rem-int", "rem-long", "invoke-")
+_THROWING_PREFIXES = ("aget", "aput", "iget", "iput", "div-int", "div-long", "rem-int", "rem-long", "invoke-")
 _THROWING = frozenset(
     (
         "array-length",
@@ -112,13 +112,17 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A method's operations by address, in the order of addresses; its arguments are the last registers."""
+    """A method's operations by address, in the order of addresses; its arguments are the last registers.
+
+    With `has_this` the first parameter is the object.
+    """
 
     method: MethodRef
     registers: int
     parameters: tuple[str, ...]
     returns: str
     ops: dict[int, Op]
+    has_this: bool = False
 
     def arguments(self) -> Iterator[tuple[int, str]]:
         """Yield (register, type descriptor) of each parameter."""
@@ -148,7 +152,9 @@ def decode(view: MethodView) -> Body:
     if code.registers_size > DALVIK.registers:
         raise Obstacle(f"has {code.registers_size} registers, more than {DALVIK.registers}")
     reader = _Reader(view, view.owner.dex.code_units(code), code.registers_size)
-    return Body(view.ref, code.registers_size, parameters, proto.return_type, reader.run())
+    return Body(
+        view.ref, code.registers_size, parameters, proto.return_type, reader.run(), not view.is_static
+    )
 
 
 class _Reader:

@@ -101,10 +101,9 @@ def _kinds(op: Op) -> tuple[str, str]:
 
 
 def _of_field(op: Op, field: FieldRef) -> tuple[str, str]:
-    if not op.name.startswith("s"):
-        raise op.obstacle("objects are not translated")
     kind = kind_of_type(field.type)
-    return (kind, "") if op.name.startswith("sget") else ("", kind)
+    receiver = "" if op.name.startswith("s") else "l"
+    return (kind, receiver) if op.name[1:].startswith("get") else ("", kind + receiver)
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lawow.dalvik.runtime import ARITHMETIC, BOUNDS, ILLEGAL_ARGUMENT, NULL
+from lawow.dalvik.texts import TEXT_FUNCTIONS, TEXT_METHODS
 from lawow.dalvik.wat import Function
+from lawow.dalvik.words import STRING
 from lawow.formats.dex import MethodRef
 
 __all__ = ["FUNCTIONS", "LIBRARY", "Intrinsic"]
@@ -22,7 +24,7 @@ class Intrinsic:
     """`code` as text; `throws` whether it can leave an exception; `writes` the argument whose array it
     changes.
 
-    ``SHIFT`` in the code stands for the size of the elements of argument `array` as a power of two.
+    ``WORD`` in the code stands for the word of argument `array`'s type, ``SHIFT`` for its elements' size.
     """
 
     code: str
@@ -31,6 +33,8 @@ class Intrinsic:
     array: int | None = None
     same: tuple[int, int] | None = None
     """Arguments whose types must be equal: other copies can fail halfway."""
+    makes: bool = False
+    """Whether it makes an array or a string."""
 
 
 _TWO = {
@@ -358,14 +362,19 @@ def _library() -> dict[MethodRef, Intrinsic]:
                     simple, _, descriptor = method.partition("(")
                     ref = MethodRef(f"Ljava/lang/{name};", simple, f"({descriptor}")
                     found[ref] = Intrinsic(code, throws)
+    for method, code in TEXT_METHODS.items():
+        simple, _, descriptor = method.partition("(")
+        makes = descriptor.endswith((STRING, "[C"))
+        writes = 3 if simple == "getChars" else None
+        found[MethodRef(STRING, simple, f"({descriptor}")] = Intrinsic(code, True, writes, makes=makes)
     arrays = "Ljava/util/Arrays;"
     for kind in _STORES:
         filled = Intrinsic(f"call fill_{kind}", throws=True, writes=0)
         ranged = Intrinsic(f"call fill_range_{kind}", throws=True, writes=0)
         found[MethodRef(arrays, "fill", f"([{kind}{kind})V")] = filled
         found[MethodRef(arrays, "fill", f"([{kind}II{kind})V")] = ranged
-        copied = Intrinsic("i32.const SHIFT call copy_of", throws=True, array=0)
-        part = Intrinsic("i32.const SHIFT call copy_of_range", throws=True, array=0)
+        copied = Intrinsic("i32.const WORD call copy_of", throws=True, array=0, makes=True)
+        part = Intrinsic("i32.const WORD call copy_of_range", throws=True, array=0, makes=True)
         found[MethodRef(arrays, "copyOf", f"([{kind}I)[{kind}")] = copied
         found[MethodRef(arrays, "copyOfRange", f"([{kind}II)[{kind}")] = part
     copy = Intrinsic("i32.const SHIFT call arraycopy", throws=True, writes=2, array=0, same=(0, 2))
@@ -379,6 +388,7 @@ FUNCTIONS = {
     for item in (
         _COMPARE_DOUBLES,
         _MULTIPLY_HIGH,
+        *TEXT_FUNCTIONS,
         *_floor_functions("", "i32"),
         *_floor_functions("_long", "i64"),
         *(function for kind in _STORES for function in _fill(kind)),

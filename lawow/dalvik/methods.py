@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from lawow.dalvik.calls import require_simple, resolve
 from lawow.dalvik.graph import Graph
-from lawow.dalvik.ir import Body, Obstacle, decode
+from lawow.dalvik.ir import Body, Obstacle, Op, decode
 from lawow.dalvik.program import Program
-from lawow.dalvik.types import Types
+from lawow.dalvik.rewriting import rewritten
+from lawow.dalvik.types import Types, is_class_constant
 from lawow.dalvik.webs import Flow
 from lawow.formats.dex import FieldRef, MethodRef
 
@@ -39,20 +40,25 @@ class Analysis:
         fields = [
             op.symbol
             for op in self.body.ops.values()
-            if op.name.startswith("sget") and isinstance(op.symbol, FieldRef) and op.symbol.name != "TYPE"
+            if op.name.startswith("sget")
+            and isinstance(op.symbol, FieldRef)
+            and not is_class_constant(op.symbol)
         ]
         return tuple(dict.fromkeys(fields))
 
     def allocates(self) -> bool:
-        """Tell whether it makes arrays."""
+        """Tell whether it makes arrays, strings or objects."""
         return any(
-            op.name in ("new-array", "filled-new-array") or self._makes_copy(at)
+            op.name in ("new-array", "filled-new-array") or self._makes_object(op) or self._makes_copy(at)
             for at, op in self.body.ops.items()
         )
 
+    def _makes_object(self, op: Op) -> bool:
+        return op.name == "new-instance" and self.types.program.is_object(str(op.symbol))
+
     def _makes_copy(self, at: int) -> bool:
         call = self.types.calls.get(at)
-        return bool(call and (call.special or (call.intrinsic and "copy_of" in call.intrinsic.code)))
+        return bool(call and (call.special or (call.intrinsic and call.intrinsic.makes)))
 
     def throws_by_itself(self) -> bool:
         """Tell whether an exception can leave an operation other than a call of the app."""
@@ -61,13 +67,17 @@ class Analysis:
             if call is None:
                 if (
                     op.can_throw
-                    and op.name not in ("check-cast", "new-instance")
+                    and (op.name not in ("check-cast", "new-instance") or self._makes_object(op))
                     and not _divides_safely(op.literal)
                 ):
                     return True
-            elif call.special or (call.intrinsic and call.intrinsic.throws):
+            elif call.special or self._may_lack_receiver(op) or (call.intrinsic and call.intrinsic.throws):
                 return True
         return False
+
+    @staticmethod
+    def _may_lack_receiver(op: Op) -> bool:
+        return op.name in ("invoke-virtual", "invoke-direct")
 
 
 def _divides_safely(literal: int | None) -> bool:
@@ -84,10 +94,12 @@ def analyse(program: Program, ref: MethodRef) -> Analysis:
     view = program.method(ref)
     if view is None:
         raise Obstacle("is not defined in the app")
-    if not view.is_static or view.is_initializer:
-        raise Obstacle("is no static method")
-    require_simple(ref)
-    body = decode(view)
+    if view.name == "<clinit>":
+        raise Obstacle("initialises a class")
+    if not view.is_static and not program.is_object(ref.class_name):
+        raise Obstacle("is a method of a class that is abstract, or an exception")
+    require_simple(ref, program)
+    body = rewritten(decode(view))
     for op in body.ops.values():
         if op.name.startswith("sput"):
             raise op.obstacle(f"writes the static field {op.symbol}")

@@ -6,13 +6,16 @@ import struct
 from collections.abc import Callable
 from functools import partial
 
+from lawow.dalvik.calls import parameters_of
 from lawow.dalvik.computing import Computing
 from lawow.dalvik.ir import Op
 from lawow.dalvik.kinds import kind_of_type
 from lawow.dalvik.loops import Limit, Linear, Plan
 from lawow.dalvik.methods import symbol_of
-from lawow.dalvik.runtime import HEAD_BYTES
+from lawow.dalvik.rewriting import is_text_access
+from lawow.dalvik.runtime import FIELD_BYTES, HEAD_BYTES
 from lawow.dalvik.types import CLASS_PREFIX, shift_of
+from lawow.dalvik.variables import NARROW
 from lawow.dalvik.webs import Web
 from lawow.formats.dex import FieldRef, MethodRef, parse_method_descriptor
 
@@ -25,9 +28,17 @@ _ACCESS = {  # element -> load, store, kind
     "C": ("i32.load16_u", "i32.store16"),
     "I": ("i32.load", "i32.store"),
     "[": ("i32.load", "i32.store"),
+    "L": ("i32.load", "i32.store"),
     "J": ("i64.load", "i64.store"),
     "F": ("f32.load", "f32.store"),
     "D": ("f64.load", "f64.store"),
+}
+_SLOTS = {  # kind of a field -> load, store
+    "i": ("i32.load", "i32.store"),
+    "l": ("i32.load", "i32.store"),
+    "j": ("i64.load", "i64.store"),
+    "f": ("f32.load", "f32.store"),
+    "d": ("f64.load", "f64.store"),
 }
 
 
@@ -57,9 +68,9 @@ class Operations(Computing):
         elif name == "throw":
             self.throw(op)
         elif name == "new-instance":
-            self.text(f"i32.const {self.unit.code_of(str(op.symbol))} call new_exception")
-            self.fault_if_thrown()
-            self._store_dest(op)
+            self._new(op)
+        elif name.startswith(("iget", "iput")):
+            self._field(op)
         elif name.startswith("sget"):
             self._static(op)
         else:
@@ -84,7 +95,7 @@ class Operations(Computing):
         elif op.name.startswith("move"):
             self._moved(op)
         elif op.name == "const-string":
-            self.text(f"i32.const {self.unit.message(str(op.symbol))}")
+            self.text(f"i32.const {self.unit.text(str(op.symbol))}")
             self.store(dest, "l")
         elif op.name == "const-class":
             self.text("i32.const 0")
@@ -112,24 +123,62 @@ class Operations(Computing):
         bits = 0 if dest.ref.startswith(CLASS_PREFIX) else self.unit.constant(op.symbol)
         self._constant(bits, dest)
 
+    # ---- objects
+
+    def _new(self, op: Op) -> None:
+        name = str(op.symbol)
+        if self.types.program.is_object(name):
+            self.text(f"i32.const {len(self.unit.fields(name))} i32.const {self.unit.word(name)} call alloc")
+        else:
+            self.text(f"i32.const {self.unit.code_of(name)} call new_exception")
+        self.fault_if_thrown()
+        self._store_dest(op)
+
+    def _require_object(self, web: Web) -> None:
+        """Leave with an exception if a reference is null, unless it is known to be an object."""
+        if web not in self._present:
+            self.load(web, "l")
+            self.text("i32.eqz")
+            self.fault_bounds(partial(self.text, "i32.const 0"), partial(self.text, "i32.const 0"))
+
+    def _field(self, op: Op) -> None:
+        assert isinstance(op.symbol, FieldRef)
+        web = self.flow.uses[op.at][-1]
+        self._require_object(web)
+        if op.at not in self.types.fields:  # nothing but null gets here
+            self.text("unreachable")
+            return
+        owner, field = self.types.fields[op.at]
+        place = HEAD_BYTES + FIELD_BYTES * self.unit.fields(owner).index(field)
+        kind = kind_of_type(field.type)
+        load, store = _SLOTS[kind]
+        self.load(web, "l")
+        if op.name.startswith("iget"):
+            self.text(f"{load} +{place}")
+            self._store_dest(op, kind)
+        else:
+            self._operand(op, 0, kind)
+            self.text(f"{NARROW.get(field.type, '')} {store} +{place}")
+
     # ---- arrays
 
     def _element(self, op: Op) -> None:
         is_write = op.name.startswith("aput")
         array, index = self.flow.uses[op.at][is_write:]
-        element = array.ref[1:2]
+        of_text = is_text_access(op)
+        element = "C" if of_text else array.ref[1:2]
         if not element:  # nothing but null gets here
             self.text("i32.const 1")
             self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"))
             return
         shift = shift_of(array.ref)
         if op.at not in self.safe:
-            self._check_bounds(index, array)
+            self._check_bounds(index, array, of_text=of_text)
         self.load(array, "l")
         self.load(index, "i")
         self.text(f"i32.const {shift} i32.shl i32.add" if shift else "i32.add")
         load, store = _ACCESS[element]
-        kind = kind_of_type(array.ref[1:])
+        kind = "i" if of_text else kind_of_type(array.ref[1:])
         if is_write:
             self._operand(op, 0, kind)
             self.text(f"{store} +{HEAD_BYTES}")
@@ -137,10 +186,10 @@ class Operations(Computing):
             self.text(f"{load} +{HEAD_BYTES}")
             self._store_dest(op, kind)
 
-    def _check_bounds(self, index: Web, array: Web) -> None:
+    def _check_bounds(self, index: Web, array: Web, *, of_text: bool) -> None:
         self.load(index, "i")
         self.text(f"local.get {self._length_slot(array)} i32.ge_u")
-        self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"))
+        self.fault_bounds(partial(self.load, index, "i"), partial(self.load, array, "l"), of_text=of_text)
 
     def guard(self, plan: Plan) -> None:
         """Push whether all accesses of a loop are within their arrays, from the first turn to the last."""
@@ -175,7 +224,7 @@ class Operations(Computing):
     def _array(self, op: Op) -> None:
         if op.name == "new-array":
             self._operand(op, 0, "i")
-            self.text(f"i32.const {shift_of(str(op.symbol))} call alloc")
+            self.text(f"i32.const {self.unit.word(str(op.symbol))} call alloc")
             self.fault_if_thrown()
             self._store_dest(op)
         elif op.name == "array-length":
@@ -199,7 +248,8 @@ class Operations(Computing):
     def _filled(self, op: Op) -> None:
         element = str(op.symbol)[1:]
         kind = kind_of_type(element)
-        self.text(f"i32.const {len(op.uses)} i32.const 2 call alloc local.set $i0")
+        self.text(f"i32.const {len(op.uses)} i32.const {self.unit.word(str(op.symbol))} call alloc")
+        self.text("local.set $i0")
         self.fault_if_thrown()
         for place in range(len(op.uses)):
             self.text("local.get $i0")
@@ -222,10 +272,12 @@ class Operations(Computing):
                 self.text("i32.store +4")
             return
         proto = parse_method_descriptor(op.symbol.descriptor)
+        if call.callee and op.name != "invoke-static":
+            self._require_object(uses[0])
         if call.special:
             throws = self._special(op, call.special)
         else:
-            for web, descriptor in zip(uses, proto.parameters, strict=True):
+            for web, descriptor in zip(uses, parameters_of(op), strict=True):
                 self.load(web, kind_of_type(descriptor))
             throws = self._call(op, uses)
         if throws:
@@ -246,15 +298,18 @@ class Operations(Computing):
         if call.intrinsic.array is not None:
             array = uses[call.intrinsic.array].ref
             code = code.replace("SHIFT", str(shift_of(array)) if array else "0")
+            code = code.replace("WORD", str(self.unit.word(array)) if array else "0")
         self.text(code)
         return call.intrinsic.throws
 
     def _special(self, op: Op, name: str) -> bool:
         uses = self.flow.uses[op.at]
+        if name == "nothing":
+            return False
         if name == "clone":
             assert isinstance(op.symbol, MethodRef)
             self.load(uses[0], "l")
-            self.text(f"i32.const {shift_of(op.symbol.class_name)} call clone")
+            self.text(f"i32.const {self.unit.word(op.symbol.class_name)} call clone")
             return True
         made = self.flow.dest[op.at].ref if op.at in self.flow.dest else "[I"
         self.load(
@@ -262,7 +317,9 @@ class Operations(Computing):
             "l" if made.startswith("[[") and str(op.symbol).endswith("[I)Ljava/lang/Object;") else "i",
         )
         if str(op.symbol).endswith("[I)Ljava/lang/Object;"):
-            self.text(f"i32.const {shift_of(made[1:] or '[I')} call rows")
+            self.text(
+                f"i32.const {self.unit.word(made)} i32.const {self.unit.word(made[1:] or '[I')} call rows"
+            )
         else:
-            self.text(f"i32.const {shift_of(made)} call alloc")
+            self.text(f"i32.const {self.unit.word(made)} call alloc")
         return True

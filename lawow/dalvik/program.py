@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lawow.formats.dex import ClassView, Dex, FieldRef, MethodRef, MethodView
+from lawow.formats.dex import ACC_ABSTRACT, ACC_INTERFACE, ClassView, Dex, FieldRef, MethodRef, MethodView
 
 __all__ = ["PLATFORM_EXCEPTIONS", "Program"]
 
@@ -27,6 +27,7 @@ PLATFORM_EXCEPTIONS = {
     "Ljava/lang/IllegalStateException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/IndexOutOfBoundsException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/ArrayIndexOutOfBoundsException;": "Ljava/lang/IndexOutOfBoundsException;",
+    "Ljava/lang/StringIndexOutOfBoundsException;": "Ljava/lang/IndexOutOfBoundsException;",
     "Ljava/lang/NegativeArraySizeException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/NullPointerException;": "Ljava/lang/RuntimeException;",
     "Ljava/lang/NumberFormatException;": "Ljava/lang/IllegalArgumentException;",
@@ -43,6 +44,8 @@ class Program:
         """`dexes` in the order of the app: ``classes.dex``, ``classes2.dex``, ..."""
         self.dexes = tuple(dexes)
         self._methods: dict[str, dict[tuple[str, str], MethodView]] = {}
+        self._throwables: dict[str, bool] = {}
+        self._objects: dict[str, bool] = {}
 
     def class_view(self, descriptor: str) -> ClassView | None:
         """Return the class, or None where no dex file defines it. Raises `FormatError`."""
@@ -79,4 +82,14 @@ class Program:
 
     def is_throwable(self, descriptor: str) -> bool:
         """Tell whether a class is an exception whose superclasses are all known."""
-        return self.superclasses(descriptor)[-1] == "Ljava/lang/Throwable;"
+        if descriptor not in self._throwables:
+            self._throwables[descriptor] = self.superclasses(descriptor)[-1] == "Ljava/lang/Throwable;"
+        return self._throwables[descriptor]
+
+    def is_object(self, descriptor: str) -> bool:
+        """Tell whether a type is a class of the app of which there can be objects, other than exceptions."""
+        if descriptor not in self._objects:
+            view = self.class_view(descriptor) if descriptor[0] == "L" else None
+            is_concrete = view is not None and not view.access_flags & (ACC_INTERFACE | ACC_ABSTRACT)
+            self._objects[descriptor] = is_concrete and not self.is_throwable(descriptor)
+        return self._objects[descriptor]

@@ -1,9 +1,11 @@
 """What translated code calls: allocation, exceptions, copies of arrays, the remainder of floats.
 
 Memory: 0 to 15 are zero, so that null, address 0, is an array of length 0 and one comparison finds both a bad
-index and null. An array is a reference `r` to {length u32, capacity u32, elements}; an exception is {class
-u32, message u32, two i32 of detail}. The heap grows upwards and is dropped after each call; memory that the
-caller was lent through ``cabi_realloc`` lies below it and is kept on a free list.
+index and null. An array is a reference `r` to {length u32, word u32, elements} (`lawow.dalvik.words`), and so
+are a string and an object, whose elements are its fields; a constant string has its number for a word. An
+exception is {class u32, message u32, two i32 of detail}; its message is a string. The heap grows upwards and
+is dropped after each call; memory that the caller was lent through ``cabi_realloc`` lies below it, has its
+capacity for a word, and is kept on a free list.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 from lawow.dalvik.wat import Function
 
 __all__ = [
+    "BASE",
     "EXCEPTION",
     "EXCEPTION_BYTES",
+    "FIELD_BYTES",
     "FIRST_ADDRESS",
     "FREE",
     "HEAD_BYTES",
@@ -22,11 +26,12 @@ __all__ = [
     "UNWIND",
 ]
 
-HEAP, UNWIND, EXCEPTION, FREE = range(4)
+HEAP, UNWIND, EXCEPTION, FREE, BASE = range(5)
 """Numbers of the globals: end of the heap, where the next call begins it (0: it runs), what is thrown, free
-list."""
+list, where constants end."""
 
 HEAD_BYTES = 8
+FIELD_BYTES = 8
 EXCEPTION_BYTES = 16
 RESERVED = 16
 FIRST_ADDRESS = RESERVED + EXCEPTION_BYTES
@@ -41,10 +46,11 @@ IMPLICIT = (
     "Ljava/lang/NegativeArraySizeException;",
     "Ljava/lang/OutOfMemoryError;",
     "Ljava/lang/IllegalArgumentException;",
+    "Ljava/lang/StringIndexOutOfBoundsException;",
 )
 """What the virtual machine itself throws; the first codes of every module."""
 
-NULL, BOUNDS, ARITHMETIC, NEGATIVE_SIZE, NO_MEMORY, ILLEGAL_ARGUMENT = range(1, 7)
+NULL, BOUNDS, ARITHMETIC, NEGATIVE_SIZE, NO_MEMORY, ILLEGAL_ARGUMENT, TEXT_BOUNDS = range(1, 8)
 
 _FUNCTIONS = [
     Function.of(
@@ -75,6 +81,15 @@ _FUNCTIONS = [
         "at:i32",
     ),
     Function.of(
+        "text_number",
+        "text:i32",
+        "i32",
+        # What is known of an exception's message outside: the number of a constant, -1 for any other string.
+        f"""local.get $text i32.eqz if i32.const 0 return end
+            local.get $text global.get {BASE} i32.lt_u if:i32 local.get $text i32.load +4
+            else i32.const -1 end""",
+    ),
+    Function.of(
         "new_exception",
         "code:i32",
         "i32",
@@ -92,13 +107,20 @@ _FUNCTIONS = [
             i32.const {BOUNDS} local.get $index local.get $array i32.load call throw""",
     ),
     Function.of(
+        "throw_text",
+        "index:i32 text:i32",
+        "",
+        f"""local.get $text i32.eqz if i32.const {NULL} i32.const 0 i32.const 0 call throw return end
+            i32.const {TEXT_BOUNDS} local.get $index local.get $text i32.load call throw""",
+    ),
+    Function.of(
         "alloc",
-        "count:i32 shift:i32",
+        "count:i32 word:i32",
         "i32",
         # A cleared array, or 0 with an exception. Small ones are cleared here: the instruction is a call.
         f"""local.get $count i32.const 0 i32.lt_s if
               i32.const {NEGATIVE_SIZE} local.get $count i32.const 0 call throw i32.const 0 return end
-            local.get $count i64.extend_i32_u local.get $shift i64.extend_i32_u i64.shl
+            local.get $count i64.extend_i32_u local.get $word i32.const 3 i32.and i64.extend_i32_u i64.shl
             i64.const {HEAD_BYTES + 7} i64.add i64.const -8 i64.and local.tee $size
             i64.const {_MOST_BYTES} i64.gt_u if:i32 i32.const 0 else
               local.get $size i32.wrap_i64 local.tee $bytes call bump end
@@ -113,7 +135,7 @@ _FUNCTIONS = [
                 local.get $next i32.const 8 i32.add local.tee $next local.get $end i32.lt_u br_if 0 end
             end
             local.get $at local.get $count i32.store
-            local.get $at local.get $bytes i32.const {HEAD_BYTES} i32.sub i32.store +4
+            local.get $at local.get $word i32.store +4
             local.get $at""",
         "size:i64 bytes:i32 at:i32 end:i32 next:i32",
     ),
@@ -191,20 +213,20 @@ _FUNCTIONS = [
     ),
     Function.of(
         "copy_of",
-        "array:i32 count:i32 shift:i32",
+        "array:i32 count:i32 word:i32",
         "i32",
         f"""local.get $count i32.const 0 i32.ge_s local.get $array i32.eqz i32.and if
               i32.const {NULL} i32.const 0 i32.const 0 call throw i32.const 0 return end
-            local.get $count local.get $shift call alloc local.tee $at i32.eqz if i32.const 0 return end
+            local.get $count local.get $word call alloc local.tee $at i32.eqz if i32.const 0 return end
             local.get $at i32.const {HEAD_BYTES} i32.add local.get $array i32.const {HEAD_BYTES} i32.add
             local.get $array i32.load local.get $count local.get $array i32.load local.get $count i32.lt_u
-            select local.get $shift i32.shl memory.copy
+            select local.get $word i32.const 3 i32.and i32.shl memory.copy
             local.get $at""",
         "at:i32",
     ),
     Function.of(
         "copy_of_range",
-        "array:i32 from:i32 to:i32 shift:i32",
+        "array:i32 from:i32 to:i32 word:i32",
         "i32",
         f"""local.get $from local.get $to i32.gt_s if
               i32.const {ILLEGAL_ARGUMENT} i32.const 0 i32.const 0 call throw i32.const 0 return end
@@ -212,22 +234,23 @@ _FUNCTIONS = [
               i32.const {NULL} i32.const 0 i32.const 0 call throw i32.const 0 return end
             local.get $from local.get $array i32.load i32.gt_u if
               i32.const {BOUNDS} local.get $from local.get $array i32.load call throw i32.const 0 return end
-            local.get $to local.get $from i32.sub local.get $shift call alloc local.tee $at i32.eqz if
+            local.get $to local.get $from i32.sub local.get $word call alloc local.tee $at i32.eqz if
               i32.const 0 return end
             local.get $at i32.const {HEAD_BYTES} i32.add
-            local.get $array i32.const {HEAD_BYTES} i32.add local.get $from local.get $shift i32.shl i32.add
+            local.get $array i32.const {HEAD_BYTES} i32.add
+            local.get $from local.get $word i32.const 3 i32.and i32.shl i32.add
             local.get $to local.get $array i32.load local.get $to local.get $array i32.load i32.lt_s select
-            local.get $from i32.sub local.get $shift i32.shl memory.copy
+            local.get $from i32.sub local.get $word i32.const 3 i32.and i32.shl memory.copy
             local.get $at""",
         "at:i32",
     ),
     Function.of(
         "clone",
-        "array:i32 shift:i32",
+        "array:i32 word:i32",
         "i32",
         f"""local.get $array i32.eqz if
               i32.const {NULL} i32.const 0 i32.const 0 call throw i32.const 0 return end
-            local.get $array local.get $array i32.load local.get $shift call copy_of""",
+            local.get $array local.get $array i32.load local.get $word call copy_of""",
     ),
     Function.of(
         "fill_data",
@@ -240,16 +263,16 @@ _FUNCTIONS = [
     ),
     Function.of(
         "rows",
-        "sizes:i32 shift:i32",
+        "sizes:i32 word:i32 row_word:i32",
         "i32",
         # int[2] {n, m} -> an array of n arrays of m: java.lang.reflect.Array.newInstance
         """local.get $sizes i32.load +12 i32.const 0 i32.lt_s if
-              local.get $sizes i32.load +12 local.get $shift call alloc return end
-            local.get $sizes i32.load +8 i32.const 2 call alloc local.tee $at i32.eqz if
+              local.get $sizes i32.load +12 local.get $row_word call alloc return end
+            local.get $sizes i32.load +8 local.get $word call alloc local.tee $at i32.eqz if
               i32.const 0 return end
             block loop
               local.get $row local.get $at i32.load i32.ge_u br_if 1
-              local.get $sizes i32.load +12 local.get $shift call alloc local.tee $made i32.eqz if
+              local.get $sizes i32.load +12 local.get $row_word call alloc local.tee $made i32.eqz if
                 i32.const 0 return end
               local.get $at local.get $row i32.const 2 i32.shl i32.add local.get $made i32.store +8
               local.get $row i32.const 1 i32.add local.set $row br 0

@@ -8,16 +8,18 @@ from collections.abc import Iterable
 from lawow.dalvik.api import Examined, ExportedMethod, Translation, Untranslatable
 from lawow.dalvik.effects import Effects, effects_of
 from lawow.dalvik.emit import emit
-from lawow.dalvik.exports import MATRICES, describe, name_exports, wit_of, wrappers
+from lawow.dalvik.exports import describe, name_exports, wit_of
+from lawow.dalvik.graphs import GRAPH_FUNCTIONS
 from lawow.dalvik.initializer import Constants
 from lawow.dalvik.ir import Obstacle
 from lawow.dalvik.library import FUNCTIONS
 from lawow.dalvik.methods import Analysis, analyse, symbol_of
 from lawow.dalvik.program import Program
-from lawow.dalvik.runtime import FREE, RUNTIME
+from lawow.dalvik.runtime import BASE, HEAP, RUNTIME
 from lawow.dalvik.tables import TableGuard
 from lawow.dalvik.unit import ModuleUnit
 from lawow.dalvik.wat import Function, Module
+from lawow.dalvik.wrappers import wrappers
 from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.bytes import align_up
 from lawow.formats.dex import MethodRef
@@ -109,12 +111,12 @@ class _Translator:
         kept = [root for root in roots if root not in self.obstacles]
         analyses = self._closed(kept)
         effects = effects_of(analyses)
-        exports = self._exports(kept, effects)
+        unit = ModuleUnit(self.program, self.session.constants, effects, analyses.values())
+        exports = self._exports(kept, effects, unit)
         refused = tuple(self.obstacles[root] for root in roots if root in self.obstacles)
         if not exports:
             why = f"{refused[0]}" if refused else "no method was named"
             raise Refused(f"nothing can be translated: {why}")
-        unit = ModuleUnit(self.program, self.session.constants, effects, analyses.values())
         functions = [emit(analysis, unit) for analysis in analyses.values()]
         wit = wit_of(exports.values())
         wasm = _link(functions, exports, unit) + custom_section(WIT_SECTION, wit.encode())
@@ -160,12 +162,12 @@ class _Translator:
         return found
 
     def _exports(
-        self, roots: list[MethodRef], effects: dict[MethodRef, Effects]
+        self, roots: list[MethodRef], effects: dict[MethodRef, Effects], unit: ModuleUnit
     ) -> dict[MethodRef, ExportedMethod]:
         exports = {}
         for ref, name in name_exports(roots).items():
             try:
-                exports[ref] = describe(ref, effects[ref], name)
+                exports[ref] = describe(self.analyses[ref], effects[ref], unit, name)
             except Obstacle as obstacle:
                 self.obstacles[ref] = _untranslatable(ref, obstacle)
         return exports
@@ -187,14 +189,14 @@ def _link(functions: list[Function], exports: dict[MethodRef, ExportedMethod], u
     heap = align_up(unit.end, 16)
     module.data = unit.data
     module.memory_bytes = heap
-    module.globals = [0] * (FREE + 1)
-    module.globals[0] = heap
+    module.globals = [0] * (BASE + 1)
+    module.globals[HEAP] = module.globals[BASE] = heap
     return module.to_bytes()
 
 
 def _add_called(module: Module) -> None:
     """Add the functions of runtime and library that are called, and what they call."""
-    known = {**RUNTIME, **FUNCTIONS, **{item.name: item for item in MATRICES}}
+    known = {**RUNTIME, **FUNCTIONS, **{item.name: item for item in GRAPH_FUNCTIONS}}
     waiting = list(module.functions.values())
     while waiting:
         for _, name in waiting.pop().code.calls:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from lawow.dalvik.effects import Effects
 from lawow.dalvik.initializer import Constants, Table
 from lawow.dalvik.ir import Obstacle
+from lawow.dalvik.kinds import kind_of_type
 from lawow.dalvik.methods import Analysis
 from lawow.dalvik.program import Program
 from lawow.dalvik.runtime import FIRST_ADDRESS, IMPLICIT
 from lawow.dalvik.types import shift_of
+from lawow.dalvik.words import ALL_REFERENCES, BASIC_WORDS, FIRST_NUMBER, IS_OBJECT, type_word
 from lawow.formats.bytes import align_up
 from lawow.formats.dex import FieldRef, MethodRef
 from lawow.limits import DALVIK
@@ -27,7 +29,7 @@ class ModuleUnit:
         program: Program,
         constants: Constants,
         effects: Mapping[MethodRef, Effects],
-        analyses: Iterable[Analysis],
+        analyses: Collection[Analysis],
     ) -> None:
         self.program = program
         self.constants = constants
@@ -38,11 +40,13 @@ class ModuleUnit:
         self.end = FIRST_ADDRESS
         self._blobs: dict[bytes, int] = {}
         self._tables: dict[Table, int] = {}
-        self._messages: dict[str, int] = {}
+        self._texts: dict[str, int] = {}
         for analysis in analyses:
             for op in analysis.body.ops.values():
                 if op.name == "new-instance" and op.symbol not in self.classes:
                     self.classes.append(str(op.symbol))
+        self._words = dict(BASIC_WORDS)
+        self._fields = _fields_of(analyses)
         self._chains = [program.superclasses(name) for name in self.classes]
         self._codes: dict[str, tuple[int, ...]] = {}
 
@@ -61,12 +65,34 @@ class ModuleUnit:
             self._codes[class_name] = tuple(found)
         return self._codes[class_name]
 
-    def message(self, text: str) -> int:
-        """The number of a text, which counts from 1."""
-        if text not in self._messages:
+    def text(self, text: str) -> int:
+        """The reference of a constant string, the same for the same text."""
+        if text not in self._texts:
             self.messages.append(text)
-            self._messages[text] = len(self.messages)
-        return self._messages[text]
+            content = text.encode("utf-16-le", "surrogatepass")
+            head = struct.pack("<II", len(content) // 2, len(self.messages))
+            self._texts[text] = self._place(head + content)
+        return self._texts[text]
+
+    def word(self, descriptor: str) -> int:
+        """What stands in front of arrays, strings and objects of a type. Raises `Obstacle`."""
+        if descriptor not in self._words:
+            number = FIRST_NUMBER + len(self._words)
+            try:
+                self._words[descriptor] = self._new_word(descriptor, number)
+            except ValueError as error:
+                raise Obstacle(f"has too many types or fields: {error}") from None
+        return self._words[descriptor]
+
+    def _new_word(self, descriptor: str, number: int) -> int:
+        if descriptor[0] == "[":
+            return type_word(number, 2, ALL_REFERENCES)
+        references = sum(kind_of_type(field.type) == "l" for field in self.fields(descriptor))
+        return type_word(number, 3, references) | IS_OBJECT
+
+    def fields(self, class_name: str) -> tuple[FieldRef, ...]:
+        """The fields of a class that the module knows, in their order: references first."""
+        return self._fields.get(class_name, ())
 
     def blob(self, data: bytes) -> int:
         """The address of constant bytes, the same for the same bytes."""
@@ -98,6 +124,18 @@ class ModuleUnit:
                 numbers = [item for item in table.elements if isinstance(item, int)]
                 mask = (1 << (8 << shift)) - 1
                 content = b"".join((item & mask).to_bytes(1 << shift, "little") for item in numbers)
-            head = struct.pack("<II", len(table.elements), align_up(len(content), 8))
+            head = struct.pack("<II", len(table.elements), self.word(table.type))
             self._tables[table] = self._place(head + content)
         return self._tables[table]
+
+
+def _fields_of(analyses: Iterable[Analysis]) -> dict[str, tuple[FieldRef, ...]]:
+    """Return the fields that methods use, by the class of the objects that they use them of."""
+    found: dict[str, set[FieldRef]] = {}
+    for analysis in analyses:
+        for owner, field in analysis.types.fields.values():
+            found.setdefault(owner, set()).add(field)
+    return {
+        owner: tuple(sorted(fields, key=lambda field: (kind_of_type(field.type) != "l", field)))
+        for owner, fields in found.items()
+    }

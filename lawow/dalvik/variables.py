@@ -13,9 +13,16 @@ from lawow.dalvik.wat import Code, Function, assemble
 from lawow.dalvik.webs import Web
 from lawow.formats.dex import FieldRef, MethodRef
 
-__all__ = ["Unit", "Variables", "core_type"]
+__all__ = ["NARROW", "Unit", "Variables", "core_type"]
 
 _CORE = {"i": "i32", "l": "i32", "4": "i32", "z": "i32", "j": "i64", "8": "i64", "f": "f32", "d": "f64"}
+NARROW = {
+    "Z": "i32.eqz i32.eqz",
+    "B": "i32.extend8_s",
+    "S": "i32.extend16_s",
+    "C": "i32.const 65535 i32.and",
+}
+"""Types narrower than an int -> code that makes an int one of their values."""
 _CONVERSIONS = {
     ("i32", "f32"): "f32.reinterpret_i32",
     ("f32", "i32"): "i32.reinterpret_f32",
@@ -41,8 +48,14 @@ class Unit(Protocol):
     def codes_of(self, class_name: str) -> tuple[int, ...]:
         """The numbers of an exception class and all its subclasses in the module."""
 
-    def message(self, text: str) -> int:
-        """The number of a text, which counts from 1."""
+    def text(self, text: str) -> int:
+        """The reference of a constant string."""
+
+    def word(self, descriptor: str) -> int:
+        """What stands in front of arrays, strings and objects of a type."""
+
+    def fields(self, class_name: str) -> tuple[FieldRef, ...]:
+        """The fields of a class that the module knows, in their order."""
 
     def blob(self, data: bytes) -> int:
         """The address of constant bytes."""
@@ -66,6 +79,7 @@ class Variables(ABC):
         self._slots: dict[tuple[int, str], int] = {}
         self._names: dict[str, int] = {}
         self._with_length = self._find_indexed()
+        self._present = self._find_present()
         self.named("$fi", "i32")
         self.named("$fa", "i32")
 
@@ -76,7 +90,9 @@ class Variables(ABC):
         """Leave if an exception is set."""
 
     @abstractmethod
-    def fault_bounds(self, index: Callable[[], None], array: Callable[[], None]) -> None:
+    def fault_bounds(
+        self, index: Callable[[], None], array: Callable[[], None], *, of_text: bool = False
+    ) -> None:
         """Leave with an exception about an index or null if the condition on the stack holds."""
 
     @abstractmethod
@@ -141,6 +157,14 @@ class Variables(ABC):
             elif name.startswith("aput"):
                 found.add(uses[1])
         return found
+
+    def _find_present(self) -> set[Web]:
+        """The webs that are never null: made here, or the object that a method belongs to."""
+        made = {web for at, web in self.flow.dest.items() if self.flow.body.ops[at].name == "new-instance"}
+        if self.flow.body.has_this and self.flow.arguments[0]:
+            made.add(self.flow.arguments[0])
+        others = {web for at, web in self.flow.dest.items() if self.flow.body.ops[at].name != "new-instance"}
+        return made - others - set(self.flow.arguments[self.flow.body.has_this :])
 
     # ---- around the code
 

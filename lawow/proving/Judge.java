@@ -4,26 +4,33 @@ import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.lang.invoke.MethodType;
 import java.lang.reflect.Array;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.util.Arrays;
 
 /**
  * Calls static methods of the class path with the arguments in a file, and writes what each call did. Both files are
  * big-endian; {@code lawow.proving.machine} is the other side of them.
  *
  * <pre>
- * cases     u16 methods, each: UTF class, UTF name, UTF descriptor;   then until the end: u16 method, arguments
+ * cases     u16 methods, each: UTF class, UTF name, UTF descriptor, UTF shape of its graphs or nothing;
+ *           then until the end: u16 method, arguments
  * argument  number: u64 bits   array: u32 count and elements, little-endian, or FFFFFFFF and u8 earlier parameter
+ *           string: as an array of char
+ *           with a shape: u32 bytes of the graph and they, then the numbers
  * outcome   'R' result, all arrays that were given      'T' UTF class of what was thrown
- * result    number: u64 bits   array: 0 null, 1 u32 count and elements, 2 u8 parameter that it is
+ *           with a shape: 'R' u32 bytes of the dump and they
+ * result    number: u64 bits   array, string: 0 null, 1 u32 count and elements, 2 u8 parameter that it is
  * </pre>
  *
- * <p>usage: java -cp CLASSES Judge.java CASES OUTCOMES SECONDS. A call that takes longer ends the process with status 3; the
+ * <p>usage: java -cp CLASSES Judge CASES OUTCOMES SECONDS. A call that takes longer ends the process with status 3; the
  * outcomes of the calls before it are in the file.
  */
 public final class Judge {
@@ -68,11 +75,15 @@ public final class Judge {
     private void runAll() {
         try {
             Method[] methods = new Method[cases.readUnsignedShort()];
+            JudgeGraphs[] graphs = new JudgeGraphs[methods.length];
             for (int at = 0; at < methods.length; at++) {
                 methods[at] = find(cases.readUTF(), cases.readUTF(), cases.readUTF());
+                String shape = cases.readUTF();
+                graphs[at] = shape.isEmpty() ? null : new JudgeGraphs(shape);
             }
             for (int at = cases.read(); at >= 0; at = cases.read()) {
-                run(methods[at << 8 | cases.readUnsignedByte()]);
+                int number = at << 8 | cases.readUnsignedByte();
+                run(methods[number], graphs[number]);
                 done++;
             }
             outcomes.close();
@@ -104,15 +115,11 @@ public final class Judge {
         return type == void.class ? "V" : Array.newInstance(type, 0).getClass().getName().substring(1).replace('.', '/');
     }
 
-    private void run(Method method) throws IOException, IllegalAccessException {
-        Class<?>[] types = method.getParameterTypes();
-        Object[] given = new Object[types.length];
-        for (int at = 0; at < types.length; at++) {
-            given[at] = types[at].isArray() ? readArray(types[at].getComponentType(), given) : readNumber(types[at]);
-        }
+    private void run(Method method, JudgeGraphs graphs) throws IOException, ReflectiveOperationException {
+        Object[] given = graphs == null ? read(method.getParameterTypes()) : graphs.read(cases, this::readNumber);
         ByteArrayOutputStream whole = new ByteArrayOutputStream();
         try {
-            call(method, given, new DataOutputStream(whole));
+            call(method, given, graphs, new DataOutputStream(whole));
         } catch (OutOfMemoryError error) { // in the reflection, or with what came back
             whole.reset();
             writeThrown(error, new DataOutputStream(whole));
@@ -120,16 +127,36 @@ public final class Judge {
         whole.writeTo(outcomes);
     }
 
-    private static void call(Method method, Object[] given, DataOutputStream to)
+    private Object[] read(Class<?>[] types) throws IOException {
+        Object[] given = new Object[types.length];
+        for (int at = 0; at < types.length; at++) {
+            if (types[at] == String.class) {
+                given[at] = new String((char[]) readArray(char.class, given));
+            } else {
+                given[at] = types[at].isArray() ? readArray(types[at].getComponentType(), given) : readNumber(types[at]);
+            }
+        }
+        return given;
+    }
+
+    private static void call(Method method, Object[] given, JudgeGraphs graphs, DataOutputStream to)
             throws IOException, IllegalAccessException {
         Object result;
         try {
-            result = method.invoke(null, given);
+            boolean isStatic = Modifier.isStatic(method.getModifiers());
+            Object[] others = isStatic ? given : Arrays.copyOfRange(given, 1, given.length);
+            result = method.invoke(isStatic ? null : given[0], others);
         } catch (InvocationTargetException error) {
             writeThrown(error.getCause(), to);
             return;
         }
         to.write('R');
+        if (graphs != null) {
+            byte[] dump = graphs.dump(result, given);
+            to.writeInt(dump.length);
+            to.write(dump);
+            return;
+        }
         writeResult(method.getReturnType(), result, given, to);
         for (Object item : given) {
             if (item.getClass().isArray()) {
@@ -141,6 +168,10 @@ public final class Judge {
     private static void writeThrown(Throwable error, DataOutputStream to) throws IOException {
         to.write('T');
         to.writeUTF(error.getClass().getName());
+    }
+
+    private Object readNumber(char type) throws IOException {
+        return readNumber(MethodType.fromMethodDescriptorString("()" + type, null).returnType());
     }
 
     private Object readNumber(Class<?> type) throws IOException {
@@ -218,7 +249,7 @@ public final class Judge {
 
     private static void writeResult(Class<?> type, Object result, Object[] given, DataOutputStream to)
             throws IOException {
-        if (!type.isArray()) {
+        if (!type.isArray() && type != String.class) {
             if (type != void.class) {
                 to.writeLong(bitsOf(result));
             }
@@ -233,7 +264,7 @@ public final class Judge {
         }
         to.write(result == null ? 0 : 1);
         if (result != null) {
-            writeArray(result, to);
+            writeArray(type == String.class ? ((String) result).toCharArray() : result, to);
         }
     }
 

@@ -47,6 +47,7 @@ public final class Stopwatch {
         DataInputStream in = new DataInputStream(new ByteArrayInputStream(Files.readAllBytes(Paths.get(arguments[0]))));
         in.readUnsignedShort(); // one method
         Method method = Judge.find(in.readUTF(), in.readUTF(), in.readUTF());
+        in.readUTF(); // it takes no graph
         in.readUnsignedShort(); // and a call of it
         Object[] given = new Object[method.getParameterCount()];
         for (int at = 0; at < given.length; at++) {

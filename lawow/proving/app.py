@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lawow.dalvik import Program, Translation
+from lawow.dalvik.graphs import shape_of
 from lawow.dalvik.program import PLATFORM_EXCEPTIONS
 from lawow.errors import Refused
 from lawow.formats.dex.names import java_name
@@ -61,8 +62,11 @@ def subjects_of(program: Program, translation: Translation) -> Iterator[Subject]
                 export.checked,
                 parse_typed_signature(export.checked_signature),
                 exceptions,
-                view.proto.parameters,
-                view.proto.return_type,
+                tuple(item.descriptor for item in export.parameters),
+                export.returns,
+                export.graph,
+                export.has_this,
+                shape_of(export),
             )
             yield Subject(view, translation.wasm, guest)
 
@@ -83,7 +87,7 @@ def _kept(
         refs = [ref for ref in item.translation.exports if ref not in why]
         if refs:
             trials = tuple(_trial(proofs[ref]) for ref in refs)
-            yield TranslatedClass(item.descriptor, item.module, item.bound(refs), trials)
+            yield TranslatedClass(item.descriptor, item.module, item.bound(refs), trials, item.shapes(refs))
 
 
 def _trial(proof: Proof) -> Trial:

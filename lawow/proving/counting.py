@@ -42,8 +42,10 @@ class CountingCopies:
         self.methods: list[MethodRef] = []
 
     def copy(self, method: MethodView) -> tuple[MethodSource, ...]:
-        """Return what stands for a method in the excerpt; initialisers run once and count nothing."""
-        if method.is_initializer:
+        """Return what stands for a method in the excerpt; initialisers run once, and count nothing, as the
+        methods of objects do.
+        """
+        if method.is_initializer or not method.is_static:
             return copied(method)
         number = len(self.methods)
         self.methods.append(method.ref)

@@ -1,20 +1,23 @@
 """WebAssembly as a judge: calls exports with the cases, each in an instance of its own, within limits.
 
 Fuel instead of a deadline makes the outcome the same on every machine. A guest that uses up fuel, memory or
-stack decides nothing (`EXHAUSTED`). Any other trap of the export that apps call sends them to the original.
+stack decides nothing (`EXHAUSTED`). Any other trap of the export that apps call sends them to the original;
+``unreachable`` is how a translation says so itself.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from lawow.dalvik.api import Graph
 from lawow.errors import GuestTrap, LimitExceeded
-from lawow.formats.elements import Argument, Packed, Returned, SameAs
+from lawow.formats.elements import Argument, Packed, PackedValue, SameAs
 from lawow.formats.signature import ListType, Signature, ValueType
 from lawow.limits import PROVING
 from lawow.proving.cases import SIZES, Case, is_array
+from lawow.proving.graphs import Answer, Image, Node, dump
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
 from lawow.runtime.base import CompiledModule
 from lawow.runtime.lowering import TypedCaller
@@ -43,6 +46,14 @@ class GuestMethod:
     exceptions: tuple[str, ...]
     parameters: tuple[str, ...]
     return_type: str
+    graph: Graph | None = None
+    has_this: bool = False
+    shape: str = ""
+
+    @property
+    def result_kind(self) -> str:
+        """The type of what is compared: a graph is compared as bytes."""
+        return "[B" if self.graph else self.return_type
 
 
 class GuestMachine:
@@ -59,9 +70,9 @@ class GuestMachine:
         """
         module = self._compiled(wasm)
         for number, case in enumerate(cases):
-            outcome = _outcome(module, method, case.arguments, _call_checked)
+            outcome = _outcome(module, method, case, _call_checked)
             if number % 2 and outcome is not EXHAUSTED:
-                outcome = _outcome(module, method, case.arguments, _call)
+                outcome = _outcome(module, method, case, _call)
             yield outcome
 
     def _compiled(self, wasm: bytes) -> CompiledModule:
@@ -83,38 +94,72 @@ class GuestMachine:
         self._engine.close()
 
 
-_Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], Returned | Threw]
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a call gave: a result, or the parameter that it is; lists that came back, by parameter."""
+
+    result: PackedValue | SameAs | None
+    changed: Mapping[int, Packed]
 
 
-def _outcome(
-    module: CompiledModule, method: GuestMethod, arguments: tuple[Argument, ...], call: _Call
-) -> Outcome:
+_Call = Callable[[TypedCaller, GuestMethod, tuple[Argument, ...]], _Answer | Threw]
+
+
+def _outcome(module: CompiledModule, method: GuestMethod, case: Case, call: _Call) -> Outcome:
     """Call in an instance of its own."""
+    image = Image(case.graph, case.roots) if case.graph else None
+    arguments = _sent(case, image)
     try:
         with module.instantiate(memory_bytes=PROVING.memory_bytes, fuel=PROVING.fuel) as instance:
-            returned = call(TypedCaller(instance, result_bytes=PROVING.memory_bytes), method, arguments)
+            answer = call(TypedCaller(instance, result_bytes=PROVING.memory_bytes), method, arguments)
     except LimitExceeded:
         return EXHAUSTED
     except GuestTrap as trap:
         if trap.code in _SCARCE:
             return EXHAUSTED
-        return Threw("" if call is _call else f"a trap, {trap.code}")
-    if isinstance(returned, Threw):
-        return EXHAUSTED if returned.class_name == _NO_MEMORY else returned
+        return Threw("" if call is _call or trap.code == "unreachable" else f"a trap, {trap.code}")
+    if isinstance(answer, Threw):
+        return EXHAUSTED if answer.class_name == _NO_MEMORY else answer
+    if image:
+        assert isinstance(answer.result, Packed)  # as the signature has it
+        left = image.answered(answer.result.data)
+        return Resulted(_dumped(method, case, left), tuple(b"" for _ in method.parameters))
     arrays = tuple(
-        _content(index, arguments, returned) if is_array(kind) else b""
+        _content(index, arguments, answer) if is_array(kind) else b""
         for index, kind in enumerate(method.parameters)
     )
-    return Resulted(_result(method.return_type, returned), arrays)
+    result = answer.result
+    return Resulted(result[: SIZES[method.return_type]] if isinstance(result, bytes) else result, arrays)
 
 
-def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> Returned:
-    return caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
+def _sent(case: Case, image: Image | None) -> tuple[Argument, ...]:
+    """Return the arguments as the export takes them."""
+    if image:
+        return (Packed(len(image.data), image.data), *case.numbers)
+    return tuple(value for value in case.arguments if value is not None and not isinstance(value, Node))
+
+
+def _dumped(method: GuestMethod, case: Case, answer: Answer) -> Packed:
+    """Return what can be reached from the result and the arguments."""
+    values: list[tuple[str, int | Node | None]] = []
+    if method.return_type != "V":
+        is_reference = method.return_type[0] in "[L"
+        values.append((method.return_type, answer.node(answer.bits) if is_reference else answer.bits))
+    roots = iter(answer.roots)
+    for kind, value in zip(method.parameters, case.arguments, strict=True):
+        values.append((kind, int.from_bytes(value, "little") if isinstance(value, bytes) else next(roots)))
+    data = dump(values)
+    return Packed(len(data), data)
+
+
+def _call(caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]) -> _Answer:
+    returned = caller.call(method.export, method.signature, _as_sent(method.signature, arguments))
+    return _Answer(returned.results[0] if returned.results else None, returned.changed)
 
 
 def _call_checked(
     caller: TypedCaller, method: GuestMethod, arguments: tuple[Argument, ...]
-) -> Returned | Threw:
+) -> _Answer | Threw:
     """Call with a list in front, in which the outcome comes back: the exception's code or 0, the number of
     the parameter that the result is or 0, whether the result is null.
     """
@@ -126,7 +171,9 @@ def _call_checked(
     if code:
         return Threw(method.exceptions[code - 1])
     changed = {index - 1: value for index, value in returned.changed.items() if index}
-    return Returned(() if is_null or same else returned.results, changed)
+    if same:
+        return _Answer(SameAs(same - 1), changed)
+    return _Answer(None if is_null or not returned.results else returned.results[0], changed)
 
 
 def _as_sent(signature: Signature, arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
@@ -143,18 +190,11 @@ def _comes_back(kind: ValueType) -> bool:
     return isinstance(kind, ListType) and kind.is_in_out
 
 
-def _content(index: int, arguments: tuple[Argument, ...], returned: Returned) -> bytes:
+def _content(index: int, arguments: tuple[Argument, ...], answer: _Answer) -> bytes:
     """Return what an array holds after the call: what came back, or what went in."""
     value = arguments[index]
     if isinstance(value, SameAs):
-        return _content(value.parameter, arguments, returned)
-    after = returned.changed.get(index, value)
+        return _content(value.parameter, arguments, answer)
+    after = answer.changed.get(index, value)
     assert isinstance(after, Packed)  # arrays go in as lists
     return after.data
-
-
-def _result(kind: str, returned: Returned) -> bytes | Packed | None:
-    if not returned.results:
-        return None
-    value = returned.results[0]
-    return value[: SIZES[kind]] if isinstance(value, bytes) else value

@@ -16,17 +16,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawow.dalvik.words import STRING
 from lawow.errors import FormatError, LawowError, Refused
 from lawow.formats.dex.symbols import MethodRef, parse_method_descriptor
 from lawow.formats.elements import Packed, SameAs
 from lawow.limits import PROVING
-from lawow.proving.cases import SIZES, Case, encode_case, is_array
+from lawow.proving.cases import SIZES, Case, element_of, encode_case, is_array
 from lawow.proving.outcomes import EXHAUSTED, Outcome, Resulted, Threw
 
 __all__ = ["JudgeMachine", "last_words", "method_table", "missing_tools", "run_tool"]
 
-JUDGE = Path(__file__).with_name("Judge.java")
-_PACKAGES = {"java": "default-jdk-headless", "enjarify": "enjarify"}
+JUDGE = tuple(Path(__file__).with_name(name) for name in ("Judge.java", "JudgeGraphs.java"))
+_PACKAGES = {"javac": "default-jdk-headless", "enjarify": "enjarify"}
 _STILL_RUNNING = 3
 _SCARCE = frozenset(("java.lang.StackOverflowError", "java.lang.OutOfMemoryError"))
 
@@ -40,13 +41,14 @@ def missing_tools() -> list[str]:
 class JudgeMachine:
     """A dex file's static methods, ready to be called on the JVM. Made by `opened`; lives in a folder."""
 
-    methods: tuple[MethodRef, ...]
+    methods: tuple[tuple[MethodRef, str], ...]
     folder: Path
-    classes: Path
+    class_path: str
 
     @classmethod
-    def opened(cls, dex: bytes, methods: Sequence[MethodRef], folder: Path) -> JudgeMachine:
-        """Translate a dex file to class files in `folder`.
+    def opened(cls, dex: bytes, methods: Sequence[tuple[MethodRef, str]], folder: Path) -> JudgeMachine:
+        """Translate a dex file to class files in `folder`. With a method goes the shape of its graphs, or
+        nothing.
 
         Raises `Refused` if a program is missing, `LawowError` if the translation fails.
         """
@@ -60,7 +62,11 @@ class JudgeMachine:
         done = run_tool(["enjarify", "-f", "-o", str(classes), str(source)])
         if done.returncode or not classes.exists():
             raise LawowError(f"enjarify can't translate the methods: {last_words(done)}")
-        return cls(tuple(methods), folder, classes)
+        judge = folder / "judge"
+        done = run_tool(["javac", "-nowarn", "-d", str(judge), *map(str, JUDGE)])
+        if done.returncode:
+            raise LawowError(f"the JDK can't compile the judge: {last_words(done)}")
+        return cls(tuple(methods), folder, f"{classes}{os.pathsep}{judge}")
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[Outcome]:
         """Yield what each call does. One that does not end in time is `EXHAUSTED`; the rest goes on."""
@@ -81,7 +87,7 @@ class JudgeMachine:
             memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
             options = [memory, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
             files = [str(given), str(got), str(PROVING.call_seconds)]
-            done = run_tool(["java", *options, "-cp", str(self.classes), str(JUDGE), *files])
+            done = run_tool(["java", *options, "-cp", self.class_path, "Judge", *files])
             if done.returncode not in (0, _STILL_RUNNING):
                 raise LawowError(f"the JVM can't run the methods: {last_words(done)}")
             found = list(_read_outcomes(got.read_bytes(), self.methods, cases))
@@ -115,18 +121,19 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
     return next((line for line in words if "Exception" in line or "Error" in line), words[-1])[:300]
 
 
-def method_table(methods: Iterable[MethodRef]) -> bytes:
-    """Return the names of methods as `Judge.java` reads them."""
-    methods = list(methods)
+def method_table(methods: Sequence[tuple[MethodRef, str]]) -> bytes:
+    """Return methods and the shapes of their graphs as `Judge.java` reads them."""
     parts = [struct.pack(">H", len(methods))]
-    for ref in methods:
-        for text in (ref.class_name[1:-1].replace("/", "."), ref.name, ref.descriptor):
+    for ref, shape in methods:
+        for text in (ref.class_name[1:-1].replace("/", "."), ref.name, ref.descriptor, shape):
             data = text.encode("utf-8", "surrogatepass")
             parts.append(struct.pack(">H", len(data)) + data)
     return b"".join(parts)
 
 
-def _read_outcomes(data: bytes, methods: Sequence[MethodRef], cases: Iterable[Case]) -> Iterator[Outcome]:
+def _read_outcomes(
+    data: bytes, methods: Sequence[tuple[MethodRef, str]], cases: Iterable[Case]
+) -> Iterator[Outcome]:
     """Read what `Judge.java` wrote; the last outcome may be missing."""
     reader = _Reader(data)
     for case in cases:
@@ -136,7 +143,11 @@ def _read_outcomes(data: bytes, methods: Sequence[MethodRef], cases: Iterable[Ca
             name = reader.take(reader.number(2)).decode("utf-8", "surrogatepass")
             yield EXHAUSTED if name in _SCARCE else Threw(name)
             continue
-        proto = parse_method_descriptor(methods[case.subject].descriptor)
+        if case.graph:
+            left = reader.take(reader.number(4))
+            yield Resulted(Packed(len(left), left), tuple(b"" for _ in case.arguments))
+            continue
+        proto = parse_method_descriptor(methods[case.subject][0].descriptor)
         result = reader.result(proto.return_type)
         arrays = [
             reader.array(kind[1]) if is_array(kind) else b""
@@ -173,12 +184,13 @@ class _Reader:
         """Read a result: the bits of a number, an array, a parameter that it is, or None for null or void."""
         if kind == "V":
             return None
-        if not is_array(kind):
+        if not is_array(kind) and kind != STRING:
             return self.take(8)[::-1][: SIZES[kind]]
         tag = self.number(1)
         if tag == 2:
             return SameAs(self.number(1))
         if tag == 0:
             return None
-        data = self.array(kind[1])
-        return Packed(len(data) // SIZES[kind[1]], data)
+        element = element_of(kind)
+        data = self.array(element)
+        return Packed(len(data) // SIZES[element], data)

@@ -116,9 +116,9 @@ class _Stopwatch:
         for source in classes:
             builder.add(source)
         given, got = self.folder / "case", self.folder / "result"
-        given.write_bytes(method_table([self.ref]) + encode_case(self.case))
-        machine = JudgeMachine.opened(builder.build(), [self.ref], self.folder)
-        class_path = f"{machine.classes}{os.pathsep}{self._program()}"
+        given.write_bytes(method_table([(self.ref, "")]) + encode_case(self.case))
+        machine = JudgeMachine.opened(builder.build(), [(self.ref, "")], self.folder)
+        class_path = f"{machine.class_path}{os.pathsep}{self._program()}"
         options = ["-XX:+UseSerialGC", *(_SEEN_ON_THE_STACK if methods else ())]
         memory = f"-Xmx{PROVING.heap_bytes >> 20}m"
         words = [STOPWATCH.stem, str(given), str(got), str(self.seconds), str(methods)]

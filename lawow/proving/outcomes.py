@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lawow.formats.elements import Packed, SameAs
-from lawow.proving.cases import SIZES, is_array
+from lawow.proving.cases import SIZES, element_of, is_array
 
 __all__ = ["EXHAUSTED", "Agreement", "Exhausted", "Outcome", "Resulted", "Threw", "compare", "shown"]
 
@@ -82,7 +82,8 @@ def _same_result(
     if isinstance(first, bytes) and isinstance(second, bytes):
         return _plain(kind, first) == _plain(kind, second)
     if isinstance(first, Packed) and isinstance(second, Packed):
-        return first.count == second.count and _plain(kind[1], first.data) == _plain(kind[1], second.data)
+        element = element_of(kind)
+        return first.count == second.count and _plain(element, first.data) == _plain(element, second.data)
     return first == second
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from lawow.dalvik.api import GraphType
 from lawow.errors import Refused
 from lawow.formats.dex.symbols import MethodRef
 from lawow.formats.dex.views import MethodView
@@ -34,6 +35,11 @@ class Subject:
     method: MethodView
     wasm: bytes
     guest: GuestMethod
+
+    @property
+    def types(self) -> tuple[GraphType, ...]:
+        """The types of its graphs."""
+        return self.guest.graph.types if self.guest.graph else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,13 @@ def prove(
     able = []
     for subject in subjects:
         try:
-            build_excerpt([subject.method], find_method, find_class, throwables)
+            build_excerpt([subject.method], find_method, find_class, throwables, subject.types)
             able.append(subject)
         except Refused as error:
             proofs[subject.method.ref] = Proof(subject.method.ref, seed, failure=str(error))
     if able:
-        excerpt = build_excerpt([item.method for item in able], find_method, find_class, throwables)
+        types = [kind for item in able for kind in item.types]
+        excerpt = build_excerpt([item.method for item in able], find_method, find_class, throwables, types)
         proofs.update((proof.method, proof) for proof in _run_both(able, excerpt, cases, seed))
     return [proofs[subject.method.ref] for subject in subjects]
 
@@ -89,7 +96,9 @@ def _run_both(subjects: Sequence[Subject], excerpt: bytes, cases: int, seed: int
         runs = [_guest_run(guest, index, subject, cases, seed) for index, subject in enumerate(subjects)]
     flat = [case for run in runs for case, outcome in run if outcome is not EXHAUSTED]
     with tempfile.TemporaryDirectory(prefix="lawow-proof-") as folder:
-        machine = JudgeMachine.opened(excerpt, [item.method.ref for item in subjects], Path(folder))
+        machine = JudgeMachine.opened(
+            excerpt, [(item.method.ref, item.guest.shape) for item in subjects], Path(folder)
+        )
         answers = iter(machine.outcomes(flat))
         for subject, run in zip(subjects, runs, strict=True):
             both = [(case, ours, EXHAUSTED if ours is EXHAUSTED else next(answers)) for case, ours in run]
@@ -100,7 +109,9 @@ def _guest_run(
     guest: GuestMachine, index: int, subject: Subject, cases: int, seed: int
 ) -> list[tuple[Case, Outcome]]:
     """Return generated cases with their outcomes in WebAssembly."""
-    generated = list(islice(generate_cases(index, subject.guest.parameters, seed + index), cases))
+    method = subject.guest
+    made = generate_cases(index, method.parameters, seed + index, method.graph, has_this=method.has_this)
+    generated = list(islice(made, cases))
     return list(zip(generated, guest.outcomes(subject.wasm, subject.guest, generated), strict=True))
 
 
@@ -110,7 +121,7 @@ def _compared(subject: Subject, run: Sequence[tuple[Case, Outcome, Outcome]], se
     outcomes: Counter[str] = Counter()
     failure = ""
     for call, ours, theirs in run:
-        agreement = compare(types, subject.guest.return_type, ours, theirs)
+        agreement = compare(types, subject.guest.result_kind, ours, theirs)
         counts[agreement] += 1
         if agreement is Agreement.EQUAL:
             outcomes[theirs.class_name if isinstance(theirs, Threw) else "returned"] += 1

@@ -65,7 +65,7 @@ def _rejection_lines(survey: Survey) -> Iterator[str]:
         rest = sum(count for _, count in reasons[_MOST_LINES:])
         more = f"for {len(reasons) - _MOST_LINES:,} more reasons (--json lists them)"
         yield f"rejected  {rest:,} methods, {more}"
-    yield f"rejected  {survey.others:,} methods: not static"
+    yield f"rejected  {survey.others:,} methods: constructors and static initialisers"
 
 
 def _gain(item: Ranked) -> str:
@@ -103,7 +103,7 @@ def survey_record(survey: Survey) -> dict[str, object]:
     return {
         "candidates": [_candidate_record(item) for item in survey.ranked],
         "rejected": [_rejection_record(item) for item in survey.rejected],
-        "not_static": survey.others,
+        "initializers": survey.others,
     }
 
 

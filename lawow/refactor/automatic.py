@@ -16,7 +16,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lawow.dalvik import ExportedMethod, Program, Translation, Untranslatable, translate
+from lawow.dalvik.graphs import shape_of
 from lawow.dalvik.ir import Body, Obstacle, decode
+from lawow.dalvik.rewriting import rewritten
 from lawow.errors import FormatError, LimitExceeded, Refused
 from lawow.formats.apk import AppPackage
 from lawow.formats.bundle import BoundMethod, BundledModule, bundled_module
@@ -99,6 +101,12 @@ class ClassTranslation:
         """Return the bindings of some of its methods."""
         return tuple(_binding(ref, self.translation.exports[ref], self.module.file) for ref in methods)
 
+    def shapes(self, methods: Iterable[MethodRef]) -> dict[BoundMethod, str]:
+        """Return how the graphs of some of its methods are told to the app; nothing for those without."""
+        exports = self.translation.exports
+        found = {_binding(ref, exports[ref], self.module.file): shape_of(exports[ref]) for ref in methods}
+        return {bound: shape for bound, shape in found.items() if shape}
+
 
 def survey_app(app: AppPackage, options: AutoOptions) -> Survey:
     """Find, translate, cost and rank the candidates. Raises `FormatError` for damaged dex files."""
@@ -176,7 +184,7 @@ class _Ranking:
         if ref not in self._bodies:
             view = self._program.method(ref)
             try:
-                self._bodies[ref] = None if view is None else decode(view)
+                self._bodies[ref] = None if view is None else rewritten(decode(view))
             except Obstacle:
                 self._bodies[ref] = None
         return self._bodies[ref]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from lawow.errors import UsageError
 from lawow.formats.bundle import BoundMethod
-from lawow.formats.dex.symbols import parse_method_descriptor
-from lawow.formats.signature import ListType, ValueType, parse_typed_signature
+from lawow.formats.dex.symbols import Proto, parse_method_descriptor
+from lawow.formats.signature import ListType, ScalarType, ValueType, parse_typed_signature
 from lawow.refactor.binding import MULTI_VALUE
 from lawow.refactor.names import Names
 from lawow.refactor.plan import SplitPlan
@@ -26,7 +26,8 @@ RESPONSE_HEAD_BYTES = 430
 RECORD_BYTES = 22
 """TLS 1.3: head of 5, content type of 1, authentication tag of 16."""
 VALUE_BYTES = 8
-_ELEMENT_BYTES = {"Z": 1, "B": 1, "S": 2, "C": 2, "I": 4, "J": 8, "F": 4, "D": 8}
+_GRAPH_BYTES = 2 * VALUE_BYTES
+"""What an element of a graph takes, both ways: a long or a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def call_cost(bound: BoundMethod, names: Names) -> CallCost:
     proto = parse_method_descriptor(bound.descriptor)
     results = bound.signature.partition(">")[2] if proto.return_type == MULTI_VALUE else proto.return_type
     owner = names.of_class(f"L{bound.class_name.replace('.', '/')};")
-    sent = parse_typed_signature(bound.signature).params
+    signature = parse_typed_signature(bound.signature)
     return CallCost(
         method=f"{owner}.{bound.method}",
         types=bound.descriptor,
@@ -98,21 +99,23 @@ def call_cost(bound: BoundMethod, names: Names) -> CallCost:
         results_bytes=0
         if results == "V"
         else VALUE_BYTES * (1 if results == proto.return_type else len(results)),
-        per_element_bytes=sum(map(_parameter_element_bytes, proto.parameters, sent))
-        + _element_bytes(proto.return_type),
+        per_element_bytes=_GRAPH_BYTES
+        if _has_graph(bound.signature, proto)
+        else sum(map(_element_bytes, (*signature.params, *signature.results))),
     )
 
 
-def _parameter_element_bytes(kind: str, sent: ValueType) -> int:
-    """Return what one element of a parameter takes: contents of in-out arrays come back with the result."""
-    return _element_bytes(kind) * (2 if isinstance(sent, ListType) and sent.is_in_out else 1)
+def _has_graph(signature: str, proto: Proto) -> bool:
+    """Tell whether objects or arrays of arrays travel, in one list of bytes each way."""
+    is_list_of_bytes = proto.parameters[:1] == ("[B",) and proto.return_type == "[B"
+    return signature.startswith("[b") and signature.endswith(">[b") and not is_list_of_bytes
 
 
-def _element_bytes(kind: str) -> int:
-    """Return what one element of an array, or one character of a string, takes."""
-    if kind == "Ljava/lang/String;":
-        return 1
-    return _ELEMENT_BYTES.get(kind.lstrip("["), 0) if kind.startswith("[") else 0
+def _element_bytes(kind: ValueType) -> int:
+    """Return what one element of a list, or one character of a string, takes: an in-out list comes back."""
+    if isinstance(kind, ScalarType):
+        return 0
+    return kind.size_bytes * (2 if isinstance(kind, ListType) and kind.is_in_out else 1)
 
 
 def break_even(

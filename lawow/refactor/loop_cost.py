@@ -1,10 +1,10 @@
 """The cost of one method as a polynomial in N, the elements of its arrays, from its loops and instructions.
 
 How often a loop turns depends on what ends it: a comparison with a constant is taken at its word, one with
-the length of an array means N turns. Any other bound, in a method with arrays, is taken for a side of a
-square that lies in one of them: the root of N. Without arrays N is whatever the numbers say. Recursion counts
-as one more such loop. All of it is an estimate: a loop that ends early is counted in full, and N stands for
-every length.
+the length of an array or a string means N turns. Any other bound, in a method with arrays, is taken for a
+side of a square that lies in one of them: the root of N. Without arrays N is whatever the numbers say.
+Recursion counts as one more such loop. All of it is an estimate: a loop that ends early is counted in full,
+and N stands for every length.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _loops(body: Body) -> list[set[int]]:
 
 def _turns(body: Body, inside: set[int]) -> _Turns:
     """Return how often a loop turns, by the best of the comparisons that end it."""
-    has_arrays = any(kind.startswith("[") for kind in body.parameters)
+    has_arrays = any(kind[0] in "[L" for kind in body.parameters)
     best = _Turns(power=1 if has_arrays else 2)
     for at in sorted(inside):
         op = body.ops[at]

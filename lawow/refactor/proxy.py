@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lawow.formats.bundle import BoundMethod, BundledModule
-from lawow.formats.dex.boxing import return_call, return_unboxed
+from lawow.formats.dex.boxing import return_call
 from lawow.formats.dex.seam import (
     LAWOW,
     RESULT,
@@ -30,6 +30,7 @@ from lawow.formats.dex.seam import (
     SENTINEL,
     Seam,
     StubCall,
+    answer,
     ask,
     asking_code,
     module_name,
@@ -59,6 +60,7 @@ REMOTE = Seam("remote")
 REMOTE_INSTANCE = Seam("remoteInstance", names_object=True)
 ELASTIC = Seam("elastic")
 ELASTIC_INSTANCE = Seam("elasticInstance", names_object=True)
+ELASTIC_GRAPH = Seam("elastic", owner="Ldev/lawow/ObjectGraph;")
 
 
 def proxy_method(
@@ -69,16 +71,18 @@ def proxy_method(
     of_instance: bool = False,
     local: MethodRef | None = None,
     is_translated: bool = False,
+    shape: str = "",
 ) -> MethodSource:
     """Return `method` with its annotations and a body that calls the export on the edge.
 
     The method is neither native nor synchronized any more. `of_instance`: each object has an instance of its
     own. `local` is the private method that holds the original of an elastic method, of which the export is a
-    translation if `is_translated`. The method's types are those that `lawow.refactor.binding` has checked.
+    translation if `is_translated`; with a `shape` its values travel as graphs. The method's types are those
+    that `lawow.refactor.binding` has checked.
     """
     seams = (ELASTIC, ELASTIC_INSTANCE) if local else (REMOTE, REMOTE_INSTANCE)
-    seam = seams[of_instance and not method.is_static]
-    call = StubCall(module_name(module), bound.export, bound.signature)
+    seam = ELASTIC_GRAPH if shape else seams[of_instance and not method.is_static]
+    call = StubCall(module_name(module), bound.export, bound.signature, shape)
     if local is None:
         code = asking_code(method.proto, call, seam, is_static=method.is_static)
     else:
@@ -101,7 +105,7 @@ def _elastic_code(proto: Proto, call: StubCall, seam: Seam, local: MethodRef, *,
     code = [
         *ask(proto, call, seam, is_static=is_static),
         *_unless_local(proto.return_type, local, words, is_static=is_static),
-        *return_unboxed(proto.return_type, RESULT),
+        *answer(proto, call),
     ]
     return Assembly(SCRATCH + words, code)
 

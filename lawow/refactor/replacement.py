@@ -39,13 +39,13 @@ def replaced_class(dex: Dex, move: ClassMove, *, is_elastic: bool) -> ClassSourc
     """
     bound = {(item.method, item.descriptor): item for item in move.methods}
     view = dex.class_def(move.descriptor)
-    closing = _closing(view, bound)
+    closing = None if move.translation else _closing(view, bound)
     originals = {
         method.ref: _original_ref(view, method)
         for method in view.methods
         if (is_elastic and method.ref[1:] in bound) or (method is closing and method.has_code)
     }
-    of_instance = has_instances(view)
+    of_instance = has_instances(view) and move.translation is None
 
     def replacement(method: MethodView) -> MethodSource | None:
         if method.ref[1:] in bound:
@@ -57,6 +57,7 @@ def replaced_class(dex: Dex, move: ClassMove, *, is_elastic: bool) -> ClassSourc
                 of_instance=of_instance,
                 local=local,
                 is_translated=move.translation is not None,
+                shape=move.translation.shapes.get(binding, "") if move.translation else "",
             )
         return closing_method(method, originals.get(method.ref)) if method.ref == _ref(closing) else None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lawow.formats.bundle import BoundMethod, BundledModule
 
@@ -34,12 +35,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TranslatedClass:
-    """What `lawow refactor --auto` makes of one class. `trials` is empty where nothing was proved."""
+    """What `lawow refactor --auto` makes of one class. `trials` is empty where nothing was proved; `shapes`
+    tells how the graphs of a method travel (`lawow.dalvik.graphs.shape_of`), of those that have any.
+    """
 
     descriptor: str
     module: BundledModule
     methods: tuple[BoundMethod, ...]
     trials: tuple[Trial, ...] = ()
+    shapes: Mapping[BoundMethod, str] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:

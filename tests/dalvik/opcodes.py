@@ -25,6 +25,7 @@ from lawow.formats.dex.opcodes import OPCODES
 __all__ = ["OWNER", "REFUSED", "build", "cases"]
 
 OWNER = "Lcases/Ops;"
+HOLDER = "Lcases/Holder;"
 STATIC = ACC_PUBLIC | ACC_STATIC
 TEXT = "Ljava/lang/String;"
 FAULT = "Ljava/lang/IllegalStateException;"
@@ -33,7 +34,6 @@ INIT = MethodRef(FAULT, "<init>", f"({TEXT})V")
 REFUSED = {
     **dict.fromkeys(("monitor-enter", "monitor-exit"), "locks are not translated"),
     "instance-of": "objects are not translated",
-    **{name: "objects are not translated" for name in OPCODES if name.startswith(("iget", "iput"))},
     **{name: "calls " for name in OPCODES if name.startswith(("invoke-super", "invoke-interface"))},
     **{
         name: "method handles are not translated"
@@ -132,6 +132,32 @@ def _element(name: str) -> MethodSource:
         2 + words(kind) + 2,
         [(name, 2, 2 + words(kind), 3 + words(kind)), ("return-void",)],
     )
+
+
+def _field(name: str) -> MethodSource:
+    """Set and read a field, of null if the last argument is 0."""
+    suffix = name[4:]
+    kind = ELEMENTS[suffix]
+    field = FieldRef(HOLDER, f"f{mangled(suffix)}", kind)
+    value, flag = 3, 3 + words(kind)
+    code = [
+        ("const/4", 0, 0),
+        ("if-eqz", flag, ":null"),
+        ("new-instance", 0, HOLDER),
+        ("invoke-direct", (0,), MethodRef(HOLDER, "<init>", "()V")),
+        ":null",
+        (f"iput{suffix}", value, 0, field),
+        (f"iget{suffix}", 1, 0, field),
+        (ret(kind), 1),
+    ]
+    return method(name, f"({kind}I){kind}", flag + 1, code)
+
+
+def _holder() -> ClassSource:
+    fields = tuple(FieldSource(f"f{mangled(suffix)}", kind, ACC_PUBLIC) for suffix, kind in ELEMENTS.items())
+    code = [("invoke-direct", (0,), MethodRef("Ljava/lang/Object;", "<init>", "()V")), ("return-void",)]
+    init = MethodSource("<init>", "()V", ACC_PUBLIC | 0x10000, Assembly(1, tuple(code)))
+    return ClassSource(HOLDER, ACC_PUBLIC, fields=fields, methods=(init,))
 
 
 def _test(name: str) -> MethodSource:
@@ -366,6 +392,8 @@ def cases() -> dict[str, MethodSource]:
             continue
         if mangled(name) in special:
             found[name] = special[mangled(name)]
+        elif name.startswith(("iget", "iput")):
+            found[name] = _field(name)
         elif name.startswith(("aget", "aput")):
             found[name] = _element(name)
         elif name.startswith("if-"):
@@ -391,6 +419,7 @@ def build() -> bytes:
     unique = {item.name: item for item in cases().values()}
     builder = DexBuilder("035")
     builder.add(ClassSource(OWNER, ACC_PUBLIC, methods=(*unique.values(), helper)))
+    builder.add(_holder())
     builder.add(
         ClassSource("Lcases/G;", ACC_PUBLIC, fields=_fields(encoded=True), methods=(_table_initializer("G"),))
     )

@@ -27,6 +27,10 @@ from tests.dalvik.opcodes import STATIC, build
 
 DAMAGES = 32
 OWNER = "Lcases/H;"
+TEXT = "Ljava/lang/String;"
+LENGTH = MethodRef(TEXT, "length", "()I")
+EQUALS = MethodRef(TEXT, "equals", "(Ljava/lang/Object;)Z")
+MAKE = MethodRef(TEXT, "<init>", "([C)V")
 ARITHMETIC = "Ljava/lang/ArithmeticException;"
 
 
@@ -67,6 +71,21 @@ def reason(descriptor: str, registers: int, code: Sequence[object], tries: Seque
         ("(I)I", 1, [("move-result", 0), ("return", 0)], "does not follow what it moves"),
         ("(I)V", 1, [("packed-switch", 0, ":t"), ("return-void",),
             ":t", ("array-payload", 1, (1,))], "its payload"),
+        (f"({TEXT})I", 2, [("array-length", 0, 1), ("return", 0)], "needs an array and gets Ljava/lang/"),
+        (f"({TEXT}I)C", 3, [("aget-char", 0, 1, 2), ("return", 0)], "needs an array and gets Ljava/lang/"),
+        ("([C)I", 2, [("invoke-virtual", (1,), LENGTH), ("move-result", 0), ("return", 0)],
+            "needs Ljava/lang/String;"),
+        (f"({TEXT})[C", 1, [("return-object", 0)], "needs [C and gets"),
+        (f"({TEXT}{TEXT})I", 2, [("if-eq", 0, 1, ":x"), ":x", ("return-void",)],
+            "asks whether two objects are one"),
+        ("()I", 2, [("new-instance", 1, TEXT), ("invoke-virtual", (1,), LENGTH), ("move-result", 0),
+            ("return", 0)], "uses a string before it is made"),
+        (f"([C){TEXT}", 3, [("new-instance", 0, TEXT), ("move-object", 1, 0), ("invoke-direct", (0, 2), MAKE),
+            ("return-object", 1)], "uses a string before it is made"),
+        (f"({TEXT}){TEXT}", 1, [("invoke-virtual", (0,), MethodRef(TEXT, "toLowerCase", f"(){TEXT}")),
+            ("move-result-object", 0), ("return-object", 0)], "calls Ljava/lang/String;->toLowerCase"),
+        ("([I)Z", 2, [("const-string", 0, "a"), ("invoke-virtual", (0, 1), EQUALS),
+            ("move-result", 0), ("return", 0)], "needs Ljava/lang/String; and gets [I"),
         ("(I)V", 1, [":t", ("array-payload", 1, (1,)), ("return-void",)], "control runs into a payload"),
     ],
 )  # fmt: skip

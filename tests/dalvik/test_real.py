@@ -21,7 +21,7 @@ from lawow.formats.dex import (
 )
 from lawow.formats.zip import read_zip
 from lawow.limits import ARCHIVE
-from tests.dalvik.judge import Call, Guest, Jvm, random_call
+from tests.dalvik.judge import TEXT, Call, Guest, Jvm, agree, random_call
 from tests.tools import enjarify
 
 CALLS = 6
@@ -98,7 +98,7 @@ def dex_of(program: Program, methods: list[MethodRef]) -> bytes:
 def test_methods_of_a_real_app_do_the_same_as_on_a_jvm(
     program: Program, methods: list[MethodRef], tmp_path: Path
 ) -> None:
-    chosen = closed(program, methods)
+    chosen = [ref for ref in closed(program, methods) if has_plain_types(ref)]
     dex = dex_of(program, chosen)
     translation = translate(Program([read_dex(dex)]), chosen)
     chosen = list(translation.exports)
@@ -111,7 +111,13 @@ def test_methods_of_a_real_app_do_the_same_as_on_a_jvm(
     expected = Jvm(tmp_path, str(jar)).run(calls)
     for call, wanted in zip(calls, expected, strict=True):
         if "StackOverflowError" not in wanted:
-            assert guest.call(call) == wanted, call.line()
+            assert agree(guest.call(call), wanted), call.line()
+
+
+def has_plain_types(ref: MethodRef) -> bool:
+    """Tell whether a call can be written down: numbers, strings, arrays of numbers."""
+    proto = parse_method_descriptor(ref.descriptor)
+    return all(item == TEXT or item[-1] != ";" for item in (*proto.parameters, proto.return_type))
 
 
 def small_call(method: MethodRef, chance: random.Random) -> Call:

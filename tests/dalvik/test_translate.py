@@ -33,11 +33,12 @@ def translated(dex: bytes, methods: Iterable[MethodRef]) -> Translation:
         (ref("given", "(I)I"), "which Lkernels/Constants$Meddler;->give()[I may change"),
         (ref("unknown", "(I)I"), "not known before"),
         (ref("started", "()J"), "not known before"),
+        (ref("typed", "()I"), "not known before"),
         (ref("counts", "()I"), "is not final"),
         (ref("increments", "()I"), "writes the static field"),
         (ref("power", "(D)D"), "calls Ljava/lang/Math;->pow(DD)D"),
         (ref("missing", "()V"), "is not defined in the app"),
-        (ref("<clinit>", "()V"), "is no static method"),
+        (ref("<clinit>", "()V"), "initialises a class"),
     ],
 )
 def test_what_is_no_constant_or_not_exact_is_refused(kernels: bytes, method: MethodRef, reason: str) -> None:
@@ -66,9 +67,11 @@ def test_a_caller_is_refused_with_the_obstacle_of_what_it_calls(kernels: bytes) 
     assert examine(Program([read_dex(kernels)]), caller).callees == (ref("power", "(D)D"),)
 
 
-def test_a_row_that_is_put_into_a_parameter_is_refused(kernels: bytes) -> None:
-    with pytest.raises(Refused, match="puts rows into its parameter 0"):
-        translated(kernels, [ref("putsRow", "([[I[I)V")])
+def test_a_row_that_is_put_into_a_parameter_comes_back(kernels: bytes) -> None:
+    method = ref("putsRow", "([[I[I)V")
+    guest = Guest.of(kernels, [method])
+    assert guest.call(Call(method, ("{[1|[2", "[7,8"))) == "ok void {[7,8|[2 [7,8"
+    assert guest.call(Call(method, ("{[1|[2", "null"))) == "ok void {null|[2"
 
 
 def test_lists_of_a_type_that_is_written_come_back_and_others_do_not(kernels: bytes) -> None:

@@ -1,8 +1,8 @@
 """Dex code that turns Java values into what the stub library takes, and its results into Java values.
 
 The seam (`dev.lawow.Target`) takes and gives Integer, Long, Float and Double whatever the size of the Java
-type, and strings and arrays as they are. Boxing uses ``invoke-static/range``, because a parameter may stand
-in any register.
+type, and strings and arrays as they are; a string that a signature calls a list travels as a ``char[]``.
+Boxing uses ``invoke-static/range``, because a parameter may stand in any register.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lawow.formats.dex.source import Instruction
 from lawow.formats.dex.symbols import MethodRef
 
-__all__ = ["OBJECTS", "is_wide", "load_boxed", "return_call", "return_unboxed"]
+__all__ = ["OBJECTS", "is_wide", "load_boxed", "load_chars", "return_call", "return_chars", "return_unboxed"]
 
 OBJECTS = "[Ljava/lang/Object;"
 
@@ -50,6 +50,9 @@ INTEGER = BOXES["I"]
 TRAVELS_AS = {**BOXES, **dict.fromkeys("ZBSC", INTEGER)}
 NARROW = {"B": "int-to-byte", "S": "int-to-short", "C": "int-to-char"}
 SMALL = "ZBSC"
+_STRING = "Ljava/lang/String;"
+_TO_CHARS = MethodRef(_STRING, "toCharArray", "()[C")
+_OF_CHARS = MethodRef(_STRING, "valueOf", f"([C){_STRING}")
 
 
 def is_wide(kind: str) -> bool:
@@ -70,6 +73,20 @@ def load_boxed(kind: str, register: int, into: int) -> Iterator[Instruction]:
         yield "move-result", into
         yield "invoke-static", (into,), INTEGER.value_of
         yield "move-result-object", into
+
+
+def load_chars(register: int, into: int) -> Iterator[Instruction]:
+    """Yield the code that puts the characters of the string `register` into the low register `into`."""
+    yield "invoke-virtual/range", (register, 1), _TO_CHARS
+    yield "move-result-object", into
+
+
+def return_chars(register: int) -> Iterator[Instruction]:
+    """Yield the code that returns the stub's characters in `register` as a string."""
+    yield "check-cast", register, "[C"
+    yield "invoke-static", (register,), _OF_CHARS
+    yield "move-result-object", register
+    yield "return-object", register
 
 
 def return_unboxed(kind: str, register: int) -> Iterator[Instruction]:

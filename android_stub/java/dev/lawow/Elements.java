@@ -6,6 +6,8 @@ import java.nio.ByteOrder;
 
 /** Java arrays of numbers as packed little-endian bytes, the form in which guests and the edge hold them. */
 final class Elements {
+    private static final String LETTERS = "zbcsiIfF";
+
     private Elements() {}
 
     /** Tells whether {@code value} is an array of exactly the letter's Java type. */
@@ -37,6 +39,16 @@ final class Elements {
             default:
                 return double.class;
         }
+    }
+
+    /** Returns the letter of arrays of a type, 0 for one that is no number's. */
+    static char letterOf(Class<?> type) {
+        for (char letter : LETTERS.toCharArray()) {
+            if (type == typeOf(letter)) {
+                return letter;
+            }
+        }
+        return 0;
     }
 
     /** Returns the array's contents; {@code bytes} is their size. */
