@@ -4,8 +4,8 @@
 
     return unbox(Lawow.remote("fibonacci.wasm@<sha256>", "fib", "i>i", new Object[] { box(p0) }));
 
-Which function of ``dev.lawow.Lawow`` is asked is a `Seam`. A method may have as many parameters as Java
-allows (255 words).
+Which function is asked, as a rule one of ``dev.lawow.Lawow``, is a `Seam`. A method may have as many
+parameters as Java allows (255 words).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CALL = "Ljava/lang/String;Ljava/lang/String;Ljava/lang/String;[Ljava/lang/Objec
 
 SCRATCH = 4
 """Registers below the parameters: v0 the array, then module, export and signature; v0 and v1 take the
-result.
+result, and all are free after it.
 """
 _ARRAY, _MODULE, _EXPORT, _SIGNATURE = range(SCRATCH)
 _VALUE, _INDEX = _MODULE, _EXPORT  # while the array is filled
@@ -39,11 +39,14 @@ class Seam:
 
     name: str
     names_object: bool = False
+    owner: str = LAWOW
 
     @property
     def ref(self) -> MethodRef:
         """The static method: the object if it is named, module, export, signature, arguments."""
-        return MethodRef(LAWOW, self.name, f"({'Ljava/lang/Object;' if self.names_object else ''}{_CALL}")
+        return MethodRef(
+            self.owner, self.name, f"({'Ljava/lang/Object;' if self.names_object else ''}{_CALL}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,17 @@ public final class Shadow {
 
     /** Logs the difference between the places and tells the listener; returns the sentence. */
     String found(String export, String difference) {
-        String what = export + ": the same call gave " + difference + "; it is not offloaded any more";
-        LOG.warning(what);
+        String what = report(export, difference);
         if (listener != null) {
             listener.onMismatch(export, what);
         }
+        return what;
+    }
+
+    /** Logs the difference, and returns it as a sentence. */
+    static String report(String function, String difference) {
+        String what = function + ": the same call gave " + difference + "; it is not offloaded any more";
+        LOG.warning(what);
         return what;
     }
 }
