@@ -15,7 +15,17 @@ from dataclasses import dataclass, replace
 
 from lawow.errors import FormatError, LimitExceeded
 
-__all__ = ["MIXED", "Function", "SimCall", "read_trace", "synthetic"]
+__all__ = [
+    "LINE_BYTES",
+    "MIXED",
+    "NUMBERS",
+    "TRACE_CALLS",
+    "Function",
+    "SimCall",
+    "number_of",
+    "read_trace",
+    "synthetic",
+]
 
 TRACE_CALLS = 2_000_000
 LINE_BYTES = 4096
@@ -111,7 +121,7 @@ def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
             raise ValueError("no object with a place, local or remote")
         if not isinstance(entry.get("export"), str):
             raise ValueError("export is no text")
-        numbers = {key: _number(entry, key, most) for key, most in NUMBERS.items()}
+        numbers = {key: number_of(entry, key, most) for key, most in NUMBERS.items()}
     except (ValueError, RecursionError) as error:
         raise FormatError(f"is no call: {error}", structure="line", index=index + 1, file=file) from None
     work = numbers["seconds"] / (slowdown if entry["place"] == "local" else 1.0)
@@ -125,7 +135,8 @@ def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
     )
 
 
-def _number(entry: dict[str, object], key: str, most: float) -> float:
+def number_of(entry: dict[str, object], key: str, most: float) -> float:
+    """Return a number of a line, 0 if it lacks it. Raises `ValueError` unless it is from 0 to `most`."""
     value = entry.get(key, 0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"{key} is no number from 0 to {most:g}")

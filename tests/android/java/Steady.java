@@ -43,6 +43,9 @@ public final class Steady {
             case "guest":
                 guest(words[1], Integer.parseInt(words[2]));
                 break;
+            case "ledger":
+                ledger();
+                break;
             default:
                 many(Integer.parseInt(words[1]));
         }
@@ -334,5 +337,44 @@ public final class Steady {
             results.add(each.get());
         }
         System.out.println(results);
+    }
+
+    /** Calls with a battery that is read before, during and after them, and with figures of a model. Out: all that is known. */
+    private static void ledger() {
+        double[] amperes = {-0.5};
+        Notifier notifier = new Notifier(sample -> {
+            sample.put(Metric.BATTERY_CURRENT, amperes[0], Provenance.MEASURED, "a \"battery\"");
+            sample.put(Metric.BATTERY_VOLTAGE, 4, Provenance.MEASURED, "a battery");
+        });
+        EnergyLedger ledger = new EnergyLedger(EnergyLedger.battery(notifier));
+        ElasticFunction.Builder local = function().policy(ElasticPolicy.LOCAL).ledger(ledger);
+        local.build().call(12); // nothing was read yet
+        notifier.sample();
+        local.build().call(12);
+        local.here(arguments -> notifier.sample() == null ? null : 144).build().call(13);
+        local.here(arguments -> 144);
+        amperes[0] = 0.5; // while it is charged, the battery tells nothing of the device
+        notifier.sample();
+        local.build().call(12);
+        notifier.report(Metric.POWER, 2.5, "a meter", 60);
+        notifier.sample();
+        local.build().call(12);
+        System.out.print(ledger.lines());
+        EnergyLedger modelled = new EnergyLedger(EnergyLedger.model(3.5, 1.6, "a phone: busy, offloaded"));
+        function().ledger(modelled).build().call(12);
+        function().ledger(modelled).hedge(new Hedge()).build().call(12);
+        new ElasticFunction.Builder(SQUARE, "list", "&[iS>[s")
+            .policy(ElasticPolicy.LOCAL).here(arguments -> null).ledger(modelled).build().call(new int[5], "abc");
+        System.out.print(modelled.lines());
+        System.out.println("unknown " + ledger.unknown() + " " + modelled.unknown());
+        EnergyLedger many = new EnergyLedger(EnergyLedger.model(3.6, 0, "one"));
+        for (int call = 0; call < 1200; call++) {
+            CallSize size = new CallSize("f", Signature.parse("i>i"), new Object[] {call}, 0);
+            many.enter(size, false, 0, 500000000);
+        }
+        for (EnergyLedger.Total total : many.totals()) {
+            System.out.println(total.export() + " " + total.isRemote() + " " + total.provenance() + " " + total.calls()
+                + " " + total.seconds() + " " + total.mwh() + " " + many.lines().split("\n").length);
+        }
     }
 }

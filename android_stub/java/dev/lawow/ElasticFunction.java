@@ -29,6 +29,7 @@ public final class ElasticFunction {
     private final Hedge hedge;
     private final Breaker breaker;
     private final Shadow shadow;
+    private final EnergyLedger ledger;
     private final Attempt local = new Here();
     private final Attempt remote = new There();
     private final Attempt sent = new Sent();
@@ -53,6 +54,7 @@ public final class ElasticFunction {
         private Hedge hedge;
         private Breaker breaker;
         private Shadow shadow;
+        private EnergyLedger ledger;
 
         /** {@code module}, {@code export} and {@code signature} as {@link Target#call} has them. */
         public Builder(String module, String export, String signature) {
@@ -103,6 +105,12 @@ public final class ElasticFunction {
             return this;
         }
 
+        /** Where each call is entered with what it drew; nowhere, if not set. Functions may share one. */
+        public Builder ledger(EnergyLedger value) {
+            ledger = value;
+            return this;
+        }
+
         /**
          * Makes the function.
          *
@@ -131,6 +139,7 @@ public final class ElasticFunction {
         this.hedge = builder.hedge;
         this.breaker = builder.breaker;
         this.shadow = builder.shadow;
+        this.ledger = builder.ledger;
     }
 
     /**
@@ -209,7 +218,16 @@ public final class ElasticFunction {
         lastRemote = isRemote;
         long start = System.nanoTime();
         Object result = isRemote ? remote.run(arguments, new Cancel()) : local.run(arguments, null);
-        policy.learn(this, isRemote, (System.nanoTime() - start) / NANOS);
+        long end = System.nanoTime();
+        policy.learn(this, isRemote, (end - start) / NANOS);
+        return entered(isRemote, start, end, arguments, result);
+    }
+
+    /** Enters a call that has returned, and returns its result. */
+    private Object entered(boolean isRemote, long start, long end, Object[] arguments, Object result) {
+        if (ledger != null) {
+            ledger.enter(new CallSize(export, signature, arguments, result), isRemote, start, end);
+        }
         return result;
     }
 
@@ -230,12 +248,13 @@ public final class ElasticFunction {
         }
         Object result = first.result();
         policy.learn(this, first.isRemote, first.nanos() / NANOS);
-        return result;
+        return entered(first.isRemote, start, System.nanoTime(), arguments, result);
     }
 
     /** Runs the call in both places; on a mismatch what it gives here holds, and no more are sent. */
     private Object compared(Object[] arguments) {
         lastRemote = true;
+        long start = System.nanoTime();
         Trial there = new Trial(remote, new Cancel(), arguments);
         Outcome theirs = there.isRefused() ? null : there.outcome(signature);
         if (theirs == null) {
@@ -250,7 +269,8 @@ public final class ElasticFunction {
             lastRemote = false;
         }
         boolean isOurs = difference != null || ours != null && mine.hasFailed(); // with the exception that Java threw
-        return (isOurs ? mine : there).deliver(arguments);
+        Object result = (isOurs ? mine : there).deliver(arguments);
+        return entered(lastRemote, start, System.nanoTime(), arguments, result);
     }
 
     /** The version of this device. */
