@@ -28,6 +28,10 @@ from tests.android.test_local_values import (
     test_no_address_of_a_guest_is_believed,
 )
 from tests.android.test_modules import test_modules_and_instances_do_what_their_javadoc_says
+from tests.android.test_resilience import (
+    edge,
+    test_a_guest_that_runs_here_is_stopped_when_the_edge_has_answered,
+)
 
 
 def test_each_trap_has_its_name_and_calls_go_on_afterwards(local_jvm: Jvm, calls_module: Sample) -> None:

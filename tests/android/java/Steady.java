@@ -346,7 +346,7 @@ public final class Steady {
             sample.put(Metric.BATTERY_CURRENT, amperes[0], Provenance.MEASURED, "a \"battery\"");
             sample.put(Metric.BATTERY_VOLTAGE, 4, Provenance.MEASURED, "a battery");
         });
-        EnergyLedger ledger = new EnergyLedger(EnergyLedger.battery(notifier));
+        EnergyLedger ledger = new EnergyLedger(new BatteryMeter(notifier));
         ElasticFunction.Builder local = function().policy(ElasticPolicy.LOCAL).ledger(ledger);
         local.build().call(12); // nothing was read yet
         notifier.sample();

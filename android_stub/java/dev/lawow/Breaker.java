@@ -130,16 +130,17 @@ public final class Breaker {
         if (isProbe && isLost != null && !isLost) {
             edges.put(edge, new Edge());
         } else if (isProbe) {
-            await(item, Math.min(2 * item.intervalNanos, longestNanos));
+            open(item, Math.min(2 * item.intervalNanos, longestNanos));
         } else if (!item.isOpen && isLost != null) {
             item.losses = isLost ? item.losses + 1 : 0;
             if (item.losses >= losses) {
-                await(item, firstNanos);
+                open(item, firstNanos);
             }
         }
     }
 
-    private void await(Edge item, double intervalNanos) {
+    /** Sends it nothing until a probe, half to all of the interval from now. */
+    private void open(Edge item, double intervalNanos) {
         item.isOpen = true;
         item.isProbed = false;
         item.intervalNanos = intervalNanos;

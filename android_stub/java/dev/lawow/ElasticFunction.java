@@ -29,7 +29,7 @@ public final class ElasticFunction {
     private final Hedge hedge;
     private final Breaker breaker;
     private final Shadow shadow;
-    private final EnergyLedger ledger;
+    private final CallLedger ledger;
     private final Attempt local = new Here();
     private final Attempt remote = new There();
     private final Attempt sent = new Sent();
@@ -54,7 +54,7 @@ public final class ElasticFunction {
         private Hedge hedge;
         private Breaker breaker;
         private Shadow shadow;
-        private EnergyLedger ledger;
+        private CallLedger ledger;
 
         /** {@code module}, {@code export} and {@code signature} as {@link Target#call} has them. */
         public Builder(String module, String export, String signature) {
@@ -105,8 +105,8 @@ public final class ElasticFunction {
             return this;
         }
 
-        /** Where each call is entered with what it drew; nowhere, if not set. Functions may share one. */
-        public Builder ledger(EnergyLedger value) {
+        /** Where each call is entered, an {@link EnergyLedger}; nowhere, if not set. Functions may share one. */
+        public Builder ledger(CallLedger value) {
             ledger = value;
             return this;
         }

@@ -14,7 +14,7 @@ import java.util.Map;
  *
  * <p>{@link #lines} is a file for {@code lawow.device.energy_lines} and {@code lawow simulate} in Python.
  */
-public final class EnergyLedger {
+public final class EnergyLedger extends CallLedger {
     private static final int MOST_SAMPLES = 1000;
 
     /** Functions times places times provenances; an app has some dozens. */
@@ -121,20 +121,6 @@ public final class EnergyLedger {
     }
 
     /**
-     * Returns a meter that takes a notifier's newest sample: current times voltage of a battery that is discharged, or else
-     * {@link Metric#POWER}. A sample from before the call was measured, but what it says of the call is {@link
-     * Provenance#MODELLED}.
-     */
-    public static Meter battery(final Notifier notifier) {
-        return new Meter() {
-            @Override
-            public Draw during(boolean isRemote, double startSeconds) {
-                return drawn(notifier.latest(), startSeconds);
-            }
-        };
-    }
-
-    /**
      * Returns a meter of fixed figures, as {@code busy_watts} and {@code offloaded_watts} of a device file in Python.
      *
      * @param source what they are of, for people
@@ -151,27 +137,7 @@ public final class EnergyLedger {
         };
     }
 
-    private static Draw drawn(Sample sample, double startSeconds) {
-        Reading current = sample.get(Metric.BATTERY_CURRENT);
-        Reading voltage = sample.get(Metric.BATTERY_VOLTAGE);
-        Reading power = sample.get(Metric.POWER);
-        boolean isDischarged = current != null && voltage != null && current.number() < 0;
-        if (!isDischarged && (power == null || power.number() < 0)) {
-            return null;
-        }
-        double watts = isDischarged ? -current.number() * voltage.number() : power.number();
-        Reading first = isDischarged ? current : power;
-        boolean isSame = !isDischarged || voltage.provenance() == current.provenance();
-        Provenance provenance = isSame ? first.provenance() : Provenance.MODELLED;
-        double age = startSeconds - sample.seconds();
-        if (age <= 0) {
-            return new Draw(watts, provenance, first.source());
-        }
-        String source = first.source() + String.format(Locale.ROOT, ", %.1f s before the call", age);
-        return new Draw(watts, provenance == Provenance.MEASURED ? Provenance.MODELLED : provenance, source);
-    }
-
-    /** Enters a call that has returned. */
+    @Override
     void enter(CallSize call, boolean isRemote, long startNanos, long endNanos) {
         double start = startNanos / NANOS;
         double seconds = (endNanos - startNanos) / NANOS;

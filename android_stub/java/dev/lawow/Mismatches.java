@@ -2,9 +2,10 @@ package dev.lawow;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
 
 /**
  * What shadow mode has found of moved methods, kept beside the compiled code: on Android in {@code code_cache/lawow}, which
@@ -20,7 +21,7 @@ public final class Mismatches {
 
     final double share;
     private final CodeCache files;
-    private final Map<String, String> found = new ConcurrentHashMap<>();
+    private final ConcurrentMap<String, String> found = new ConcurrentHashMap<>();
 
     private Mismatches(Configuration configuration) {
         this.share = configuration.shadow();
@@ -39,9 +40,7 @@ public final class Mismatches {
     /** Returns the methods of this process that stay on the device, as sentences without any values. */
     public static List<String> all() {
         List<String> all = new ArrayList<>(shared().found.values());
-        while (all.remove(NONE)) {
-            continue;
-        }
+        all.removeAll(Collections.singleton(NONE));
         return all;
     }
 
@@ -52,8 +51,8 @@ public final class Mismatches {
         if (known == null) {
             ModuleName name = ModuleName.parse(module);
             byte[] data = files == null ? null : files.read(name.digest, kind(export));
-            known = data == null ? NONE : new String(data, StandardCharsets.UTF_8);
-            found.put(key, known);
+            found.putIfAbsent(key, data == null ? NONE : new String(data, StandardCharsets.UTF_8));
+            known = found.get(key);
         }
         return !known.equals(NONE);
     }
