@@ -144,6 +144,8 @@ def test_what_runs_calls_twice_takes_idempotent_functions_only(client: Jvm) -> N
         " from 1 on",
         "losses 5, firstMillis 2000, longestMillis 1000; allowed are 1 loss and more, and 0 < firstMillis"
         " <= longestMillis",
+        "watts are -1.0; allowed are finite numbers from 0",
+        "the source has 7 characters; allowed are 500 on one line",
         "remote: the policy is REMOTE",
     ]
 

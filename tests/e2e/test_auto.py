@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,11 +59,16 @@ def _jars(apk: Path, folder: Path) -> list[Path]:
 
 
 def _run(jars: list[Path], **properties: str) -> str:
+    """Return what the app's own main program prints."""
+    return _done(jars, **properties).stdout
+
+
+def _done(jars: list[Path], **properties: str) -> subprocess.CompletedProcess[str]:
     """Run the app's own main program; messages of the JVM about an exception's code are left out."""
     given = [f"-Dlawow.{key}={value}" for key, value in properties.items()]
     options = ("-Xverify:all", "-XX:+UseSerialGC", "-XX:-ShowCodeDetailsInExceptionMessages", "-Xss8m")
     path = ":".join(map(str, jars))
-    return run("java", *options, *given, "-cp", path, f"{KERNELS}.Main", SEED, ROUNDS).stdout
+    return run("java", *options, *given, "-cp", path, f"{KERNELS}.Main", SEED, ROUNDS)
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +106,15 @@ def test_the_edge_does_what_the_original_did(slim: list[Path], before: str, edge
 @pytest.mark.parametrize("properties", [{"edge": NOWHERE}, {"mode": "local"}], ids=["auto", "local"])
 def test_without_an_edge_the_original_runs(slim: list[Path], before: str, properties: dict[str, str]) -> None:
     assert _run(slim, **properties) == before
+
+
+def test_where_every_call_is_compared_no_difference_is_found(
+    folder: Path, before: str, edge: RunningEdge, tmp_path: Path
+) -> None:
+    """The same modules, whose proof need not be made twice."""
+    chosen = ("--rule", f"{KERNELS}.*", "--exclude", "*Main", "--unproved", "--shadow", "1")
+    lawow("refactor", folder / "app.apk", "--auto", *chosen, "--debug-key", "--judges", "--out", tmp_path)
+    shadowed = _jars(tmp_path / "app-slim.apk", tmp_path)
+    done = _done(shadowed, edge=edge.url, token=edge.token("app"))
+    assert done.stdout == before
+    assert "not offloaded" not in done.stderr

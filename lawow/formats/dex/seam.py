@@ -44,9 +44,8 @@ class Seam:
     @property
     def ref(self) -> MethodRef:
         """The static method: the object if it is named, module, export, signature, arguments."""
-        return MethodRef(
-            self.owner, self.name, f"({'Ljava/lang/Object;' if self.names_object else ''}{_CALL}"
-        )
+        this = "Ljava/lang/Object;" if self.names_object else ""
+        return MethodRef(self.owner, self.name, f"({this}{_CALL}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ public final class Steady {
         refuse(() -> new Shadow(Double.NaN, null));
         refuse(() -> new Hedge(1, 20, 4));
         refuse(() -> new Breaker(5, 2000, 1000));
+        refuse(() -> EnergyLedger.model(1, -1, "a model"));
+        refuse(() -> EnergyLedger.model(1, 1, "a\nmodel"));
         System.out.println(function().breaker(new Breaker()).idempotent(false).build().explain());
     }
 

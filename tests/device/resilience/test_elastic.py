@@ -177,7 +177,8 @@ def test_a_result_here_and_a_trap_there_is_a_mismatch(handler: OffloadHandler) -
 
 def test_bits_are_those_of_the_signatures_types() -> None:
     assert bits_of(">F", 0.0, ()) != bits_of(">F", -0.0, ())
-    assert bits_of(">F", float("nan"), ()) == bits_of(">F", float("nan"), ())
+    assert bits_of(">F", float("nan"), ()) == bits_of(">F", -float("nan"), ())
+    assert bits_of("&[f>", None, ([float("nan")],)) == bits_of("&[f>", None, ([-float("nan")],))
     assert bits_of(">f", 0.1, ()) == bits_of(">f", 0.10000000149011612, ())
     assert bits_of(">i", -1, ()) == bits_of(">i", 2**32 - 1, ())
     assert bits_of("&[i>", None, ([1],)) != bits_of("&[i>", None, ([2],))

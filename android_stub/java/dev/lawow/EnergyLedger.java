@@ -20,6 +20,9 @@ public final class EnergyLedger extends CallLedger {
     /** Functions times places times provenances; an app has some dozens. */
     private static final int MOST_TOTALS = 10000;
 
+    /** So that a line stays within the 4,096 bytes that Python reads. */
+    private static final int MOST_SOURCE = 500;
+
     private static final double JOULES_PER_MWH = 3.6;
     private static final double NANOS = 1e9;
 
@@ -46,10 +49,17 @@ public final class EnergyLedger extends CallLedger {
         private final Provenance provenance;
         private final String source;
 
-        /** Throws {@link IllegalArgumentException} unless the watts are a finite number from 0 on. */
+        /**
+         * Throws {@link IllegalArgumentException} unless the watts are a finite number from 0 on, and the source is up to
+         * 500 characters on one line.
+         */
         public Draw(double watts, Provenance provenance, String source) {
             if (!(watts >= 0 && watts < Double.POSITIVE_INFINITY)) {
                 throw new IllegalArgumentException("watts are " + watts + "; allowed are finite numbers from 0");
+            }
+            if (source.length() > MOST_SOURCE || !source.matches("\\P{Cntrl}*")) {
+                throw new IllegalArgumentException(
+                    "the source has " + source.length() + " characters; allowed are " + MOST_SOURCE + " on one line");
             }
             this.watts = watts;
             this.provenance = provenance;
