@@ -17,9 +17,12 @@ import pytest
 from lawow.device.emulation.proxy import ShapingProxy
 from tests.android.builders import Jvm, Sample
 from tests.device.test_chaos import CALLS, COUNTER, LONGEST_LIFE_BYTES, SQUARE
-from tests.server.running import RunningEdge, running_edge
+from tests.runtime.builders import wat
+from tests.server.running import RunningEdge, call_outcomes, running_edge, until
 
 MAIN = "dev.lawow.Chaos"
+SPIN = wat("""(module (func (export "spin") (result i32) (loop $again (br $again)) (i32.const 0))
+  (func (export "one") (result i32) (i32.const 1)))""")
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ class Program:
 
 @contextmanager
 def program(jvm: Jvm, edge: RunningEdge, module: Sample, kind: str, folder: Path) -> Iterator[Program]:
-    """Run the Java side over a link that is cut at random."""
+    """Run the Java side over a link that is cut at random, or never in the test of a call that spins."""
     dice = random.Random(kind)
     (folder / "assets" / "lawow").mkdir(parents=True)
     (folder / "assets" / "lawow" / module.file).write_bytes(module.data)
@@ -49,7 +52,7 @@ def program(jvm: Jvm, edge: RunningEdge, module: Sample, kind: str, folder: Path
         assert process.stdin is not None
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        life = lambda: dice.randrange(200, LONGEST_LIFE_BYTES)  # noqa: E731
+        life = None if kind == "spins" else lambda: dice.randrange(200, LONGEST_LIFE_BYTES)
         with ExitStack() as way:
             link = way.enter_context(ShapingProxy("127.0.0.1", port, cut_after=life))
             print(link.port, file=process.stdin, flush=True)
@@ -90,3 +93,12 @@ def test_a_thousand_idempotent_calls_are_answered_while_connections_are_cut_and_
     assert int(first.split()[3]) > CALLS // 4
     assert first.endswith("hedged true") is (kind == "guarded")
     assert last == "false null"
+
+
+def test_the_edge_is_told_to_stop_a_call_that_ran_here_meanwhile(
+    jvm: Jvm, edge: RunningEdge, tmp_path: Path
+) -> None:
+    with program(jvm, edge, Sample("spin.wasm", SPIN), "spins", tmp_path / "app") as running:
+        assert running.output.readline() == "7 false\n"
+        until(lambda: call_outcomes(edge)["cancelled"] == 1)
+        print("enough", file=running.words, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -11,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lawow.edge.policies import SCOPES
-from lawow.edge.tenants import TokenTerms
 from tests.conftest import lawow
 from tests.refactor.kernels import KERNELS, build_kernels
-from tests.server.running import RunningEdge, issue_token, running_edge
+from tests.server.running import RunningEdge, call_outcomes, running_edge
 from tests.tools import enjarify, run
 
 SEED, ROUNDS = "20261128", "9"
@@ -96,11 +93,9 @@ def test_the_bundle_says_that_calls_may_be_repeated(folder: Path) -> None:
 
 def test_the_edge_does_what_the_original_did(slim: list[Path], before: str, edge: RunningEdge) -> None:
     assert _run(slim, edge=edge.url, token=edge.token("app")) == before
-    edge.tokens["operator"] = issue_token(edge.data, "operator", TokenTerms(tuple(SCOPES)))
-    metrics = edge.ask("GET", "/v1/metrics", "operator").body.decode()
-    counted = dict(re.findall(r'lawow_calls_total\{outcome="(\w+)",.*?\} (\S+)', metrics))
-    assert float(counted["ok"]) > 150
-    assert float(counted["trap"]) >= 5 * int(ROUNDS)  # exceptions, whose calls the original repeats
+    counted = call_outcomes(edge)
+    assert counted["ok"] > 150
+    assert counted["trap"] >= 5 * int(ROUNDS)  # exceptions, whose calls the original repeats
 
 
 @pytest.mark.parametrize("properties", [{"edge": NOWHERE}, {"mode": "local"}], ids=["auto", "local"])

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from lawow.cli.refactor_auto import unproved_classes
-from lawow.edge.policies import SCOPES
-from lawow.edge.tenants import TokenTerms
 from lawow.formats.apk import read_app
 from lawow.formats.signing import SigningKey
 from lawow.refactor.automatic import AutoOptions, survey_app
@@ -27,7 +25,7 @@ from lawow.refactor.translated import TranslatedClass
 from lawow.resources import android_stub
 from tests.refactor.builders import binary_manifest, make_zip
 from tests.refactor.kernels import compile_dex
-from tests.server.running import RunningEdge, issue_token, running_edge
+from tests.server.running import RunningEdge, call_outcomes, running_edge
 from tests.tools import enjarify, run
 
 JAVA = Path(__file__).parent / "java" / "shadow"
@@ -65,21 +63,14 @@ class App:
         """Run it; return what it printed, the mismatches that it tells of, and the number of calls sent."""
         for data, digest in self.modules:
             assert edge.put("app", data, digest).status in (200, 201)
-        before = calls(edge)
+        before = call_outcomes(edge).total()
         given = {"edge": edge.url, "token": edge.token("app"), **settings}
         words = [f"-Dlawow.{key}={value}" for key, value in given.items()]
         path = ":".join(map(str, self.jars))
         options = ("-Xverify:all", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
         *printed, found = run("java", *options, *words, "-cp", path, "Told").stdout.splitlines()
         sentences = re.findall(r"auto-Sums\.wasm: (.*?); it is not offloaded any more", found)
-        return "\n".join(printed), sentences, calls(edge) - before
-
-
-def calls(edge: RunningEdge) -> int:
-    """Return how many calls the edge has counted."""
-    edge.tokens.setdefault("operator", issue_token(edge.data, "operator", TokenTerms(tuple(SCOPES))))
-    metrics = edge.ask("GET", "/v1/metrics", "operator").body.decode()
-    return int(sum(map(float, re.findall(r"^lawow_calls_total\{.*?\} (\S+)", metrics, re.MULTILINE))))
+        return "\n".join(printed), sentences, call_outcomes(edge).total() - before
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,9 @@ public final class Chaos {
         redirect(lease, in.nextInt());
         if (words[0].equals("counts")) {
             counts(words[1], lease);
+        } else if (words[0].equals("spins")) {
+            spins(words[1], lease);
+            in.next();
         } else {
             squares(words[1], words[0].equals("guarded"), in);
         }
@@ -69,6 +72,18 @@ public final class Chaos {
             }
         }
         System.out.println("calls " + CALLS + " unknown " + unknown);
+    }
+
+    /** A call that the edge would never answer: it runs here as well, and the edge is told to stop. */
+    private static void spins(String module, Offloaded lease) {
+        Hedge hedge = new Hedge();
+        for (int round = 0; round < 20; round++) {
+            hedge.learn(ModuleName.parse(module).digest + " spin", 500000000);
+        }
+        lease.call("one", ">i", 0); // there is a connection, so that the next call is sent at once
+        ElasticFunction spin = new ElasticFunction.Builder(module, "spin", ">i")
+            .policy(ElasticPolicy.REMOTE).here(arguments -> 7).idempotent(true).hedge(hedge).build();
+        System.out.println(spin.call() + " " + spin.wasRemote());
     }
 
     /** Calls that may run twice; in the middle the edge goes away for good. */
