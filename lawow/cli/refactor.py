@@ -102,7 +102,8 @@ def command(
     from lawow.refactor.pipeline import refactor_app
     from lawow.refactor.split import SplitOptions
 
-    split_options = SplitOptions(edge=properties, keep_orphan_ids=not gc, is_elastic=is_elastic)
+    shadow = automatic.shadow_rate(plan_options)
+    split_options = SplitOptions(properties, keep_orphan_ids=not gc, is_elastic=is_elastic, shadow=shadow)
     paths = result_paths(apk, out)
     key = load_key(keys)
     proved = None if found is None else proved_classes(found, automatic)

@@ -38,6 +38,7 @@ class AutoArguments:
     round_trip_ms: float | None = None
     mbit: float | None = None
     edge_speed: float | None = None
+    shadow: float | None = None
     unproved: bool = False
     cases: int | None = None
     seed: int | None = None
@@ -57,8 +58,16 @@ class AutoArguments:
                 raise UsageError(
                     f"{name} does not go with --auto, which finds classes and makes their modules"
                 )
+        if self.shadow is not None and not 0 < self.shadow <= 1:
+            raise UsageError(f"--shadow: found {self.shadow:g}, allowed is more than 0 and at most 1")
         if mode == "slim":
             raise UsageError("--auto keeps the originals beside their translations: leave out --mode slim")
+
+    def shadow_rate(self, plan: PlanOptions) -> float | None:
+        """Return which share of the calls is compared, by the command line or else the correction file."""
+        if not self.auto:
+            return None
+        return plan.corrections.shadow if self.shadow is None else self.shadow
 
     def options(self, plan: PlanOptions, rules: Sequence[str], elements: int | None) -> AutoOptions:
         """Return what is asked for. Raises `LawowError`."""
@@ -104,6 +113,12 @@ auto_options = option_group(
     click.option("--round-trip-ms", type=float, help="With --auto: round trip to the edge [default: 10]."),
     click.option("--mbit", type=float, help="With --auto: bandwidth to the edge, in Mbit/s [default: 50]."),
     click.option("--edge-speed", type=float, help="With --auto: how much faster the edge is [default: 3]."),
+    click.option(
+        "--shadow",
+        type=float,
+        metavar="RATE",
+        help="With --auto: on the device, compare this share of the calls with the original.",
+    ),
     click.option("--unproved", is_flag=True, help="With --auto: compare nothing with the original."),
     click.option(
         "--cases", type=click.IntRange(1, PROVING.cases), help="Calls for each proof [default: 400]."

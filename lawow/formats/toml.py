@@ -25,7 +25,7 @@ __all__ = [
 
 CONFIG_NAME = "lawow.toml"
 CONFIG_BYTES = 1 << 20
-TABLES = ("accept", "classes", "modules", "pack")
+TABLES = ("accept", "auto", "classes", "modules", "pack")
 """The tables of all tools: `lawow.refactor.correction` and `lawow.pack.config` say what is in them."""
 
 

@@ -14,6 +14,9 @@
     finding = "framework-call"
     reason = "it only writes to the log"
 
+    [auto]
+    shadow = 0.01                              # as --shadow, which overrules it
+
 The table ``[pack]`` is for `lawow pack`. Refused: anything else, with the nearest key; a finding that nothing
 can make sound; an empty reason, because the report shows it.
 """
@@ -39,6 +42,7 @@ __all__ = ["NO_CORRECTIONS", "Acceptance", "Corrections", "read_corrections"]
 
 CLASS_KEYS = ("offloadable", "resident")
 ACCEPT_KEYS = ("method", "finding", "reason")
+AUTO_KEYS = ("shadow",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Corrections:
     resident: tuple[Rule, ...] = ()
     modules: tuple[tuple[str, str], ...] = ()
     accepted: tuple[Acceptance, ...] = ()
+    shadow: float | None = None
 
     def acceptance(self, method: str, finding: str) -> Acceptance | None:
         """Return why a finding is accepted, or None."""
@@ -80,12 +85,15 @@ def read_corrections(data: bytes, *, name: str, findings: Sequence[str]) -> Corr
     document = read_config(data, name=name)
     classes = table_of(document, "classes", name)
     require_keys(classes, CLASS_KEYS, name, "classes.")
+    auto = table_of(document, "auto", name)
+    require_keys(auto, AUTO_KEYS, name, "auto.")
     return Corrections(
         name=name,
         offloadable=_rules(classes, "offloadable", name),
         resident=_rules(classes, "resident", name),
         modules=_modules(table_of(document, "modules", name), name),
         accepted=_accepted(document.get("accept", []), name, findings),
+        shadow=_share(auto.get("shadow"), name),
     )
 
 
@@ -102,6 +110,15 @@ def _modules(table: dict[str, object], name: str) -> tuple[tuple[str, str], ...]
             raise FormatError(f"modules.{class_name} must be a file name", file=name, allowed=allowed)
         pairs.append((class_name, file))
     return tuple(pairs)
+
+
+def _share(value: object, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        allowed = "a number above 0 and at most 1"
+        raise FormatError("auto.shadow", file=name, found=repr(value)[:80], allowed=allowed)
+    return float(value)
 
 
 def _accepted(value: object, name: str, findings: Sequence[str]) -> tuple[Acceptance, ...]:

@@ -65,8 +65,16 @@ class DexSplit:
         return {**self.rewritten, self.added_name: self.added} if self.added else {}
 
 
-def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elastic: bool = False) -> DexSplit:
-    """Carry out the plan on the app's dex files; elastic proxies keep their originals.
+def split_dexes(
+    plan: SplitPlan,
+    stub: bytes,
+    *,
+    keep_orphan_ids: bool,
+    is_elastic: bool = False,
+    is_shadowed: bool = False,
+) -> DexSplit:
+    """Carry out the plan on the app's dex files; elastic proxies keep their originals. If `is_shadowed`,
+    some calls of translated methods are compared with them.
 
     Every definition of a moved class is dropped, the first one moves. The app's own copy of the stub
     library is dropped too, so that there is one, of this version; an app with the runtime in Java gets this
@@ -90,7 +98,7 @@ def split_dexes(plan: SplitPlan, stub: bytes, *, keep_orphan_ids: bool, is_elast
             Remainder(f"{companion.name}: {item.name}", item.content, has_orphan_ids=False)
             for item in companion.dexes
         ]
-    added = _new_dex(plan, stub, remainders, is_elastic=is_elastic)
+    added = _new_dex(plan, stub, remainders, is_elastic=is_elastic, is_shadowed=is_shadowed)
     new = read_dex(added)
     references = tuple(
         (move.classified.name, new.references_of(new.class_def(move.descriptor))) for move in plan.moves
@@ -107,7 +115,9 @@ def _without(app: AppPackage, item: AppDex, gone: set[str], *, keep_orphan_ids: 
         raise error.within(item.name).within(app.name) from None
 
 
-def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, is_elastic: bool) -> bytes:
+def _new_dex(
+    plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, is_elastic: bool, is_shadowed: bool
+) -> bytes:
     """Build the dex file of the proxies and what the app needs of the stub library."""
     holders = {item.name: item for item in plan.app.dexes}
     used = {move.classified.dex_files[0] for move in plan.moves}
@@ -116,7 +126,7 @@ def _new_dex(plan: SplitPlan, stub: bytes, remainders: Sequence[Remainder], *, i
     for move in plan.moves:
         holder = holders[move.classified.dex_files[0]]
         try:
-            builder.add(replaced_class(holder.dex, move, is_elastic=is_elastic))
+            builder.add(replaced_class(holder.dex, move, is_elastic=is_elastic, is_shadowed=is_shadowed))
         except FormatError as error:
             raise error.within(holder.name).within(plan.app.name) from None
         except Refused as error:

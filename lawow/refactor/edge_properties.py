@@ -25,7 +25,8 @@ MAX_TIMEOUT_SECONDS = 24 * 60 * 60
 @dataclass(frozen=True, slots=True)
 class EdgeProperties:
     """Address of the edge; hex SHA-256 of its only trusted certificate; bearer token; longest time for a
-    call; where elastic methods run, and the hex SHA-256 of modules whose calls may run twice.
+    call; where elastic methods run, the hex SHA-256 of modules whose calls may run twice, and the share of
+    the calls that are compared with the original.
     """
 
     edge: str
@@ -34,6 +35,7 @@ class EdgeProperties:
     timeout_seconds: int | None = None
     mode: str | None = None
     pure: tuple[str, ...] = ()
+    shadow: float | None = None
 
     def __post_init__(self) -> None:
         _require_edge(self.edge)
@@ -65,6 +67,7 @@ class EdgeProperties:
             "edge": self.edge.rstrip("/"),
             "mode": self.mode,
             "pure": " ".join(self.pure) or None,
+            "shadow": None if self.shadow is None else f"{self.shadow:g}",
             "timeout.seconds": None if self.timeout_seconds is None else str(self.timeout_seconds),
             "token": self.token,
         }
@@ -72,9 +75,10 @@ class EdgeProperties:
         return "".join(lines).encode()
 
 
-def with_mode(content: bytes, mode: str, pure: tuple[str, ...]) -> bytes:
-    """Return an app's own file with the two keys; of a key that stands twice, Java takes the last."""
-    return content + f"\nmode={mode}\npure={' '.join(pure)}\n".encode()
+def with_mode(content: bytes, mode: str, pure: tuple[str, ...], shadow: float | None = None) -> bytes:
+    """Return an app's own file with these keys; of a key that stands twice, Java takes the last."""
+    more = "" if shadow is None else f"shadow={shadow:g}\n"
+    return content + f"\nmode={mode}\npure={' '.join(pure)}\n{more}".encode()
 
 
 def _require_edge(text: str) -> None:

@@ -15,6 +15,15 @@ An elastic proxy keeps the original under another name, and runs it when the stu
 
 Where the module is a translation of the original, a call that ends with a trap, or that can't be sent (null),
 runs the original, too, whose exception it then is: both do the same, and neither changes anything but arrays.
+Some calls of such a method may be compared. Its proxy asks ``ShadowedCall``, and tells it how the original
+went::
+
+    Object result = ShadowedCall.elastic("auto-Sums.wasm@<sha256>", "sum", "[i>i", new Object[] { box(p0) });
+    if (result instanceof ShadowedCall) {
+        try { int mine = sum$local(p0); } catch (Throwable error) { result.threw(error); throw error; }
+        result.returned(box(mine));
+        return mine;
+    }
 """
 
 from __future__ import annotations
@@ -22,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lawow.formats.bundle import BoundMethod, BundledModule
-from lawow.formats.dex.boxing import return_call
+from lawow.formats.dex.boxing import load_boxed, move_result, return_call, return_value
 from lawow.formats.dex.seam import (
     LAWOW,
     RESULT,
@@ -52,6 +61,11 @@ CLOSE_INSTANCE = MethodRef(LAWOW, "closeInstance", "(Ljava/lang/Object;)V")
 LOAD_LIBRARY = MethodRef(LAWOW, "loadLibrary", "(Ljava/lang/String;)V")
 """Stands in for System.loadLibrary where the library may be gone."""
 
+SHADOWED = "Ldev/lawow/ShadowedCall;"
+"""What a compared call returns instead of a result."""
+RETURNED = MethodRef(SHADOWED, "returned", "(Ljava/lang/Object;)V")
+THREW = MethodRef(SHADOWED, "threw", "(Ljava/lang/Throwable;)V")
+
 NO_RESULT = ("Ldev/lawow/Trap;", "Ljava/lang/NullPointerException;", "Ljava/lang/IllegalArgumentException;")
 """What an elastic call of a translated method throws when only the original can tell what happens."""
 
@@ -61,6 +75,9 @@ REMOTE_INSTANCE = Seam("remoteInstance", names_object=True)
 ELASTIC = Seam("elastic")
 ELASTIC_INSTANCE = Seam("elasticInstance", names_object=True)
 ELASTIC_GRAPH = Seam("elastic", owner="Ldev/lawow/ObjectGraph;")
+SHADOWED_ELASTIC = Seam("elastic", owner=SHADOWED)
+MINE = 2
+"""Register of the original's result in a compared call, with the next one; `RESULT` keeps the call."""
 
 
 def proxy_method(
@@ -72,12 +89,14 @@ def proxy_method(
     local: MethodRef | None = None,
     is_translated: bool = False,
     shape: str = "",
+    is_shadowed: bool = False,
 ) -> MethodSource:
     """Return `method` with its annotations and a body that calls the export on the edge.
 
     The method is neither native nor synchronized any more. `of_instance`: each object has an instance of its
     own. `local` is the private method that holds the original of an elastic method, of which the export is a
-    translation if `is_translated`; with a `shape` its values travel as graphs. The method's types are those
+    translation if `is_translated`; with a `shape` its values travel as graphs. Calls may be compared if
+    `is_shadowed`, but those with graphs or a string as the result. The method's types are those
     that `lawow.refactor.binding` has checked.
     """
     seams = (ELASTIC, ELASTIC_INSTANCE) if local else (REMOTE, REMOTE_INSTANCE)
@@ -85,10 +104,12 @@ def proxy_method(
     call = StubCall(module_name(module), bound.export, bound.signature, shape)
     if local is None:
         code = asking_code(method.proto, call, seam, is_static=method.is_static)
+    elif is_translated:
+        is_compared = is_shadowed and not shape and not call.gives_chars(method.proto)
+        asked = SHADOWED_ELASTIC if is_compared else seam
+        code = _translated_code(method.proto, call, asked, local, is_static=method.is_static)
     else:
         code = _elastic_code(method.proto, call, seam, local, is_static=method.is_static)
-        if is_translated:
-            code = _with_original_on_failure(code)
     return MethodSource(
         name=method.name,
         descriptor=method.descriptor,
@@ -110,10 +131,42 @@ def _elastic_code(proto: Proto, call: StubCall, seam: Seam, local: MethodRef, *,
     return Assembly(SCRATCH + words, code)
 
 
-def _with_original_on_failure(code: Assembly) -> Assembly:
+def _translated_code(
+    proto: Proto, call: StubCall, seam: Seam, local: MethodRef, *, is_static: bool
+) -> Assembly:
     """Return an elastic body that runs the original where the call has no result."""
+    code = _elastic_code(proto, call, seam, local, is_static=is_static)
     handlers = tuple((kind, ":local") for kind in NO_RESULT)
-    return Assembly(code.registers, [":ask", *code.instructions], (Try(":ask", ":asked", handlers),))
+    tries = [Try(":ask", ":asked", handlers)]
+    instructions = [":ask", *code.instructions]
+    if seam is SHADOWED_ELASTIC:
+        place = instructions.index(":remote") + 1
+        words = argument_words(proto.parameters, is_static=True)
+        instructions[place:place] = _unless_compared(proto.return_type, local, words)
+        tries.append(Try(":compared", ":ran", ((None, ":threw"),)))
+    return Assembly(code.registers, instructions, tries)
+
+
+def _unless_compared(kind: str, local: MethodRef, words: int) -> Iterator[Instruction]:
+    """Yield the code that runs the original and tells of it, if the result is a compared call."""
+    yield "instance-of", SENTINEL, RESULT, SHADOWED
+    yield "if-eqz", SENTINEL, ":result"
+    yield "check-cast", RESULT, SHADOWED
+    yield ":compared"
+    yield "invoke-static/range", (SCRATCH, words), local
+    yield ":ran"
+    yield from move_result(kind, MINE)
+    if kind == "V":
+        yield "const/4", SENTINEL, 0
+    else:
+        yield from load_boxed(kind, MINE, SENTINEL)
+    yield "invoke-virtual", (RESULT, SENTINEL), RETURNED
+    yield from return_value(kind, MINE)
+    yield ":threw"
+    yield "move-exception", SENTINEL
+    yield "invoke-virtual", (RESULT, SENTINEL), THREW
+    yield "throw", SENTINEL
+    yield ":result"
 
 
 def closing_method(method: MethodView, original: MethodRef | None) -> MethodSource:

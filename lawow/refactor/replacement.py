@@ -32,8 +32,8 @@ SYSTEM_LOAD_LIBRARY = MethodRef("Ljava/lang/System;", "loadLibrary", "(Ljava/lan
 REDIRECTED = {SYSTEM_LOAD_LIBRARY: LOAD_LIBRARY}
 
 
-def replaced_class(dex: Dex, move: ClassMove, *, is_elastic: bool) -> ClassSource:
-    """Return the class that takes the place of the moved one.
+def replaced_class(dex: Dex, move: ClassMove, *, is_elastic: bool, is_shadowed: bool = False) -> ClassSource:
+    """Return the class that takes the place of the moved one. If `is_shadowed`, calls may be compared.
 
     Raises `Refused` for code that can't be moved, and for what can't stay beside its proxy.
     """
@@ -58,6 +58,7 @@ def replaced_class(dex: Dex, move: ClassMove, *, is_elastic: bool) -> ClassSourc
                 local=local,
                 is_translated=move.translation is not None,
                 shape=move.translation.shapes.get(binding, "") if move.translation else "",
+                is_shadowed=is_shadowed,
             )
         return closing_method(method, originals.get(method.ref)) if method.ref == _ref(closing) else None
 

@@ -25,6 +25,10 @@ ELASTIC = (
     "--mode elastic: originals, modules and runtime stay in the app; a call runs on the edge, or on the"
     " device when the edge is out of reach (mode=auto in assets/lawow/edge.properties)"
 )
+SHADOWED = (
+    "--shadow {:g}: this share of the calls runs on the edge and on the device, and a method whose results"
+    " differ stays on the device (shadow= in assets/lawow/edge.properties)"
+)
 PLAIN_HTTP = (
     "the edge's address is plain http: it reaches only a server on the device itself (adb reverse),"
     " and from targetSdkVersion 28 on the app must allow clear text"
@@ -89,6 +93,8 @@ def _warnings(split: Split, options: SplitOptions, before: set[str], after: str 
         yield f"{PROFILE} was removed, so Android compiles less ahead: {split.profile_removal}"
     if options.is_elastic:
         yield ELASTIC
+    if options.shadow is not None:
+        yield SHADOWED.format(options.shadow)
     if options.keep_orphan_ids:
         yield "--no-gc: names and strings of the offloaded code can still be read in the slim APK"
 

@@ -46,12 +46,14 @@ _INTERPRETABLE = ".pulley"
 class SplitOptions:
     """How to carry out a plan. Without `edge` the app keeps its address, or gets the library's default.
 
-    An elastic app keeps originals, modules and runtime, and decides for each call where it runs.
+    An elastic app keeps originals, modules and runtime, and decides for each call where it runs. `shadow` is
+    the share of the calls of translated methods, up to 1, that it runs in both places and compares.
     """
 
     edge: EdgeProperties | None = None
     keep_orphan_ids: bool = False
     is_elastic: bool = False
+    shadow: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,13 @@ def split_code(plan: SplitPlan, stub: bytes, options: SplitOptions) -> DexSplit:
     """Return the dex files of the slim APK: the first half of `split_app`."""
     if not plan.moves:
         return DexSplit({}, plan.app.next_dex_name, b"", (), ())
-    return split_dexes(plan, stub, keep_orphan_ids=options.keep_orphan_ids, is_elastic=options.is_elastic)
+    return split_dexes(
+        plan,
+        stub,
+        keep_orphan_ids=options.keep_orphan_ids,
+        is_elastic=options.is_elastic,
+        is_shadowed=options.shadow is not None,
+    )
 
 
 def assemble(plan: SplitPlan, dexes: DexSplit, options: SplitOptions) -> Split:
@@ -204,9 +212,13 @@ def _edge_properties(plan: SplitPlan, options: SplitOptions) -> bytes | None:
     entry = plan.app.archive.by_name.get(EDGE_PROPERTIES.encode())
     pure = tuple(module.sha256 for module in plan.modules if module.pure)
     if options.edge is None and entry is not None:
-        return with_mode(entry.read(ARCHIVE.manifest_bytes), AUTO, pure) if options.is_elastic else None
+        if not options.is_elastic:
+            return None
+        return with_mode(entry.read(ARCHIVE.manifest_bytes), AUTO, pure, options.shadow)
     properties = options.edge or EdgeProperties(DEFAULT_EDGE)
-    return (replace(properties, mode=AUTO, pure=pure) if options.is_elastic else properties).to_bytes()
+    if options.is_elastic:
+        properties = replace(properties, mode=AUTO, pure=pure, shadow=options.shadow)
+    return properties.to_bytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,30 @@ def test_unproved_translations_are_taken_on_request_and_the_report_says_so(app: 
     with zipfile.ZipFile(tmp_path / "app-slim.apk") as archive:
         view = read_dex(archive.read("classes2.dex")).class_def("Ldev/lawow/kernels/Digests;")
     assert {"crc32", "crc32$local", "compress"} <= {method.name for method in view.methods}
+    assert "Ldev/lawow/ShadowedCall;" not in view.dex.class_names()
+
+
+@pytest.mark.parametrize(
+    ("given", "share"), [((), "0.25"), (("--shadow", "0.001"), "0.001")], ids=["file", "command line"]
+)
+def test_shadow_mode_is_asked_for_on_the_command_line_or_in_the_correction_file(
+    app: Path, tmp_path: Path, given: tuple[str, ...], share: str
+) -> None:
+    (tmp_path / "lawow.toml").write_text("[auto]\nshadow = 0.25\n")
+    chosen = ("--auto", "--rule", "*Digests", "--unproved", "--config", tmp_path / "lawow.toml", *given)
+    done = lawow("refactor", app, *chosen, "--debug-key", "--out", tmp_path)
+    assert f"--shadow {share}: this share of the calls" in done.stdout
+    with zipfile.ZipFile(tmp_path / "app-slim.apk") as archive:
+        assert f"shadow={share}".encode() in archive.read("assets/lawow/edge.properties").splitlines()
+        assert "Ldev/lawow/ShadowedCall;" in read_dex(archive.read("classes2.dex")).class_names()
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--shadow", "0.1"], "--shadow needs --auto"),
+        (["--auto", "--shadow", "0"], "--shadow: found 0, allowed is more than 0 and at most 1"),
+        (["--auto", "--shadow", "nan"], "--shadow: found nan"),
         (["--profile", "p.csv"], "--profile needs --auto"),
         (["--unproved"], "--unproved needs --auto"),
         (["--auto", "--mode", "slim"], "leave out --mode slim"),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lawow.edge.policies import SCOPES
-from lawow.edge.tenants import TokenTerms
 from tests.conftest import lawow
 from tests.refactor.kernels import KERNELS, build_kernels
-from tests.server.running import RunningEdge, issue_token, running_edge
+from tests.server.running import RunningEdge, call_outcomes, running_edge
 from tests.tools import enjarify, run
 
 SEED, ROUNDS = "20261128", "9"
@@ -58,11 +56,16 @@ def _jars(apk: Path, folder: Path) -> list[Path]:
 
 
 def _run(jars: list[Path], **properties: str) -> str:
+    """Return what the app's own main program prints."""
+    return _done(jars, **properties).stdout
+
+
+def _done(jars: list[Path], **properties: str) -> subprocess.CompletedProcess[str]:
     """Run the app's own main program; messages of the JVM about an exception's code are left out."""
     given = [f"-Dlawow.{key}={value}" for key, value in properties.items()]
     options = ("-Xverify:all", "-XX:+UseSerialGC", "-XX:-ShowCodeDetailsInExceptionMessages", "-Xss8m")
     path = ":".join(map(str, jars))
-    return run("java", *options, *given, "-cp", path, f"{KERNELS}.Main", SEED, ROUNDS).stdout
+    return run("java", *options, *given, "-cp", path, f"{KERNELS}.Main", SEED, ROUNDS)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +93,23 @@ def test_the_bundle_says_that_calls_may_be_repeated(folder: Path) -> None:
 
 def test_the_edge_does_what_the_original_did(slim: list[Path], before: str, edge: RunningEdge) -> None:
     assert _run(slim, edge=edge.url, token=edge.token("app")) == before
-    edge.tokens["operator"] = issue_token(edge.data, "operator", TokenTerms(tuple(SCOPES)))
-    metrics = edge.ask("GET", "/v1/metrics", "operator").body.decode()
-    counted = dict(re.findall(r'lawow_calls_total\{outcome="(\w+)",.*?\} (\S+)', metrics))
-    assert float(counted["ok"]) > 280  # 108 of them with strings and graphs
-    assert float(counted["trap"]) >= 5 * int(ROUNDS)  # exceptions, whose calls the original repeats
+    counted = call_outcomes(edge)
+    assert counted["ok"] > 280  # 108 of them with strings and graphs
+    assert counted["trap"] >= 5 * int(ROUNDS)  # exceptions, whose calls the original repeats
 
 
 @pytest.mark.parametrize("properties", [{"edge": NOWHERE}, {"mode": "local"}], ids=["auto", "local"])
 def test_without_an_edge_the_original_runs(slim: list[Path], before: str, properties: dict[str, str]) -> None:
     assert _run(slim, **properties) == before
+
+
+def test_where_every_call_is_compared_no_difference_is_found(
+    folder: Path, before: str, edge: RunningEdge, tmp_path: Path
+) -> None:
+    """The same modules, whose proof need not be made twice."""
+    chosen = ("--rule", f"{KERNELS}.*", "--exclude", "*Main", "--unproved", "--shadow", "1")
+    lawow("refactor", folder / "app.apk", "--auto", *chosen, "--debug-key", "--judges", "--out", tmp_path)
+    shadowed = _jars(tmp_path / "app-slim.apk", tmp_path)
+    done = _done(shadowed, edge=edge.url, token=edge.token("app"))
+    assert done.stdout == before
+    assert "not offloaded" not in done.stderr

@@ -31,8 +31,11 @@ def test_a_full_file_is_read() -> None:
         method = "com.example.Fft.run"
         finding = "framework-call"
         reason = "it only writes to the log"
+        [auto]
+        shadow = 0.25
         """
     )
+    assert found.shadow == 0.25
     assert [rule.text for rule in found.offloadable] == ["com.example.Fft", "re:.*Blur"]
     assert found.modules == (("com.example.Fft", "native/fft.wasm"),)
     assert found.acceptance("com.example.Fft.run(I)I", "framework-call") is not None
@@ -67,6 +70,11 @@ ACCEPT = '[[accept]]\nmethod = "A.b"\nfinding = "thread"\nreason = "harmless"\n'
         (ACCEPT.replace("thread", "clock"), "clock can't be accepted"),
         (ACCEPT.replace("harmless", " "), r"accept\.reason must be text"),
         (ACCEPT.replace("reason", "because"), "unknown key accept.because"),
+        ("[auto]\nshadows = 1\n", r"unknown key auto\.shadows \(did you mean shadow\?\)"),
+        ("[auto]\nshadow = 0\n", r"auto\.shadow \(found 0.*above 0 and at most 1"),
+        ("[auto]\nshadow = nan\n", r"auto\.shadow \(found nan"),
+        ("[auto]\nshadow = true\n", r"auto\.shadow \(found True"),
+        ("[auto]\nshadow = '1'\n", r"auto\.shadow \(found '1'"),
         ("[classes\n", "is not TOML"),
         ("a = " + "9" * 5000, "is not TOML"),
         (b"\xff", "is not TOML"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lawow.errors import UsageError
-from lawow.refactor.edge_properties import EdgeProperties
+from lawow.refactor.edge_properties import EdgeProperties, with_mode
 
 
 def test_the_file_holds_what_was_given_in_the_format_of_java_properties() -> None:
@@ -17,6 +17,12 @@ def test_the_file_holds_what_was_given_in_the_format_of_java_properties() -> Non
         "timeout.seconds=5",
         "token=to\\\\ken",
     ]
+
+
+def test_what_an_elastic_app_does_stands_behind_what_its_own_file_says() -> None:
+    own = b"edge=https://edge.example\nshadow=1"
+    assert with_mode(own, "auto", ("a", "b"), 1e-5) == own + b"\nmode=auto\npure=a b\nshadow=1e-05\n"
+    assert with_mode(own, "auto", ()) == own + b"\nmode=auto\npure=\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from urllib.parse import urlsplit
 from lawow.device.edge_client import EdgeClient
 from lawow.edge.data_folder import DataFolder
 from lawow.edge.database import Database
+from lawow.edge.policies import SCOPES
 from lawow.edge.tenants import Tenants, TokenTerms
 from tests.conftest import ROOT
 
-__all__ = ["Reply", "RunningEdge", "issue_token", "running_edge", "until"]
+__all__ = ["Reply", "RunningEdge", "call_outcomes", "issue_token", "running_edge", "until"]
 
 JSON = {"Content-Type": "application/json"}
 
@@ -204,6 +206,19 @@ def issue_token(data: Path, tenant: str, terms: TokenTerms | None = None) -> str
         return Tenants(database).issue(tenant, terms).token
     finally:
         database.close()
+
+
+def call_outcomes(edge: RunningEdge) -> Counter[str]:
+    """Return how many calls of all tenants ended in which way, as the edge's metrics tell it."""
+    if "operator" not in edge.tokens:
+        edge.tokens["operator"] = issue_token(edge.data, "operator", TokenTerms(tuple(SCOPES)))
+    metrics = edge.ask("GET", "/v1/metrics", "operator").body.decode()
+    counted: Counter[str] = Counter()
+    for outcome, count in re.findall(
+        r'^lawow_calls_total\{.*?outcome="(.*?)".*?\} (\S+)', metrics, re.MULTILINE
+    ):
+        counted[outcome] += int(float(count))
+    return counted
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -31,6 +31,7 @@ class Metric(Enum):
     BATTERY_CURRENT = "battery_current"
     CHARGE_STATE = "charge_state"
     POWER = "power"
+    ENERGY = "energy"
     NETWORK_KIND = "network_kind"
     SIGNAL = "signal"
     ROUND_TRIP = "round_trip"
@@ -56,7 +57,8 @@ _UNITS = {
     Metric.BATTERY_VOLTAGE: "V",
     Metric.BATTERY_CURRENT: "A",
     Metric.CHARGE_STATE: "text",  # charging, discharging, not charging, full
-    Metric.POWER: "W",  # that the processors draw; modelled: that the device draws
+    Metric.POWER: "W",  # that the processors draw, on Android all that is measured; modelled: the device
+    Metric.ENERGY: "mWh",  # that a device has counted so far; only differences mean something
     Metric.NETWORK_KIND: "text",  # none, wifi, cellular, ethernet, other
     Metric.SIGNAL: "dBm",
     Metric.ROUND_TRIP: "s",

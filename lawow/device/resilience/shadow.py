@@ -1,11 +1,13 @@
 """Runs some calls in both places and compares them bit by bit, to notice an edge that computes wrongly.
 
 Results are compared as the signature's types, so a native version may return an f32 unrounded. Two runs that
-both raise agree: a native version raises errors of its own. Whoever finds a mismatch stops offloading.
+both raise agree: a native version raises errors of its own. Every NaN is like any other: which of them
+arithmetic gives, WebAssembly does not say, and processors differ. Whoever finds a mismatch stops offloading.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass
@@ -64,8 +66,16 @@ def bits_of(
         if isinstance(kind, ListType) and kind.is_in_out:
             kinds += f"[{kind.element.letter}"
             given.append(value)
-    own = [list(item) if isinstance(item, MutableSequence) else item for item in given]  # none is an alias
+    own = [_with_one_nan(item) for item in given]  # lists are copied: none is an alias
     try:
         return write_arguments(arguments_of_values(parse_typed_signature(f"{kinds}>"), own))
     except FormatError:
         return None
+
+
+def _with_one_nan(value: Value) -> Value:
+    if isinstance(value, float) and math.isnan(value):
+        return math.nan
+    if isinstance(value, MutableSequence):
+        return [math.nan if item != item else item for item in value]  # true of NaN alone
+    return value

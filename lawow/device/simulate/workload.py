@@ -16,7 +16,18 @@ from dataclasses import dataclass, replace
 
 from lawow.errors import FormatError, LimitExceeded
 
-__all__ = ["MIXED", "Function", "SimCall", "outer_calls", "read_trace", "synthetic"]
+__all__ = [
+    "LINE_BYTES",
+    "MIXED",
+    "NUMBERS",
+    "TRACE_CALLS",
+    "Function",
+    "SimCall",
+    "number_of",
+    "outer_calls",
+    "read_trace",
+    "synthetic",
+]
 
 TRACE_CALLS = 2_000_000
 LINE_BYTES = 4096
@@ -156,7 +167,7 @@ def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
         texts = [entry.get("export"), entry.get("call", ""), entry.get("within", "")]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("export, call and within are texts")
-        numbers = {key: _number(entry, key, most) for key, most in NUMBERS.items()}
+        numbers = {key: number_of(entry, key, most) for key, most in NUMBERS.items()}
     except (ValueError, RecursionError) as error:
         raise FormatError(f"is no call: {error}", structure="line", index=index + 1, file=file) from None
     work = numbers["seconds"] / (slowdown if entry["place"] == "local" else 1.0)
@@ -171,7 +182,8 @@ def _call(line: bytes, index: int, file: str, slowdown: float) -> SimCall:
     )
 
 
-def _number(entry: dict[str, object], key: str, most: float) -> float:
+def number_of(entry: dict[str, object], key: str, most: float) -> float:
+    """Return a number of a line, 0 if it lacks it. Raises `ValueError` unless it is from 0 to `most`."""
     value = entry.get(key, 0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"{key} is no number from 0 to {most:g}")

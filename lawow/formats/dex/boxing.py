@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from lawow.formats.dex.source import Instruction
 from lawow.formats.dex.symbols import MethodRef
 
-__all__ = ["OBJECTS", "is_wide", "load_boxed", "load_chars", "return_call", "return_chars", "return_unboxed"]
+__all__ = [
+    "OBJECTS",
+    "is_wide",
+    "load_boxed",
+    "load_chars",
+    "move_result",
+    "return_call",
+    "return_chars",
+    "return_unboxed",
+    "return_value",
+]
 
 OBJECTS = "[Ljava/lang/Object;"
 
@@ -122,9 +132,20 @@ def _unbox(primitive: str, register: int) -> Iterator[Instruction]:
 
 def return_call(kind: str, register: int) -> Iterator[Instruction]:
     """Yield the code behind an invoke of a method with the same result type: return what it returned."""
-    if kind == "V":
-        yield ("return-void",)
-        return
-    suffix = "-wide" if is_wide(kind) else "" if kind in BOXES else "-object"
-    yield f"move-result{suffix}", register
-    yield f"return{suffix}", register
+    yield from move_result(kind, register)
+    yield from return_value(kind, register)
+
+
+def move_result(kind: str, register: int) -> Iterator[Instruction]:
+    """Yield the code behind an invoke that puts its result of this type, if any, into the register."""
+    if kind != "V":
+        yield f"move-result{_suffix(kind)}", register
+
+
+def return_value(kind: str, register: int) -> Iterator[Instruction]:
+    """Yield the code that returns the register's value of this type."""
+    yield ("return-void",) if kind == "V" else (f"return{_suffix(kind)}", register)
+
+
+def _suffix(kind: str) -> str:
+    return "-wide" if is_wide(kind) else "" if kind in BOXES else "-object"

@@ -38,7 +38,7 @@ _CALL = "Ljava/lang/String;Ljava/lang/String;Ljava/lang/String;[Ljava/lang/Objec
 
 SCRATCH = 4
 """Registers below the parameters: v0 the array, then module, export and signature; v0 and v1 take the
-result.
+result, and all are free after it.
 """
 _ARRAY, _MODULE, _EXPORT, _SIGNATURE = range(SCRATCH)
 _VALUE, _INDEX = _MODULE, _EXPORT  # while the array is filled
@@ -57,9 +57,8 @@ class Seam:
     @property
     def ref(self) -> MethodRef:
         """The static method: the object if it is named, module, export, signature, arguments."""
-        return MethodRef(
-            self.owner, self.name, f"({'Ljava/lang/Object;' if self.names_object else ''}{_CALL}"
-        )
+        this = "Ljava/lang/Object;" if self.names_object else ""
+        return MethodRef(self.owner, self.name, f"({this}{_CALL}")
 
 
 @dataclass(frozen=True, slots=True)

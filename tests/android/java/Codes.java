@@ -22,7 +22,7 @@ public final class Codes {
         if (!words[0].isEmpty()) {
             ModuleName name = ModuleName.parse(words[0]);
             code = new LocalCode(name, null, flags, Collections.<HostCalls.Import>emptyList(), configuration);
-            module = new LocalModule(code, configuration);
+            module = new LocalModule(code, configuration, configuration.localTimeoutNanos());
         }
         for (int at = 1; at < words.length; at++) {
             String line = perform(words[at], module, code, configuration);
@@ -41,7 +41,7 @@ public final class Codes {
         switch (step) {
             case "fib":
                 Arguments arguments = new Arguments(Signature.parse("I>I"), new Object[] {10L});
-                return String.valueOf(module.call("fib", arguments));
+                return String.valueOf(module.call("fib", arguments, null));
             case "engine":
                 return code.current().engine.isInterpreter() ? "interpreter" : "native";
             case "hold":

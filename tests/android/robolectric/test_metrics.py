@@ -14,7 +14,12 @@ from tests.android.robolectric.framework import framework
 from tests.android.robolectric.harness import SOURCES, InstalledApp
 from tests.tools import run
 
-SOURCE = Path(__file__).parent / "metrics" / "OnAndroid.java"
+TESTS = sorted((Path(__file__).parent / "metrics").glob("*.java"))
+CASES = [
+    f"{path.stem}.{name}"
+    for path in TESTS
+    for name in re.findall(r"@Test\s+public void (\w+)\(", path.read_text())
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +28,12 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("metrics")
     shutil.copy(android_stub("prebuilt", "lawow-stub.jar"), folder / "app.jar")
     path = f"{framework().libraries}/*:{folder / 'app.jar'}:{maven_jar(ANDROID_JAR)}"
-    run("javac", "-nowarn", "-cp", path, "-d", folder / "tests", SOURCE, SOURCES / "Report.java")
+    run("javac", "-nowarn", "-cp", path, "-d", folder / "tests", *TESTS, SOURCES / "Report.java")
     (folder / "tests" / "robolectric.properties").write_text("sdk=35\n")
-    return InstalledApp(folder).run("OnAndroid")
+    return InstalledApp(folder).run(*(path.stem for path in TESTS))
 
 
-@pytest.mark.parametrize("case", re.findall(r"@Test\s+public void (\w+)\(", SOURCE.read_text()))
+@pytest.mark.parametrize("case", CASES)
 def test_metrics(outcomes: dict[str, str], case: str) -> None:
-    outcome = outcomes.get(f"OnAndroid.{case}", "did not run")
+    outcome = outcomes.get(case, "did not run")
     assert outcome == "passed", outcome

@@ -68,7 +68,8 @@ def test_the_sanitizer_would_find_a_leak_of_the_glue(
 ) -> None:
     """The same glue with one `free` taken away."""
     glue = tmp_path / "liblawow.so"
-    build_glue(without_one_free(tmp_path, "lawow_wasmedge.c", "  free(list);\n"), glue)
+    part = without_one_free(tmp_path, "wasmedge_modules.h", "  free(list);\n")
+    build_glue(part.with_name("lawow_wasmedge.c"), glue)
     done = play(sanitized / "fake_jvm", glue, host_wasmtime, prepared)
     assert done.returncode != 0
     assert "in find_export" in done.stderr

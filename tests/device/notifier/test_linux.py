@@ -68,6 +68,7 @@ PHONE_METRICS = set(Metric) - {
     Metric.THERMAL_HEADROOM,
     Metric.ROUND_TRIP,
     Metric.THROUGHPUT,
+    Metric.ENERGY,
 }
 
 

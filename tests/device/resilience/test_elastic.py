@@ -203,7 +203,8 @@ def test_functions_of_a_bundle_are_hedged_and_compared_where_they_may_run_twice(
 
 def test_bits_are_those_of_the_signatures_types() -> None:
     assert bits_of(">F", 0.0, ()) != bits_of(">F", -0.0, ())
-    assert bits_of(">F", float("nan"), ()) == bits_of(">F", float("nan"), ())
+    assert bits_of(">F", float("nan"), ()) == bits_of(">F", -float("nan"), ())
+    assert bits_of("&[f>", None, ([float("nan")],)) == bits_of("&[f>", None, ([-float("nan")],))
     assert bits_of(">f", 0.1, ()) == bits_of(">f", 0.10000000149011612, ())
     assert bits_of(">i", -1, ()) == bits_of(">i", 2**32 - 1, ())
     assert bits_of("&[i>", None, ([1],)) != bits_of("&[i>", None, ([2],))

@@ -28,8 +28,9 @@ public final class AndroidMetrics implements MetricSource {
 
     private static final String HIDDEN = "Android shows it to no app";
     private static final Metric[] HIDDEN_METRICS = {
-        Metric.CPU_UTILISATION, Metric.GPU_UTILISATION, Metric.DEVICE_TEMPERATURE, Metric.THROTTLING, Metric.POWER,
+        Metric.CPU_UTILISATION, Metric.GPU_UTILISATION, Metric.DEVICE_TEMPERATURE, Metric.THROTTLING,
     };
+    private static final String ELSEWHERE = "AndroidEnergy reads it from Android 15 on";
 
     private final Object context;
     private final CurrentCalibration calibration = new CurrentCalibration();
@@ -58,14 +59,7 @@ public final class AndroidMetrics implements MetricSource {
      * @throws IllegalArgumentException it is something else, or this is not Android
      */
     public AndroidMetrics(Object context) {
-        try {
-            if (!Framework.type(Framework.CONTEXT).isInstance(context)) {
-                throw new IllegalArgumentException(context + " is no android.content.Context");
-            }
-        } catch (Framework.Missing missing) {
-            throw new IllegalArgumentException("this is not Android: " + missing.getMessage());
-        }
-        this.context = context;
+        this.context = Framework.requireContext(context);
     }
 
     @Override
@@ -73,6 +67,8 @@ public final class AndroidMetrics implements MetricSource {
         for (Metric metric : HIDDEN_METRICS) {
             sample.absent(metric, HIDDEN);
         }
+        sample.absent(Metric.ENERGY, ELSEWHERE);
+        sample.absent(Metric.POWER, ELSEWHERE);
         for (Group group : Group.values()) {
             try {
                 read(group, sample);

@@ -17,9 +17,20 @@ final class CodeCache {
     private static final String SUFFIX = ".cwasm";
 
     private final File folder;
+    private final String suffix;
 
     CodeCache(File folder) {
+        this(folder, SUFFIX);
+    }
+
+    private CodeCache(File folder, String suffix) {
         this.folder = folder;
+        this.suffix = suffix;
+    }
+
+    /** Returns the same folder for other small files, which never go to make room. */
+    CodeCache withSuffix(String other) {
+        return new CodeCache(folder, other);
     }
 
     /** Returns the cache that the configuration names, or Android's, or null if there is none. */
@@ -98,7 +109,7 @@ final class CodeCache {
     }
 
     private File file(String digest, String kind) {
-        return new File(folder, digest + "-" + kind + SUFFIX);
+        return new File(folder, digest + "-" + kind + suffix);
     }
 
     private boolean makeFolder() {

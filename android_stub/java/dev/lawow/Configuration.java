@@ -22,6 +22,7 @@ import java.util.Properties;
  *   <tr><td>mode</td><td>where elastic methods run: {@code remote} (the edge or nowhere), {@code local} (this device),
  *     or {@code auto} (the edge, and this device when the edge is out of reach), which it is if not set</td></tr>
  *   <tr><td>pure</td><td>SHA-256 of the modules whose calls may run twice, separated by spaces</td></tr>
+ *   <tr><td>shadow</td><td>share of calls, up to 1, that {@link ShadowedCall} compares; none if not set</td></tr>
  *   <tr><td>response.bytes</td><td>longest string or list that a call may return from the edge; 16777216 if not
  *     set</td></tr>
  *   <tr><td>memory.bytes</td><td>most linear memory of one instance on this device; 268435456 if not set</td></tr>
@@ -141,6 +142,20 @@ public final class Configuration {
     /** Tells whether calls of the module with this digest may run twice. */
     boolean isPure(String digest) {
         return (" " + text("pure", "") + " ").contains(" " + digest + " ");
+    }
+
+    /** Returns which share of the calls of shadowed methods is compared, from 0 to 1. */
+    double shadow() {
+        String text = text("shadow", "0");
+        try {
+            double share = Double.parseDouble(text);
+            if (share >= 0 && share <= 1) {
+                return share;
+            }
+        } catch (NumberFormatException error) {
+            throw bad("shadow", text, "a number from 0 to 1");
+        }
+        throw bad("shadow", text, "0 to 1");
     }
 
     /** Returns how many bytes a string or list may have that a call returns from the edge. */

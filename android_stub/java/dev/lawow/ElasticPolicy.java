@@ -1,6 +1,7 @@
 package dev.lawow;
 
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -25,6 +26,11 @@ public abstract class ElasticPolicy {
         // a policy that never changes has nothing to learn
     }
 
+    /** Says where the next call of this function would run, and why. Changes nothing. */
+    public String explain(ElasticFunction function) {
+        return "as the policy " + getClass().getName() + " decides";
+    }
+
     /**
      * Returns a new policy that runs calls where the function has been quicker, by a moving mean for each place. A place
      * that was never tried is tried first, this device before the edge; every 64th call goes to the slower one, to
@@ -44,6 +50,11 @@ public abstract class ElasticPolicy {
         @Override
         public boolean isRemote(ElasticFunction function) {
             return remote;
+        }
+
+        @Override
+        public String explain(ElasticFunction function) {
+            return remote ? "remote: the policy is REMOTE" : "local: the policy is LOCAL";
         }
     }
 
@@ -71,6 +82,18 @@ public abstract class ElasticPolicy {
             double[] mean = mean(function);
             int place = wasRemote ? 1 : 0;
             mean[place] = mean[place] == UNKNOWN ? seconds : mean[place] + WEIGHT * (seconds - mean[place]);
+        }
+
+        @Override
+        public synchronized String explain(ElasticFunction function) {
+            double[] mean = mean(function);
+            if (mean[0] == UNKNOWN || mean[1] == UNKNOWN) {
+                return (mean[0] == UNKNOWN ? "local" : "remote") + ": it has not run there yet";
+            }
+            String where = mean[1] < mean[0] ? "remote" : "local";
+            return String.format(
+                Locale.ROOT, "%s: %.6f s here, %.6f s by the edge, on average; each %dth call goes to the other place",
+                where, mean[0], mean[1], PROBE_EVERY);
         }
 
         /** Returns the means of this device and of the edge. */

@@ -20,6 +20,18 @@ final class Framework {
         }
     }
 
+    /** Returns the context. Throws {@link IllegalArgumentException} if it is something else, or this is not Android. */
+    static Object requireContext(Object context) {
+        try {
+            if (!type(CONTEXT).isInstance(context)) {
+                throw new IllegalArgumentException(context + " is no " + CONTEXT);
+            }
+        } catch (Missing missing) {
+            throw new IllegalArgumentException("this is not Android: " + missing.getMessage());
+        }
+        return context;
+    }
+
     /** Returns a class of the framework. */
     static Class<?> type(String name) throws Missing {
         try {

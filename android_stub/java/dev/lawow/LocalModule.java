@@ -25,15 +25,19 @@ final class LocalModule {
         }
     }
 
-    LocalModule(ModuleCode code, Configuration configuration) {
+    /** {@code timeoutNanos} is 0 if the code has no deadlines; then calls cannot be stopped. */
+    LocalModule(ModuleCode code, Configuration configuration, long timeoutNanos) {
         this.code = code;
         this.memoryBytes = configuration.memoryBytes();
         this.fuel = configuration.fuel();
-        this.timeoutNanos = configuration.localTimeoutNanos();
+        this.timeoutNanos = timeoutNanos;
     }
 
-    /** Calls an export in an instance that no other thread uses meanwhile. The time limit includes instantiation. */
-    Object call(String export, Arguments arguments) {
+    /**
+     * Calls an export in an instance that no other thread uses meanwhile. The time limit includes instantiation. {@code
+     * cancel} ends the call, too, unless it is null.
+     */
+    Object call(String export, Arguments arguments, Cancel cancel) {
         long start = System.nanoTime();
         GuestCode current = code.current();
         Waiting waiting = takeIdle(current);
@@ -41,6 +45,9 @@ final class LocalModule {
         boolean usable = false;
         Watchdog.Limit limit = timeoutNanos == 0 ? null : Watchdog.SHARED.arm(guest, timeoutNanos);
         try {
+            if (cancel != null && limit != null) {
+                cancel.onSet(limit);
+            }
             if (waiting == null) {
                 guest.start();
             }

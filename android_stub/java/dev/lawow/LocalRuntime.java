@@ -14,6 +14,9 @@ import java.util.Map;
  * {@code lawow.wasmtime} (for WasmEdge, too) say where they are.
  */
 public final class LocalRuntime implements Target {
+    /** A century, for code that has deadlines for other reasons. */
+    private static final long FOREVER_NANOS = 1L << 61;
+
     private final Configuration configuration;
     private final Engine engine;
     private final Map<String, LocalModule> modules = new HashMap<>();
@@ -32,24 +35,34 @@ public final class LocalRuntime implements Target {
 
     @Override
     public Object call(String module, String export, String signature, Object... arguments) {
-        Signature type = Signature.parse(signature);
-        return module(module).call(export, new Arguments(type, arguments));
+        return call(null, module, export, signature, arguments);
     }
 
-    private LocalModule module(String text) {
+    /**
+     * The same for a call that another thread may end; it then throws a {@link Trap}. Unless the app has a time limit, the
+     * module is compiled another time for it, because code has to look for its end.
+     */
+    Object call(Cancel cancel, String module, String export, String signature, Object[] arguments) {
+        Signature type = Signature.parse(signature);
+        long limit = configuration.localTimeoutNanos();
+        long timeoutNanos = cancel != null && limit == 0 ? FOREVER_NANOS : limit;
+        return module(module, timeoutNanos).call(export, new Arguments(type, arguments), cancel);
+    }
+
+    private LocalModule module(String text, long timeoutNanos) {
+        String key = timeoutNanos + " " + text;
         synchronized (modules) {
-            LocalModule module = modules.get(text);
+            LocalModule module = modules.get(key);
             if (module == null) {
-                module = new LocalModule(code(ModuleName.parse(text)), configuration);
-                modules.put(text, module);
+                module = new LocalModule(code(ModuleName.parse(text), timeoutNanos), configuration, timeoutNanos);
+                modules.put(key, module);
             }
             return module;
         }
     }
 
-    private ModuleCode code(ModuleName name) {
+    private ModuleCode code(ModuleName name, long timeoutNanos) {
         return engine.load(
-            name, null, configuration.fuel(), configuration.localTimeoutNanos(),
-            Collections.<HostCalls.Import>emptyList(), configuration);
+            name, null, configuration.fuel(), timeoutNanos, Collections.<HostCalls.Import>emptyList(), configuration);
     }
 }

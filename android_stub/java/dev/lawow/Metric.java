@@ -29,8 +29,10 @@ public enum Metric {
     BATTERY_CURRENT("A"),
     /** {@code charging}, {@code discharging}, {@code not charging} or {@code full}. */
     CHARGE_STATE("text"),
-    /** That the processors draw; modelled: that the device draws. */
+    /** That the processors draw, on Android all that is measured; modelled: that the device draws. */
     POWER("W"),
+    /** That a device has counted so far; only differences mean something. */
+    ENERGY("mWh"),
     /** {@code none}, {@code wifi}, {@code cellular}, {@code ethernet} or {@code other}. */
     NETWORK_KIND("text"),
     /** Of the network in use. */

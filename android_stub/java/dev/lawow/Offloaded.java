@@ -54,6 +54,11 @@ public final class Offloaded {
         return host;
     }
 
+    /** Returns where the data plane is, as the edge tells it; null if the lease has none. */
+    synchronized Map<?, ?> endpoint() {
+        return endpoint;
+    }
+
     /** Returns the lease's state as the edge told it last: {@code initialised}, {@code connected}, {@code dormant}, ... */
     public synchronized String state() {
         return state;
@@ -106,6 +111,11 @@ public final class Offloaded {
             public Object call(String export, String signature, long deadlineMillis, Object[] arguments) {
                 String name = "sha256:" + digest;
                 return Offloaded.this.call(name, "/v1/modules/" + name, export, signature, deadlineMillis, arguments);
+            }
+
+            @Override
+            public String edge() {
+                return host + " by " + edge.authority();
             }
         };
     }

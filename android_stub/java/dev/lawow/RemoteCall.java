@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.HttpURLConnection;
+import java.net.SocketTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Map;
@@ -16,11 +17,13 @@ final class RemoteCall implements Callable<byte[]> {
     private static final int MOST_PROBLEM_BYTES = 16 << 10;
     private static final int MOST_CONNECT_MILLIS = 10000;
     private static final int UNPROCESSABLE = 422;
+    private static final long NANOS_PER_MILLI = 1000000L;
 
     private final HttpURLConnection connection;
     private final RemoteRequest request;
     private final int timeoutMillis;
     private final AtomicReference<Stage> stage = new AtomicReference<>(Stage.PREPARING);
+    private long start;
     private volatile Timing timing;
 
     /** Either side may leave PREPARING, but only one of them: that settles whether the function can have run. */
@@ -39,7 +42,7 @@ final class RemoteCall implements Callable<byte[]> {
     /** Sends the request and returns the answer's bytes. Throws {@link Trap} or {@link RemoteException}. */
     @Override
     public byte[] call() {
-        long start = System.nanoTime();
+        start = System.nanoTime();
         try {
             send();
             int status = connection.getResponseCode();
@@ -52,7 +55,7 @@ final class RemoteCall implements Callable<byte[]> {
         } catch (IOException error) {
             connection.disconnect();
             boolean sent = stage.get() == Stage.SENT;
-            String code = sent ? "lost" : "unreachable";
+            String code = !sent ? "unreachable" : error instanceof SocketTimeoutException ? "deadline" : "lost";
             throw new RemoteException(code, 0, sent, connection.getURL().getAuthority() + ": " + reason(error), error);
         }
     }
@@ -145,7 +148,7 @@ final class RemoteCall implements Callable<byte[]> {
     }
 
     /** Reads to the end, or returns null when there is more than {@code limit} bytes. */
-    private static byte[] read(InputStream stream, int limit) throws IOException {
+    private byte[] read(InputStream stream, int limit) throws IOException {
         try {
             ByteArrayOutputStream data = new ByteArrayOutputStream();
             byte[] buffer = new byte[4096];
@@ -153,6 +156,9 @@ final class RemoteCall implements Callable<byte[]> {
                 data.write(buffer, 0, count);
                 if (data.size() > limit) {
                     return null;
+                }
+                if (System.nanoTime() - start > NANOS_PER_MILLI * timeoutMillis) {
+                    throw new SocketTimeoutException("the answer has no end within " + timeoutMillis + " ms");
                 }
             }
             return data.toByteArray();

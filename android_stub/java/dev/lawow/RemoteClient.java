@@ -42,6 +42,9 @@ public final class RemoteClient implements Target {
     interface Route {
         /** Calls an export in an instance of its own, as {@link Target#call}; a deadline of 0 leaves that to the edge. */
         Object call(String export, String signature, long deadlineMillis, Object[] arguments);
+
+        /** Returns what it leads to, for people, and to tell edges apart. */
+        String edge();
     }
 
     /**
@@ -67,9 +70,15 @@ public final class RemoteClient implements Target {
 
         @Override
         public Thread newThread(Runnable work) {
-            Thread thread = new Thread(work, "lawow-remote-" + count.incrementAndGet());
-            thread.setDaemon(true);
-            return thread;
+            return new Worker(work, "lawow-remote-" + count.incrementAndGet());
+        }
+    }
+
+    /** A thread of some client, which may do I/O itself: work that waits for other work of its kind could wait for ever. */
+    private static final class Worker extends Thread {
+        Worker(Runnable work, String name) {
+            super(work, name);
+            setDaemon(true);
         }
     }
 
@@ -114,8 +123,19 @@ public final class RemoteClient implements Target {
         return executor.submit(work);
     }
 
+    /** Has work run by a thread of this client, if one is free, and returns at once. */
+    void execute(Runnable work) {
+        executor.execute(work);
+    }
+
     String authority() {
         return edge.getAuthority();
+    }
+
+    /** Returns where calls of the module with this digest go. */
+    String edgeOf(String digest) {
+        Route route = routes.get(digest);
+        return route == null ? authority() : route.edge();
     }
 
     RemoteInstances instances() {
@@ -166,11 +186,15 @@ public final class RemoteClient implements Target {
     }
 
     private byte[] exchange(RemoteCall call) {
+        byte[] body = Thread.currentThread() instanceof Worker ? call.call() : awaited(call);
+        Lawow.setLastTiming(call.timing());
+        return body;
+    }
+
+    private byte[] awaited(RemoteCall call) {
         Future<byte[]> answer = executor.submit(call);
         try {
-            byte[] body = answer.get(timeoutMillis, TimeUnit.MILLISECONDS);
-            Lawow.setLastTiming(call.timing());
-            return body;
+            return answer.get(timeoutMillis, TimeUnit.MILLISECONDS);
         } catch (ExecutionException error) {
             throw unwrap(error);
         } catch (TimeoutException error) {

@@ -47,9 +47,16 @@ final class Watchdog implements Runnable {
         return limit;
     }
 
-    /** Ends a limit; afterwards the watchdog does not touch the instance. */
+    /** Takes a limit back; afterwards the watchdog does not touch the instance. */
     synchronized void disarm(Limit limit) {
         limits.remove(limit);
+    }
+
+    /** Ends a limit before its time, and with it what runs in the instance; nothing if it was disarmed. */
+    synchronized void expire(Limit limit) {
+        if (limits.remove(limit)) {
+            limit.guest.expire();
+        }
     }
 
     @Override
