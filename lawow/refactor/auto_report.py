@@ -65,7 +65,8 @@ def _rejection_lines(survey: Survey) -> Iterator[str]:
         rest = sum(count for _, count in reasons[_MOST_LINES:])
         more = f"for {len(reasons) - _MOST_LINES:,} more reasons (--json lists them)"
         yield f"rejected  {rest:,} methods, {more}"
-    yield f"rejected  {survey.others:,} methods: constructors and static initialisers"
+    methods = "method" if survey.others == 1 else "methods"
+    yield f"rejected  {survey.others:,} {methods}: constructors and static initialisers"
 
 
 def _gain(item: Ranked) -> str:
@@ -91,11 +92,15 @@ def _cost(cost: Polynomial) -> str:
     """Return the estimate in nanoseconds, its leading part alone."""
     power = (len(cost) - 1) / 2
     what = "" if power == 0 else " N" if power == 1 else f" N{format(power, 'g').translate(_DIGITS)}"
-    return f"about {cost[-1]:,.3g}{what} ns"
+    return f"about {_figure(cost[-1])}{what} ns"
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:,.3g} ms" if seconds < 1000 else f"{seconds:,.0f} s"
+    return f"{_figure(seconds * 1000)} ms" if seconds < 10 else f"{_figure(seconds)} s"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def survey_record(survey: Survey) -> dict[str, object]:
