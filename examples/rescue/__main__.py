@@ -103,8 +103,9 @@ def drive(fleet: Sequence[Robot], seconds: float) -> None:
 
 
 def step_of_offload(robot: Robot) -> int | None:
-    """Return at which picture detection had moved, or None if it stayed."""
-    return robot.places.index(Place.REMOTE) if Place.REMOTE in robot.places else None
+    """Return from which picture on detection ran on the edge, or None if it did not, or came back."""
+    step = robot.places.index(Place.REMOTE) if Place.REMOTE in robot.places else len(robot.places)
+    return step if set(robot.places[step:]) == {Place.REMOTE} else None
 
 
 def summary(fleet: Sequence[Robot], numbers: Sequence[int], site: Site) -> dict[str, object]:

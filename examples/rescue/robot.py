@@ -33,8 +33,8 @@ NUMBERS = "list<s32>"
 MODEL = "hazards"  # as the module loads it
 LOW_PERCENT = 50.0
 """Of the battery, below which detection is offloaded."""
-SECONDS = 10.0
-"""For which a message may be on its way."""
+SECONDS = 30.0
+"""For which a message, or another robot, may keep one waiting."""
 NETWORK = "5g"
 
 

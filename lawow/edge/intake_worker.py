@@ -29,7 +29,7 @@ CPU_SECONDS = 10
 ADDRESS_SPACE_BYTES = 2 << 30
 PROVIDED_IMPORTS = frozenset({"wasi_snapshot_preview1"})
 SHOWN_IMPORTS = 8
-MODEL_MEMORY_BYTES = 1 << 30  # for a model and its tensors; a tenant may have less
+MODEL_MEMORY_BYTES = 512 << 20  # for a model and its tensors while it is looked at; two may be at a time
 EXPORTS = 10_000
 EXPORT_NAMES_BYTES = 256 << 10  # all of them together: they are stored, and are part of answers
 

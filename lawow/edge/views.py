@@ -7,7 +7,6 @@ second old at most however many ask. A name is in memory alone, as the instance 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 
 from lawow.channel.bodies import read_returned
@@ -28,12 +27,15 @@ FRESH_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _View:
-    """An export of a lease's instance, and what it returned last."""
+    """An export of a lease's instance, and what it returned in this second, if anybody looked."""
 
     export: str
-    taken: float = float("-inf")
     picture: bytes = b""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def forget(self) -> None:
+        """Let the next one who looks get a new picture, and hold none for nobody."""
+        self.picture = b""
 
 
 class Views:
@@ -74,10 +76,10 @@ class Views:
         if view is None:
             raise NotFound("the lease has no view; its owner names one by PUT")
         async with view.taking:
-            if time.monotonic() - view.taken >= FRESH_SECONDS:
+            if not view.picture:
                 view.picture = await self._take(lease, view.export)
-                view.taken = time.monotonic()
-        return view.picture
+                asyncio.get_running_loop().call_later(FRESH_SECONDS, view.forget)
+            return view.picture
 
     async def _take(self, lease: Lease, export: str) -> bytes:
         limits = self._handler.limits

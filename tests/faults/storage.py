@@ -23,6 +23,7 @@ from lawow.edge.database import Database
 from lawow.edge.hosts import HERE
 from lawow.edge.lease_states import ENDED, Event
 from lawow.edge.leases import Lease, LeaseBook
+from lawow.edge.model_store import ModelStore, StoredModel
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule
 from lawow.edge.partial_uploads import PartialUploads
 from lawow.edge.refusals import EdgeRefusal, NotFound, StorageFailed
@@ -34,6 +35,9 @@ WHOLE = bytes(range(256)) * 60
 PART_BYTES = 6_000
 MODULES = {name: bytes([number]) * 9_000 for number, name in enumerate(("alone", "one", "two"), 1)}
 SETS = (("alone",), ("one", "two"))
+MODEL = "eyes"
+MODELS = (bytes([11]) * 7_000, bytes([12]) * 8_000)
+"""The second takes the place of the first."""
 EXPORTS = (StoredExport("f", ">", "f: func()"),)
 
 
@@ -45,6 +49,7 @@ class Storage:
         self.database = Database(self.folder.database)
         self.tenants = Tenants(self.database)
         self.store = ModuleStore(self.folder, self.database)
+        self.models = ModelStore(self.store, self.database)
         self.leases = LeaseBook(self.database, steady_clock())
         self.uploads = PartialUploads(self.folder, self.store, self.leases)
         self.audit = AuditLog(self.database)
@@ -66,6 +71,14 @@ class Storage:
                 staged.append(StagedModule(upload.path, stored))
             self.store.keep(TENANT, staged)
         return ",".join(item.module.digest for item in staged)
+
+    def keep_model(self, data: bytes) -> str:
+        """Upload a model."""
+        with self.store.begin(TENANT, "model") as upload:
+            upload.write(data)
+            model = StoredModel(MODEL, upload.seal(), upload.size_bytes)
+            self.models.keep(TENANT, upload.path, model)
+        return model.digest
 
     def append(self, lease: Lease) -> str:
         """Receive the next part of a module."""
@@ -112,6 +125,8 @@ def main(data: str) -> None:
         if held:
             step("part", lambda: storage.append(held[0]))
     step("modules", lambda: storage.keep(SETS[1]))
+    for data_of_model in MODELS:
+        step("model", lambda model=data_of_model: storage.keep_model(model))
     step("audit", lambda: storage.audit.write("operator", "test", "nothing", "done"))
     step("ended", lambda: storage.leases.move(storage.grant(), Event.RECALL).id)
     step("usage", lambda: storage.store.blobs.usage(TENANT))
@@ -165,6 +180,14 @@ def _modules(storage: Storage, digests: str) -> list[str]:
     return wrong
 
 
+def _model(storage: Storage, digest: str) -> list[str]:
+    order = [hashlib.sha256(data).hexdigest() for data in MODELS]
+    found = [item.digest for item in storage.models.list(TENANT)]
+    if not found or order.index(found[0]) < order.index(digest):
+        return ["an acknowledged model is lost"]
+    return [] if storage.store.blobs.verified(found[0]) else ["a model is not whole"]
+
+
 def _lease(storage: Storage, lease: str) -> list[str]:
     try:
         found = storage.leases.get(TENANT, lease)
@@ -199,6 +222,7 @@ def _anything(storage: Storage, value: str) -> list[str]:
 JUDGES: dict[str, Callable[[Storage, str], list[str]]] = {
     "token": _token,
     "modules": _modules,
+    "model": _model,
     "lease": _lease,
     "ended": _ended,
     "part": _part,
@@ -215,7 +239,11 @@ def _half_there(storage: Storage) -> list[str]:
             wrong.append(f"a part of the set {names} is there")
     for digest in listed:
         wrong += _modules(storage, digest)
-    wrong += [f"{path.name} is nobody's" for path in storage.folder.blobs() if path.name not in listed]
+    models = {item.digest for item in storage.models.list(TENANT)}
+    for digest in models:
+        wrong += _model(storage, digest)
+    owned = listed | models
+    wrong += [f"{path.name} is nobody's" for path in storage.folder.blobs() if path.name not in owned]
     wrong += [f"{path.name} was left in incoming" for path in storage.folder.incoming.iterdir()]
     for lease in storage.leases.held():
         begun = WHOLE[: storage.uploads.offset(lease)]

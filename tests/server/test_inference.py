@@ -116,8 +116,9 @@ def test_a_picture_is_understood_over_http_as_it_is_on_the_device(hazards: EdgeC
     here.close()
 
 
-def test_a_picture_is_understood_over_the_data_plane(granting: RunningEdge, hazards: EdgeClient) -> None:
-    tenant = next(name for name, token in granting.tokens.items() if token == hazards._token)
+def test_a_picture_is_understood_over_the_data_plane(
+    granting: RunningEdge, hazards: EdgeClient, tenant: str
+) -> None:
     here = Detector(WASM, MODEL)
     plane = open_plane(granting, tenant, HAZARDS)
     with plane.client() as client:
@@ -401,9 +402,11 @@ def threads_of(process: int) -> int:
     return len(list(Path(f"/proc/{process}/task").iterdir()))
 
 
-def test_the_command_brings_a_model(granting: RunningEdge, granted: EdgeClient, tmp_path: Path) -> None:
+def test_the_command_brings_a_model(
+    granting: RunningEdge, granted: EdgeClient, tenant: str, tmp_path: Path
+) -> None:
     token = tmp_path / "token"
-    token.write_text(granted._token)
+    token.write_text(granting.token(tenant))
     model = tmp_path / "any.onnx"
     model.write_bytes(MODEL)
     command = [sys.executable, "-m", "lawow", "upload", str(model), "--model", "hazards"]
