@@ -185,6 +185,8 @@ class DataClient:
         self._flush()
         while self._link.state is ConnectionState.GREETED:
             self._receive()
+        if self._link.state is ConnectionState.CLOSED:  # GOODBYE was the answer
+            raise HostLost(f"{self._name}: the edge is about to end")
 
     def _opened(self) -> socket.socket:
         try:
