@@ -213,6 +213,9 @@ class EdgeLimits:
     shared_modules_per_tenant: int = 64
     tenants_per_shared_module: int = 64
     remembered_seconds: float = 3600.0  # ended leases, and answers that an Idempotency-Key repeats
+    kept_calls: int = 8_192  # of a tenant, over HTTP and with an Idempotency-Key; none of them runs again
+    kept_call_bytes: int = 1 * MIB  # results of these, together
+    kept_call_seconds: float = 600.0
     hosts: int = 256  # in a hosts file
     data_connections: int = 512  # of a tenant's data plane, sessions that wait for their client among them
     data_strangers: int = 128  # connections beside these that have not shown a token yet, for 5 s at most

@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from lawow.channel.documents import Value
 from lawow.channel.events import (
@@ -37,10 +36,11 @@ from lawow.channel.sequences import ChannelEnd, Position
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ChannelState, ConnectionState
-from lawow.channel.tickets import position_of_ticket, position_ticket
+from lawow.channel.tickets import position_of_ticket
 from lawow.channel.topics import Topic
+from lawow.device.flexible_end import CarriedByClient, ClientHome, FlexibleEnd, NextHost
 from lawow.device.link import Link
-from lawow.device.message_end import ChannelClosed, MessageEnd
+from lawow.device.message_end import ChannelClosed
 from lawow.errors import HostLost, LawowError, LimitExceeded, LocalProtocolError, UsageError
 from lawow.limits import CHANNEL, ChannelLimits
 
@@ -48,48 +48,8 @@ __all__ = ["CarriedByClient", "ChannelHost", "ClientHome", "FlexibleEnd", "NextH
 
 TICKET_BYTES = 16
 LOOK_SECONDS = 1.0  # between two looks for sessions whose time is over, while a topic waits
-Handler = Callable[["FlexibleEnd"], object]
+Handler = Callable[[FlexibleEnd], object]
 Asks = Greeted | FunctionAsked | Called | ChannelAsked | MoveAsked
-
-
-class FlexibleEnd(MessageEnd):
-    """The end that moves. `host` is the name of the host that it is on."""
-
-    host = ""
-
-
-class NextHost(Protocol):
-    """Where a flexible end can move to."""
-
-    def adopt(self, end: FlexibleEnd, position: Position) -> bytes:
-        """Expect the end, which goes on at that position, and return the ticket for its channel.
-
-        Must not block: the former host's lock is held.
-        """
-
-
-class ClientHome:
-    """A `NextHost` for the empty name: the end's work goes on in the client's own program, and is over here.
-
-    For clients that have a program of their own for that, as the Java library's `ElasticChannel.setHome`.
-    """
-
-    def adopt(self, end: FlexibleEnd, position: Position) -> bytes:
-        """End the handler's part; what it has not taken stays with the client, which needs no ticket."""
-        end.end(ChannelClosed(f"channel {end.name}: its client has taken it home"))
-        return b""
-
-
-class CarriedByClient:
-    """A `NextHost` that this process cannot talk to, such as an edge: the end's client carries the position.
-
-    The handler here ends, as if its channel had been closed; `MessageEnd.answer` takes no message in vain.
-    """
-
-    def adopt(self, end: FlexibleEnd, position: Position) -> bytes:
-        """Let the end go."""
-        end.end(ChannelClosed(f"channel {end.name}: it has moved to a host that is not in this process"))
-        return position_ticket(position)
 
 
 class _Served:

@@ -188,6 +188,8 @@ class DataClient:
         self._flush()
         while self._link.state is ConnectionState.GREETED:
             self._receive()
+        if self._link.state is ConnectionState.CLOSED:  # GOODBYE was the answer
+            raise HostLost(f"{self._name}: the edge is about to end")
 
     def _receive(self) -> None:
         """Wait until something comes. Raises `HostLost`, `RemoteProtocolError`, and for what GOODBYE says."""

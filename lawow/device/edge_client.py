@@ -96,10 +96,13 @@ class RemoteSession:
         arguments: Sequence[Value],
         *,
         deadline_seconds: float | None = None,
+        key: str | None = None,
     ) -> CallOutcome:
-        """Call an export, as `EdgeClient.call`; `EdgeProblem` ``session-lost`` when the instance is gone."""
+        """Call an export, as `EdgeClient.call_under`; `EdgeProblem` ``session-lost``: it is gone."""
         path = f"/v1/sessions/{self.name}"
-        return self.client.call_under(path, export, signature, arguments, deadline_seconds=deadline_seconds)
+        return self.client.call_under(
+            path, export, signature, arguments, deadline_seconds=deadline_seconds, key=key
+        )
 
     def state(self) -> InstanceState:
         """Return the state that the instance has now; the session goes on.
@@ -230,14 +233,19 @@ class EdgeClient:
         arguments: Sequence[Value],
         *,
         deadline_seconds: float | None = None,
+        key: str | None = None,
     ) -> CallOutcome:
-        """Call an export of what `path` names, a module or a session. Raises as `call`."""
+        """Call an export of what `path` names: a module, a session or a lease. Raises as `call`.
+
+        With a `key`, 16 to 128 characters that nobody can guess, the same call may be made again after
+        `OutcomeUnknown`: it runs once, and its outcome is told again (docs/edge.md, "Calls made again").
+        """
         parsed = parse_typed_signature(signature)
         if parsed.is_core:
             slots = encode_slots(signature.partition(">")[0], arguments)  # type: ignore[arg-type]  # it checks
-            return self._call_slots(path, export, signature, slots, deadline_seconds)
+            return self._call_slots(path, export, signature, slots, deadline_seconds, key)
         given = arguments_of_values(parsed, arguments)
-        answer = self._call(path, export, signature, write_arguments(given), deadline_seconds)
+        answer = self._call(path, export, signature, write_arguments(given), deadline_seconds, key)
         try:
             returned = read_returned(parsed, given, answer.body)
         except FormatError as error:
@@ -252,13 +260,19 @@ class EdgeClient:
         return self._call_slots(f"/v1/modules/sha256:{digest}", export, signature, slots, deadline_seconds)
 
     def open_session(
-        self, digest: str, *, state: InstanceState | None = None, deadline_seconds: float | None = None
+        self,
+        digest: str,
+        *,
+        state: InstanceState | None = None,
+        deadline_seconds: float | None = None,
+        key: str | None = None,
     ) -> RemoteSession:
         """Make an instance of a module that stays until it is closed; with a `state` it goes on from there.
 
-        Raises as `call`; `EdgeProblem` ``bad-state`` for a state that is not one of the module.
+        `key` as for `call_under`: opened again, it is the same session. Raises as `call`; `EdgeProblem`
+        ``bad-state`` for a state that is not one of the module.
         """
-        headers = _deadline_header(deadline_seconds)
+        headers = _call_headers(deadline_seconds, key)
         path = f"/v1/modules/sha256:{digest}/sessions"
         body = None if state is None else state.encode()
         if body is not None:
@@ -289,11 +303,17 @@ class EdgeClient:
             raise error_of(answer)
 
     def _call_slots(
-        self, path: str, export: str, signature: str, slots: bytes, deadline_seconds: float | None
+        self,
+        path: str,
+        export: str,
+        signature: str,
+        slots: bytes,
+        deadline_seconds: float | None,
+        key: str | None = None,
     ) -> CallOutcome:
         parameters, results = split_signature(signature)
         require_slots(parameters, slots)
-        answer = self._call(path, export, signature, slots, deadline_seconds)
+        answer = self._call(path, export, signature, slots, deadline_seconds, key)
         try:
             require_slots(results, answer.body)
         except FormatError as error:
@@ -302,10 +322,16 @@ class EdgeClient:
         return CallOutcome(values, answer.body, seconds_of(answer), peak_memory_of(answer))
 
     def _call(
-        self, path: str, export: str, signature: str, body: bytes, deadline_seconds: float | None
+        self,
+        path: str,
+        export: str,
+        signature: str,
+        body: bytes,
+        deadline_seconds: float | None,
+        key: str | None,
     ) -> Answer:
         headers = {"Content-Type": VALUES_MEDIA_TYPE, "Lawow-Signature": signature}
-        headers |= _deadline_header(deadline_seconds)
+        headers |= _call_headers(deadline_seconds, key)
         path = f"{path}/exports/{quote(export, safe='')}/calls"
         answer = self._connection.exchange("POST", path, body, headers, is_call=True)
         if answer.status != 200:
@@ -350,8 +376,9 @@ class EdgeClient:
         return self._connection.name
 
 
-def _deadline_header(seconds: float | None) -> dict[str, str]:
-    return {} if seconds is None else {"Lawow-Deadline-Seconds": repr(float(seconds))}
+def _call_headers(seconds: float | None, key: str | None) -> dict[str, str]:
+    deadline = {} if seconds is None else {"Lawow-Deadline-Seconds": repr(float(seconds))}
+    return deadline if key is None else {**deadline, "Idempotency-Key": key}
 
 
 def _other_results(signature: str, error: FormatError) -> RemoteProtocolError:

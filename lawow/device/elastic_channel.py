@@ -33,9 +33,9 @@ class ElasticChannel(MessageEnd):
 
     `hosts` holds the clients of all hosts that the flexible end may be on, by the names that `move` and the
     hosts use; the program may add to it. `refuge` is the one that takes the flexible end when its host sends
-    it away and names no other, as an edge that ends does. `policy` says what a topic does while this end is
-    too slow: wait (``BLOCK``), drop the oldest messages (``DROP_OLDEST``, counted in `missed`), end the
-    channel (``DISCONNECT``).
+    it away and names no other, as an edge that ends does, and when the next host does not take it. `policy`
+    says what a topic does while this end is too slow: wait (``BLOCK``), drop the oldest messages
+    (``DROP_OLDEST``, counted in `missed`), end the channel (``DISCONNECT``).
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class ElasticChannel(MessageEnd):
         self._tries = 0
         self._asked = ""
         self._ticket = b""
+        self._own_ticket: bytes | None = None  # of an end that is at no host, so that any may take it
+        self._turned: LawowError | None = None
         self._end = ChannelEnd(kind, policy, name, type_name, CHANNEL.window_bytes)
         step = self._begin_step()
         self._open()
@@ -77,7 +79,8 @@ class ElasticChannel(MessageEnd):
         """Take the flexible end to another host, and return when it is there.
 
         Messages may be sent and received meanwhile by other threads. Raises `Refused` if either host refuses:
-        if it was the former one, nothing has changed; `UsageError` for a host that is not in `hosts`.
+        if it was the former one, nothing has changed, if the next one, the end is at its refuge, or the
+        channel has ended; `UsageError` for a host that is not in `hosts`.
         """
         self._client_of(destination)
         carried = self._require_carried()
@@ -122,7 +125,8 @@ class ElasticChannel(MessageEnd):
             self.deliver(event)
         elif isinstance(event, ChannelOpened):
             self.attach(self._client_of(self.host), event.id)
-            self._finish_step(None)
+            turned, self._turned, self._own_ticket = self._turned, None, None
+            self._finish_step(turned)
         elif isinstance(event, Moved):
             self._follow(event)
         elif isinstance(event, MoveRefused):
@@ -131,39 +135,52 @@ class ElasticChannel(MessageEnd):
         elif isinstance(event, PeerClosed):
             self.peer_closed()
         elif isinstance(event, Refused):
-            self._fail(_refusal(self.name, event.code, event.detail))
+            self._turn_away(_refusal(self.name, event.code, event.detail))
         elif isinstance(event, ChannelEnded):
             self._ended_by(event)
         else:
             self.poke()
 
     def _follow(self, event: Moved) -> None:
-        """Go where the flexible end has gone; connecting may take a while, so in a thread.
+        """Go where the flexible end has gone.
 
         One that its host sent away goes where it was about to be asked to, or to its refuge.
         """
         self.detach()
-        self.host, self._tries = event.endpoint or self._asked or self.refuge, 0
-        self._ticket = event.ticket or position_ticket(event.position)
-        self._end = event.channel
-        if self.host not in self._hosts:
-            where = f"to {self.host[:80]!r}" if self.host else "away"
-            self._fail(
-                HostLost(f"channel {self.name}: its host sent it {where}; there is no client for that")
-            )
-            return
+        self._end, self._own_ticket = event.channel, position_ticket(event.position)
+        host = event.endpoint or self._asked or self.refuge
+        if host in self._hosts:
+            self._go(host, event.ticket or self._own_ticket)
+        else:
+            self.host, where = host, f"to {host[:80]!r}" if host else "away"
+            text = f"channel {self.name}: its host sent it {where}; there is no client for that"
+            self._turn_away(HostLost(text))
+
+    def _turn_away(self, error: LawowError) -> None:
+        """No host has the end now, because the next one does not take it: it goes to its refuge."""
+        if self._own_ticket is None or self.host == self.refuge or self.refuge not in self._hosts:
+            self._fail(error)
+        else:
+            self._turned = error
+            self._go(self.refuge, self._own_ticket)
+
+    def _go(self, host: str, ticket: bytes) -> None:
+        """Open the channel there; connecting may take a while, so in a thread."""
+        self.host, self._ticket, self._tries = host, ticket, 0
         threading.Thread(target=self._reopen, name="lawow-channel-move", daemon=True).start()
 
     def _reopen(self) -> None:
         try:
             self._open()
         except LawowError as error:
-            self._fail(error)
+            self._turn_away(error)
 
     def _ended_by(self, event: ChannelEnded) -> None:
         if event.code == "not-opened" and self._tries < REOPEN_TRIES:
             self._tries += 1
             threading.Thread(target=self._reopen, name="lawow-channel-move", daemon=True).start()
+        elif event.code == "not-opened":
+            self._turn_away(HostLost(f"channel {self.name}: {self.host or 'this device'} does not open it"))
         elif event.code == "closed":
             self._fail(ChannelClosed(f"channel {self.name}: the other end has ended it"))
         else:

@@ -67,10 +67,12 @@ class Offloaded:
         arguments: Sequence[Value],
         *,
         deadline_seconds: float | None = None,
+        key: str | None = None,
     ) -> CallOutcome:
-        """Call an export of the instance, as `EdgeClient.call`."""
+        """Call an export of the instance, as `EdgeClient.call_under`."""
+        path = f"/v1/leases/{self.lease}"
         return self.control.edge.call_under(
-            f"/v1/leases/{self.lease}", export, signature, arguments, deadline_seconds=deadline_seconds
+            path, export, signature, arguments, deadline_seconds=deadline_seconds, key=key
         )
 
     def follow(self, document: Document) -> None:

@@ -23,7 +23,7 @@ from lawow.edge.database import Database
 from lawow.edge.refusals import BadRequest, Conflict
 from lawow.limits import EDGE, EdgeLimits
 
-__all__ = ["Answers", "Document", "Effect"]
+__all__ = ["Answers", "Document", "Effect", "require_key"]
 
 KEY = re.compile(r"[!-~]{16,128}")
 NONCE_BYTES = 12
@@ -46,8 +46,8 @@ class Answers:
         Both are on the disk when this returns. `asked` is the request: the same key with another one is a
         `Conflict`. Raises `BadRequest` for a key that can be guessed, and what `effect` raises.
         """
-        if key is not None and not KEY.fullmatch(key):
-            raise BadRequest("Idempotency-Key has 16 to 128 printable characters that nobody can guess")
+        if key is not None:
+            require_key(key)
         with self._database.transaction() as connection:
             known = None if key is None else self._find(connection, tenant, key, asked)
             if known is not None:
@@ -81,6 +81,12 @@ class Answers:
         row = (tenant, _hash(key), _fingerprint(asked), _seal(key, answer))
         expires = self._clock() + self._limits.remembered_seconds
         connection.execute("INSERT OR REPLACE INTO answers_given VALUES (?, ?, ?, ?, ?)", (*row, expires))
+
+
+def require_key(key: str) -> None:
+    """Raise `BadRequest` for a key that can be guessed."""
+    if not KEY.fullmatch(key):
+        raise BadRequest("Idempotency-Key has 16 to 128 printable characters that nobody can guess")
 
 
 def _hash(key: str) -> bytes:

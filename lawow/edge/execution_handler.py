@@ -21,14 +21,8 @@ from lawow.edge.intake import BundleFindings, Intake
 from lawow.edge.messages import Call
 from lawow.edge.model_store import ModelStore, StoredModel, require_model_name
 from lawow.edge.module_store import ModuleStore, StagedModule, StoredExport, StoredModule, Upload
-from lawow.edge.refusals import (
-    BadArguments,
-    BadModule,
-    Busy,
-    Conflict,
-    SignatureMismatch,
-    WorkerLost,
-)
+from lawow.edge.refusals import BadArguments, BadModule, Busy, Conflict, SignatureMismatch, WorkerLost
+from lawow.edge.repeats import Repeats
 from lawow.edge.supervisor import Finished, OpenCode, Supervisor
 from lawow.errors import FormatError, LimitExceeded
 from lawow.formats.interface import signature_letters
@@ -49,7 +43,11 @@ class ExecutionHandler:
     compiled: CompiledCache
     supervisor: Supervisor
     limits: EdgeLimits = EDGE
+    repeats: Repeats = field(init=False)
     _moving: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "repeats", Repeats(self.limits))
 
     async def keep_module(self, tenant: str, upload: Upload, digest: str) -> tuple[StoredModule, bool]:
         """Keep an upload that is complete, and return it with whether it is new to the tenant.

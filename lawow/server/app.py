@@ -157,6 +157,7 @@ class Edge:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.overview.sample()
+            self.handler.repeats.expire()
             try:
                 ended = await self.manager.sweep()
             except EdgeRefusal as error:

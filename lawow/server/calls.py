@@ -18,7 +18,7 @@ from lawow.server.call_bodies import GivenCall, answer_call, read_call
 from lawow.server.descriptions import JSON_MEDIA_TYPE, VALUES_MEDIA_TYPE
 from lawow.server.observing import CallWatch, Observe
 
-__all__ = ["DIGEST", "deadline_of", "hex_of", "identity_of", "serve_call", "tenant_of"]
+__all__ = ["DIGEST", "asked_of", "deadline_of", "hex_of", "identity_of", "serve_call", "tenant_of"]
 
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -60,8 +60,20 @@ async def _watched_call(
     transfer_seconds = watch.transfer_seconds = time.perf_counter() - started
     given = await read_call(media_type, export, body)
     deadline = deadline_of(request, given, handler.limits)
-    finished = watch.finished = await handler.call(tenant, digest, export, given.body, deadline, session)
+    finished = watch.finished = await handler.repeats.once(
+        watch.tenant,
+        request.headers.get("idempotency-key"),
+        lambda: asked_of(request, body),
+        lambda: handler.call(tenant, digest, export, given.body, deadline, session),
+        lambda done: len(done.results),
+    )
     return await answer_call(media_type, export, given, finished, transfer_seconds)
+
+
+def asked_of(request: Request, body: bytes | bytearray) -> bytes:
+    """Return what makes a request another one than those that were made with the same key."""
+    headers = (request.headers.get(name, "") for name in ("content-type", "lawow-signature"))
+    return "\n".join((request.url.path, *headers, "")).encode() + body
 
 
 def tenant_of(request: Request) -> str:

@@ -25,6 +25,7 @@ from lawow.server.descriptions import (
     CALL_BODY,
     CALL_HEADERS,
     CALL_PROBLEMS,
+    IDEMPOTENCY_KEY,
     JSON_MEDIA_TYPE,
     OPEN_PROBLEMS,
     STATE_MEDIA_TYPE,
@@ -47,13 +48,7 @@ def _header(name: str, description: str, schema: dict[str, Any], *, required: bo
     return {"name": name, "in": "header", "required": required, "schema": schema, "description": description}
 
 
-IDEMPOTENCY = [
-    _header(
-        "Idempotency-Key",
-        "The same key gives the same answer, and the effect once",
-        {"type": "string", "pattern": "^[!-~]{16,128}$"},
-    )
-]
+IDEMPOTENCY = [IDEMPOTENCY_KEY]
 UPLOAD_HEADERS = [
     _header("Upload-Offset", "where the bytes belong", {"type": "integer", "minimum": 0}, required=True),
     _header("Upload-Complete", "?1: the module ends with them", {"type": "string", "enum": ["?0", "?1"]}),
@@ -205,7 +200,7 @@ CONTROL_ROUTES = (
         "call_in_lease",
         "Call an export in the lease's instance",
         CallResult,
-        problems=(*CALL_PROBLEMS, "conflict", "lease-ended", "session-lost", "storage-failed"),
+        problems=(*CALL_PROBLEMS, "lease-ended", "session-lost", "storage-failed"),
         also={200: CALL_ANSWER},
         request=CALL_BODY,
         headers=CALL_HEADERS,

@@ -25,6 +25,7 @@ from lawow.server.schemas import (
 
 __all__ = [
     "AUDIT_KEY",
+    "IDEMPOTENCY_KEY",
     "JSON_MEDIA_TYPE",
     "METRICS_MEDIA_TYPE",
     "ROUTES",
@@ -47,7 +48,9 @@ AUDITED_SCOPES = ("upload", "admin")
 COMMON_PROBLEMS = ("unauthorized", "too-many-failures", "forbidden", "quota-exceeded")
 UPLOAD_PROBLEMS = ("too-slow", "too-large", "unsupported-media-type", "bad-module", "busy", "storage-failed")
 CALL_PROBLEMS = (
+    "bad-request",
     "not-found",
+    "conflict",
     "too-slow",
     "signature-mismatch",
     "too-large",
@@ -100,7 +103,25 @@ CALL_ANSWER: dict[str, Any] = {
         "Lawow-Peak-Memory-Bytes": {"schema": {"type": "integer"}, "description": "of the tenant's worker"},
     },
 }
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[!-~]{16,128}$"},
+    "description": "The same key gives the same answer, and the effect once",
+}
+DEADLINE_HEADERS: list[dict[str, Any]] = [
+    {
+        "name": "Lawow-Deadline-Seconds",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+        "description": "The deadline, where the body does not say it",
+    }
+]
+OPEN_HEADERS = [IDEMPOTENCY_KEY, *DEADLINE_HEADERS]
 CALL_HEADERS: list[dict[str, Any]] = [
+    IDEMPOTENCY_KEY,
     {
         "name": "Lawow-Signature",
         "in": "header",
@@ -108,13 +129,7 @@ CALL_HEADERS: list[dict[str, Any]] = [
         "schema": {"type": "string"},
         "description": "Refuse the call unless the export has this signature; needed for strings and lists",
     },
-    {
-        "name": "Lawow-Deadline-Seconds",
-        "in": "header",
-        "required": False,
-        "schema": {"type": "number", "exclusiveMinimum": 0},
-        "description": "The deadline, where the body does not say it",
-    },
+    *DEADLINE_HEADERS,
 ]
 
 
@@ -248,9 +263,9 @@ ROUTES = (
         "Make an instance that stays, fresh or in the state that is the body",
         Session,
         status=201,
-        problems=OPEN_PROBLEMS,
+        problems=("bad-request", "conflict", *OPEN_PROBLEMS),
         request={"required": False, "content": {STATE_MEDIA_TYPE: BINARY}},
-        headers=CALL_HEADERS[1:],
+        headers=OPEN_HEADERS,
     ),
     RouteDescription(
         "GET",
@@ -260,7 +275,7 @@ ROUTES = (
         None,
         problems=STATE_PROBLEMS,
         also={200: {"description": "The state", "content": {STATE_MEDIA_TYPE: BINARY}}},
-        headers=CALL_HEADERS[1:],
+        headers=DEADLINE_HEADERS,
     ),
     RouteDescription(
         "POST",

@@ -41,6 +41,7 @@ class CallWatch:
     def __init__(
         self, tenant: str, digest: str, traceparent: str | None, observers: Sequence[Observe]
     ) -> None:
+        self.tenant = tenant
         self._names = (tenant, digest)
         self._traceparent = traceparent
         self._observers = observers

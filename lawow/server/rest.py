@@ -17,7 +17,7 @@ from lawow.edge.intake import MethodRecord
 from lawow.edge.module_store import StoredModule
 from lawow.edge.refusals import Forbidden, NotFound, NotReady
 from lawow.server.bodies import read_body, receive_upload, require_media_type
-from lawow.server.calls import DIGEST, deadline_of, hex_of, identity_of, serve_call, tenant_of
+from lawow.server.calls import DIGEST, asked_of, deadline_of, hex_of, identity_of, serve_call, tenant_of
 from lawow.server.descriptions import (
     JSON_MEDIA_TYPE,
     METRICS_MEDIA_TYPE,
@@ -116,12 +116,22 @@ class Routes:
         # The stub library of apps names JSON as the type of its empty body.
         if require_media_type(request, (STATE_MEDIA_TYPE, JSON_MEDIA_TYPE, "")) != STATE_MEDIA_TYPE:
             await read_body(request, 0, "of this route's body", handler.limits)
-            session = await handler.open_session(tenant, hex_of(digest), deadline)
+            session = await self._open_once(request, digest, deadline)
         else:
             with handler.moving_state(tenant):
                 state = await read_body(request, handler.limits.state_bytes, "state_bytes", handler.limits)
-                session = await handler.open_session(tenant, hex_of(digest), deadline, state)
+                session = await self._open_once(request, digest, deadline, state)
         return JSONResponse({"session": session}, status_code=201)
+
+    async def _open_once(self, request: Request, digest: str, deadline: float, state: bytes = b"") -> str:
+        handler, tenant = self._handler, tenant_of(request)
+        return await handler.repeats.once(
+            tenant,
+            request.headers.get("idempotency-key"),
+            lambda: asked_of(request, state),
+            lambda: handler.open_session(tenant, hex_of(digest), deadline, state),
+            len,
+        )
 
     async def show_state(self, request: Request, session: str = SessionPath) -> Response:
         """Take the state of a session, which goes on."""

@@ -76,6 +76,7 @@ class MovingHost:
         self._topics: dict[ChannelEnd, Ticks] = {}
         self._cut: random.Random | None = None
         self._welcomed: set[ServerConnection] = set()
+        self.takes_ends = True
 
     def cut(self, chance: random.Random) -> None:
         """Lose the connection that speaks next, with a part of what it says and of what it is told.
@@ -140,7 +141,9 @@ class MovingHost:
         self._welcomed.add(connection)
 
     def _open(self, connection: ServerConnection, event: ChannelAsked) -> None:
-        if event.kind is Kind.TOPIC and event.name == "ticks":
+        if not self.takes_ends:
+            connection.send_refused(event.id, "busy", "this host takes no end")
+        elif event.kind is Kind.TOPIC and event.name == "ticks":
             connection.send_opened(event.id)
             ticks = self._topics[connection.channel(event.id)] = Ticks(Topic())
             ticks.topic.join(connection, event.id)

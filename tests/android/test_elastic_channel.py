@@ -125,6 +125,25 @@ def test_a_refused_move_leaves_all_as_it_was(java: JavaEnd) -> None:
     assert java.ask("move", "nowhere").startswith("error IllegalArgumentException")
 
 
+def test_an_end_that_the_next_host_does_not_take_comes_home_with_what_was_on_its_way(
+    java: JavaEnd, hosts: dict[str, MovingHost]
+) -> None:
+    open_echo(java)
+    java.ask("send", "away", 1000)
+    assert java.ask("receive", 5000) == "away@alpha#1 missed 0"
+    hosts["beta"].takes_ends = False
+    try:
+        for _ in range(2):  # from the other host, and from here
+            assert java.ask("move", "beta").startswith("remote busy false ")
+            java.ask("send", "here", 1000)
+            assert java.ask("receive", 5000) == "here@home missed 0"
+    finally:
+        hosts["beta"].takes_ends = True
+    assert java.ask("move", "beta") == "beta"
+    java.ask("send", "there", 1000)
+    assert java.ask("receive", 5000) == "there@beta#1 missed 0"
+
+
 def test_a_channel_that_is_not_there_is_refused(java: JavaEnd) -> None:
     assert java.ask("open", "nothing", "string", "alpha").startswith("remote not-found false ")
     assert java.ask("open", "echo", "tuple<s32>", "alpha").startswith("error IllegalArgumentException")

@@ -21,7 +21,7 @@ from lawow.device.channel_host import CarriedByClient, ChannelHost, FlexibleEnd,
 from lawow.device.data_session import DataSession, dial
 from lawow.device.elastic_channel import ElasticChannel
 from lawow.device.message_end import ChannelClosed
-from lawow.errors import FormatError, HostLost, LimitExceeded, Refused, Unauthorized, UsageError
+from lawow.errors import FormatError, HostLost, LawowError, LimitExceeded, Refused, Unauthorized, UsageError
 from lawow.limits import CHANNEL
 from tests.device.channels import TOKEN, TlsHost, local_client, tls_host
 from tests.server.running import until
@@ -296,13 +296,34 @@ def answer_all(end: FlexibleEnd) -> None:
         end.answer(lambda value: value)
 
 
-def test_an_end_that_is_sent_away_goes_to_its_refuge(hosts: Hosts) -> None:
-    hosts.next_hosts[""] = CarriedByClient()
+@pytest.mark.parametrize("name", ["", "a host that the client does not know"])
+def test_an_end_that_is_sent_away_goes_to_its_refuge(hosts: Hosts, name: str) -> None:
+    hosts.next_hosts[name] = CarriedByClient()
     hosts.offer("echo", "s32", answer_all)
     with ElasticChannel("echo", "s32", hosts.clients, "edge-1", refuge="edge-2") as channel:
-        received = exchanged(channel, lambda: hosts.hosts["edge-1"].drain(""))
+        received = exchanged(channel, lambda: hosts.hosts["edge-1"].drain(name))
         assert received == list(range(COUNT))
         assert channel.host == "edge-2"
+
+
+@pytest.mark.parametrize(("destination", "error"), [("edge-2", Refused), ("closed", HostLost)])
+def test_an_end_that_the_next_host_does_not_take_goes_to_its_refuge_with_all_messages(
+    hosts: Hosts, destination: str, error: type[LawowError]
+) -> None:
+    hosts.hosts["edge-1"].offer("echo", "s32", answer_all)
+    with local_client(hosts.hosts["edge-2"]) as closed:
+        hosts.next_hosts.update(dict.fromkeys(("edge-2", "closed"), CarriedByClient()))
+    clients = {**hosts.clients, "closed": closed}
+
+    with ElasticChannel("echo", "s32", clients, "edge-1", refuge="edge-1") as channel:
+        sender = threading.Thread(target=lambda: [channel.send(number) for number in range(COUNT)])
+        sender.start()
+        for _ in range(3):
+            with pytest.raises(error):
+                channel.move(destination)
+            assert channel.host == "edge-1"
+        assert [channel.receive(timeout_seconds=SECONDS) for _ in range(COUNT)] == list(range(COUNT))
+        sender.join()
 
 
 def test_an_end_that_is_sent_away_as_it_is_about_to_move_goes_where_it_was_to_move(hosts: Hosts) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from lawow.device.data_client import DataClient
+from tests.server.planes import Plane, open_plane
 from tests.server.running import RunningEdge, running_edge
 
 _numbers = itertools.count()
@@ -30,3 +32,28 @@ def new_tenant() -> Callable[[], str]:
 def tenant(new_tenant: Callable[[], str]) -> str:
     """A tenant that no other test has."""
     return new_tenant()
+
+
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def serving(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningEdge]:
+    """An edge whose data plane has TLS, or not."""
+    data = tmp_path_factory.mktemp("plane") / "data"
+    with running_edge(data, data_tls=request.param == "tls", deadline_seconds=1.5) as running:
+        yield running
+
+
+@pytest.fixture
+def plane(serving: RunningEdge, tenant: str) -> Iterator[Plane]:
+    """A lease of a new tenant, with an instance of the counter."""
+    opened = open_plane(serving, tenant)
+    yield opened
+    serving.ask("DELETE", f"/v1/leases/{opened.lease}", tenant)  # so that its worker may give way
+
+
+@pytest.fixture
+def client(plane: Plane) -> Iterator[DataClient]:
+    """A client of that lease."""
+    with plane.client() as connected:
+        yield connected

@@ -1,6 +1,8 @@
 package dev.lawow;
 
 import java.net.ProtocolException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 
 /**
@@ -14,6 +16,8 @@ final class ChannelEnd {
 
     static final int WINDOW_BYTES = 256 << 10;
     static final int DROP_OLDEST = 1;
+    private static final byte[] TICKET_MARK = {'h', 'e', 'r', 'e'};
+    private static final int TICKET_BYTES = 20;
 
     final int kind;
     final int policy;
@@ -47,6 +51,12 @@ final class ChannelEnd {
         int bytes() {
             return value == null ? 0 : value.length + MESSAGE_BYTES;
         }
+    }
+
+    /** Returns the ticket for a flexible end that its client carries to a host that does not know the former one. */
+    static byte[] ticket(long received, long sent) {
+        ByteBuffer ticket = ByteBuffer.allocate(TICKET_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        return ticket.put(TICKET_MARK).putLong(received).putLong(sent).array();
     }
 
     ChannelEnd(int kind, int policy, String name, String type) {

@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -381,12 +382,16 @@ public final class DataClient implements Closeable {
             call.finish(new Event(Event.Kind.UNKNOWN, call.id));
         }
         waiting.clear();
-        List<ElasticChannel> channels = new ArrayList<>(listeners.values());
-        channels.addAll(opening);
-        listeners.clear();
-        opening.clear();
-        for (ElasticChannel channel : channels) {
-            channel.take(new Event(Event.Kind.CHANNEL_ENDED, 0).reason("session-lost", "the connection is lost"));
+        endAll(listeners.values(), "session-lost", "the connection is lost");
+        endAll(opening, "not-opened", ended == null ? "this session is closed" : ended.getMessage());
+    }
+
+    /** Tells channels that they are over; they may open others meanwhile. */
+    private static void endAll(Collection<ElasticChannel> channels, String code, String detail) {
+        List<ElasticChannel> over = new ArrayList<>(channels);
+        channels.clear();
+        for (ElasticChannel channel : over) {
+            channel.take(new Event(Event.Kind.CHANNEL_ENDED, 0).reason(code, detail));
         }
     }
 

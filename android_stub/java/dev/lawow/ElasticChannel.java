@@ -1,7 +1,5 @@
 package dev.lawow;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Map;
 
 /**
@@ -34,8 +32,6 @@ public final class ElasticChannel extends MessageEnd {
     private static final int TOPIC = 1;
     private static final long OPEN_MILLIS = 30000;
     private static final int MOST_REOPENINGS = 5;
-    private static final byte[] TICKET_MARK = {'h', 'e', 'r', 'e'};
-    private static final int TICKET_BYTES = 20;
 
     private final Map<String, DataClient> hosts;
     private ChannelEnd end;
@@ -47,6 +43,8 @@ public final class ElasticChannel extends MessageEnd {
     private String asked; // to move there, if it was asked and has not gone
     private long id;
     private byte[] ticket = new byte[0];
+    private byte[] ownTicket; // of an end that is at no host, so that any may take it
+    private RuntimeException turned;
     private int reopenings;
     private int steps;
     private RuntimeException refusal;
@@ -95,8 +93,8 @@ public final class ElasticChannel extends MessageEnd {
     }
 
     /**
-     * Says which host takes the flexible end when its host sends it away and names no other, as an edge that ends does. At
-     * first it is {@link #HOME}.
+     * Says which host takes the flexible end when its host sends it away and names no other, as an edge that ends does, and
+     * when the next host does not take it. At first it is {@link #HOME}.
      */
     public void setRefuge(String hostName) {
         synchronized (DataClient.LOCK) {
@@ -115,8 +113,8 @@ public final class ElasticChannel extends MessageEnd {
      * Takes the flexible end to another host, or home, and returns when it is there. Other threads may send and receive
      * meanwhile.
      *
-     * @throws RemoteException either host refuses; if it was the former one, nothing has changed. {@code deadline}: it
-     *     is not there after 30 seconds
+     * @throws RemoteException either host refuses; if it was the former one, nothing has changed, if the next one, the end
+     *     is at its refuge, or the channel has ended. {@code deadline}: it is not there after 30 seconds
      * @throws IllegalArgumentException {@code hosts} lacks the host
      * @throws IllegalStateException nothing runs at home
      */
@@ -198,7 +196,7 @@ public final class ElasticChannel extends MessageEnd {
                 carrier = client(host);
                 id = event.id;
                 reopenings = 0;
-                finish(null);
+                arrive();
                 break;
             case PEER_CLOSED:
                 peerClosed = true;
@@ -210,7 +208,7 @@ public final class ElasticChannel extends MessageEnd {
                 finish(because(event));
                 break;
             case REFUSED:
-                fail(because(event));
+                turnAway(because(event));
                 break;
             case CHANNEL_ENDED:
                 endedBy(event);
@@ -289,7 +287,24 @@ public final class ElasticChannel extends MessageEnd {
         if (host.equals(HOME)) {
             host = asked == null ? refuge : asked;
         }
-        ticket = moved.data.length > 0 ? moved.data : positionTicket(moved);
+        ownTicket = ChannelEnd.ticket(moved.first, moved.second);
+        go(moved.data.length > 0 ? moved.data : ownTicket);
+    }
+
+    /** No host has the end now, because the next one does not take it: it goes to its refuge. */
+    private void turnAway(RuntimeException error) {
+        boolean hasRefuge = refuge.equals(HOME) ? handler != null : hosts.containsKey(refuge);
+        if (ownTicket == null || host.equals(refuge) || !hasRefuge) {
+            fail(error);
+        } else {
+            turned = error;
+            host = refuge;
+            go(ownTicket);
+        }
+    }
+
+    private void go(byte[] nextTicket) {
+        ticket = nextTicket;
         reopenings = 0;
         if (!host.equals(HOME)) {
             reopen();
@@ -300,16 +315,18 @@ public final class ElasticChannel extends MessageEnd {
         }
     }
 
-    /** Returns the ticket for an end that its client carries to a host that does not know the former one. */
-    private static byte[] positionTicket(Event moved) {
-        ByteBuffer ticket = ByteBuffer.allocate(TICKET_BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        return ticket.put(TICKET_MARK).putLong(moved.first).putLong(moved.second).array();
+    /** The end is there. */
+    private void arrive() {
+        RuntimeException why = turned;
+        turned = null;
+        ownTicket = null;
+        finish(why);
     }
 
     private void reopen() {
         DataClient next = hosts.get(host);
         if (next == null || next.isOver()) {
-            fail(new RemoteException("lost", 0, false, "channel " + name + ": no data plane for the host " + host, null));
+            turnAway(new RemoteException("lost", 0, false, "channel " + name + ": no data plane for the host " + host, null));
         } else {
             next.openChannel(this);
         }
@@ -323,7 +340,7 @@ public final class ElasticChannel extends MessageEnd {
         }
         end.kept.clear();
         atHome.start(handler);
-        finish(null);
+        arrive();
     }
 
     /** The flexible end leaves: what it has not taken goes to the next host, with numbers from 1 on. */
@@ -339,12 +356,17 @@ public final class ElasticChannel extends MessageEnd {
         former.arrived.clear();
         host = destination;
         ticket = new byte[0];
-        client(destination).openChannel(this);
+        ownTicket = ticket; // it is at the beginning
+        reopen();
     }
 
     private void endedBy(Event event) {
-        if (event.code.equals("not-opened") && reopenings++ < MOST_REOPENINGS) {
+        DataClient next = hosts.get(host);
+        boolean isThere = next != null && !next.isOver();
+        if (event.code.equals("not-opened") && isThere && reopenings++ < MOST_REOPENINGS) {
             reopen();
+        } else if (event.code.equals("not-opened")) {
+            turnAway(because(event));
         } else if (event.code.equals("closed")) {
             fail(new ChannelClosedException("channel " + name + ": the other end has ended it"));
         } else {
