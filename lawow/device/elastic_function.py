@@ -314,6 +314,7 @@ class ElasticFunction:
                     seconds,
                     cancel,
                     getattr(self.policy, "travelled", None),
+                    self.is_idempotent,
                 )
 
         breaker, edge = self.resilience.breaker, home.edge_name
