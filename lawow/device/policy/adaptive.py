@@ -1,9 +1,10 @@
 """The default decision: where a call costs least by what was learned, hard limits first.
 
-What it has not tried it tries only where that can pay: the way to the edge alone must cost less than the
-call here. What it has tried and found worse it tries again out of a budget, `EXPLORE` of all that the chosen
-place has cost; so looking around is predicted to cost no more than that share. It stays where it is for gains
-below `STAY`.
+What it has not tried it tries only where that can pay and cannot cost much: the way to the edge alone must
+cost clearly less than the call here, or little beside all calls so far. A call that is larger than any that
+was tried there is expected to grow as it does here. What it has tried and found worse it tries again out of
+a budget, `EXPLORE` of all that the chosen place has cost; so looking around is predicted to cost no more than
+that share. It stays where it is for gains below `STAY`.
 """
 
 from __future__ import annotations

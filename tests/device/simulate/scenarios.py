@@ -53,7 +53,7 @@ def scenario(seed: int) -> tuple[list[SimCall], Scenario]:
 
 
 def table(seeds: Sequence[int]) -> list[str]:
-    """Return a line for each policy, the best first: cost over the oracle's and over the better static one."""
+    """Return a line for each policy, the best first: cost over the oracle's, over the better static one."""
     results: list[Comparison] = [compare(*scenario(seed)) for seed in seeds]
     rows = []
     for name in results[0].outcomes:
