@@ -66,6 +66,7 @@ PORT_SECONDS = 3.0  # for a port where there is another way, too: firewalls ofte
 RESUME_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.05  # between two tries to connect again; doubled up to a second
 REFUSALS = 4  # in a row: nobody listens there any more, so no network is to be waited for
+LOOK_SECONDS = 0.25  # how often a call that may be given up looks whether there is still a connection
 ANSWER_GRACE_SECONDS = 5.0  # beyond its deadline, for the way of a call and of its outcome
 ChannelEvent = ChannelEnded | ChannelOpened | Message | Moved | MoveRefused | PeerClosed | Refused | Writable
 Key = tuple[str, str, str]
@@ -105,6 +106,7 @@ class DataSession:
     """One session on one host. Use as a context manager, or `close` it.
 
     `connect` gives a connection, and is called again when that is lost, for `resume_seconds`.
+    `greeting_seconds` is how long it took until the host had answered.
     """
 
     def __init__(
@@ -129,6 +131,8 @@ class DataSession:
         self._listeners: dict[int, Listener] = {}
         self._ended: LawowError | None = None
         self._is_closed = False
+        self._lost_at: float | None = None
+        began = time.monotonic()
         self._link = self._linked(connect())
         self._thread = threading.Thread(target=self._serve, name="lawow-data-plane", daemon=True)
         self._thread.start()
@@ -137,6 +141,7 @@ class DataSession:
         except LawowError:
             self.close()
             raise
+        self.greeting_seconds = time.monotonic() - began
 
     @classmethod
     def of_endpoint(
@@ -200,26 +205,30 @@ class DataSession:
         deadline_seconds: float | None = None,
         cancel: Cancel | None = None,
         on_edge: Callable[[float], None] | None = None,
+        patience_seconds: float | None = None,
+        may_repeat: bool = False,
     ) -> tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]:
         """Call an export of a target (docs/PROTOCOL.md, "Calls and bindings").
 
         Returns results and changed lists. Raises as `lawow.device.edge_client.EdgeClient.call`, and
         `OutcomeUnknown` as soon as `cancel` is set after the call was sent. `on_edge` is told the seconds of
-        preparing and running, if it returned.
+        preparing and running, if it returned. `patience_seconds` after the connection was lost, a call is
+        given up that was not sent, and one that `may_repeat`, since nobody needs to know what became of it.
         """
         parsed = parse_typed_signature(signature)
         arguments = arguments_of_values(parsed, values)
         seconds = EDGE.deadline_seconds if deadline_seconds is None else deadline_seconds
         body = write_arguments(arguments)
         ends = time.monotonic() + seconds + ANSWER_GRACE_SECONDS
-        call_id, future = self._begin((target, export, signature), body, deadline_seconds, ends)
+        latest = ends if patience_seconds is None else min(ends, self._lost_since() + patience_seconds)
+        call_id, future = self._begin((target, export, signature), body, deadline_seconds, latest)
         if cancel is not None:
             cancel.on_set(lambda: self._cancel(call_id))
         try:
-            outcome = future.result(max(ends - time.monotonic(), 0.001))
+            outcome = self._outcome(future, ends, patience_seconds if may_repeat else None)
         except FutureTimeout:
             self._cancel(call_id)
-            raise OutcomeUnknown(f"{export}: the edge gave no outcome in {seconds} s") from None
+            raise OutcomeUnknown(f"{export}: the edge gave no outcome in time ({seconds} s)") from None
         results = _results_of(outcome, export)
         if on_edge is not None and isinstance(outcome, Returned):
             on_edge((outcome.prepare_us + outcome.run_us) / 1e6)
@@ -280,6 +289,22 @@ class DataSession:
         self.wake()
         return call_id, future
 
+    def _outcome(self, future: Future[Outcome], ends: float, patience_seconds: float | None) -> Outcome:
+        """Wait for an outcome. Raises `FutureTimeout` at the end, or if no connection came back in time."""
+        if patience_seconds is None:
+            return future.result(max(ends - time.monotonic(), 0.001))
+        while (left := ends - time.monotonic()) > 0:
+            with contextlib.suppress(FutureTimeout):
+                return future.result(min(left, LOOK_SECONDS))
+            if time.monotonic() > self._lost_since() + patience_seconds:
+                break
+        raise FutureTimeout
+
+    def _lost_since(self) -> float:
+        """Return when the connection was lost, by `time.monotonic`; now if there is one."""
+        lost_at = self._lost_at
+        return time.monotonic() if lost_at is None else lost_at
+
     def _bind(self, key: Key) -> int:
         self._until_open(time.monotonic() + CONNECT_SECONDS)
         bind_id = self._connection.send_bind(*key)
@@ -316,6 +341,7 @@ class DataSession:
         while True:
             self._link.run()
             with self.lock:
+                self._lost_at = self._lost_at or time.monotonic()
                 self._connection.connection_lost()
                 if self._is_closed or self._ended is not None:
                     break
@@ -361,6 +387,7 @@ class DataSession:
 
     def _welcome(self, event: Welcomed) -> None:
         self._patience.renew()
+        self._lost_at = None
         if not event.resumed:
             self._functions.clear()
         for channel_id, listener in list(self._listeners.items()):

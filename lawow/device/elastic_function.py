@@ -38,6 +38,7 @@ from lawow.formats.signature import parse_typed_signature
 __all__ = ["ElasticFunction", "Native", "Result"]
 
 LOG = logging.getLogger("lawow.device")
+UNENTERED = nullcontext()
 Native = Callable[..., object]
 Result = Value | tuple[Value, ...] | None
 
@@ -314,6 +315,7 @@ class ElasticFunction:
                     seconds,
                     cancel,
                     getattr(self.policy, "travelled", None),
+                    self.is_idempotent,
                 )
 
         breaker, edge = self.resilience.breaker, home.edge_name
@@ -322,7 +324,7 @@ class ElasticFunction:
         return _taken(values, breaker.call(edge, send, lambda: cancel is not None and cancel.is_set))
 
     def _entered(self, place: Place) -> AbstractContextManager[None]:
-        return nullcontext() if self.ledger is None else self.ledger.run(self.name, place)
+        return UNENTERED if self.ledger is None else self.ledger.run(self.name, place)
 
     def _timed(self, call: ElasticCall, place: Place, run: Callable[[], Result]) -> Result:
         self.last_place = place

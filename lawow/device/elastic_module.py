@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from lawow.channel.documents import Value, arguments_of_values, values_of_returned
 from lawow.device.cancel import Cancel
+from lawow.device.comeback import Comeback
 from lawow.device.data_session import DataSession
 from lawow.device.edge_client import EdgeProblem
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
@@ -26,10 +27,12 @@ from lawow.errors import HostLost, LawowError, LocalProtocolError, OutcomeUnknow
 from lawow.execution.local import LocalModule
 from lawow.formats.bundle import bundled_module
 from lawow.formats.signature import parse_typed_signature
-from lawow.limits import CALL
+from lawow.limits import CALL, EDGE
 
-__all__ = ["Answer", "ElasticModule", "Travelled", "first_offer"]
+__all__ = ["Answer", "ElasticModule", "Travelled", "first_offer", "patience"]
 
+PATIENCE_GREETINGS = 10
+LEAST_PATIENCE_SECONDS = 1.0
 INSTANCE_GONE = ("conflict", "session-lost")
 """What an edge says of a lease that has no instance at the moment."""
 Travelled = Callable[[str, int, float], None]
@@ -40,11 +43,15 @@ Answer = tuple[tuple[Value, ...], Mapping[int, Sequence[int | float]]]
 
 @dataclass(frozen=True, slots=True)
 class _Away:
-    """The module on an edge: who offloaded it, its lease, and its data plane if there is one."""
+    """The module on an edge: who offloaded it, its lease, and its data plane if there is one.
+
+    `comeback` looks for another session of the data plane when that one is over.
+    """
 
     handler: OffloadHandler
     item: Offloaded
     data: DataSession | None
+    comeback: Comeback[DataSession | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class _Request:
     seconds: float | None
     cancel: Cancel | None
     on_travel: Travelled | None
+    may_repeat: bool
 
 
 def first_offer(offers: Offers) -> Offer:
@@ -206,14 +214,18 @@ class ElasticModule:
         deadline_seconds: float | None,
         cancel: Cancel | None = None,
         on_travel: Travelled | None = None,
+        may_repeat: bool = False,
     ) -> Answer:
         """Call an export on the edge, by the data plane if its lease has one, else by HTTP.
+
+        While its connection is lost, a call waits little (`patience`) before it is `HostLost`, or, if it was
+        sent and `may_repeat`, `OutcomeUnknown`. With state it waits longer: it can run nowhere else.
 
         `cancel` stops it on the data plane; over HTTP it runs to its end. `on_travel` is told of the exchange
         if no other call was under way when it began. Raises as `EdgeClient.call`.
         """
         cancel = None if self.keeps_state else cancel  # what it has done by then could not be told
-        request = _Request(export, signature, values, deadline_seconds, cancel, on_travel)
+        request = _Request(export, signature, values, deadline_seconds, cancel, on_travel, may_repeat)
         away = self._away
         if away is None:
             raise HostLost("the module has come home meanwhile; the call was not sent")
@@ -265,17 +277,19 @@ class ElasticModule:
 
     def _remote(self, away: _Away, request: _Request) -> Answer:
         try:
-            return self._travel(self._connected(away), request)
+            return self._travel(self._connected(away, request), request)
         except EdgeProblem as error:
             if self.keeps_state or error.code not in INSTANCE_GONE:
                 raise
             away.handler.reactivate(away.item)  # it remembered nothing, and nothing of the call was begun
             return self._travel(away, request)
 
-    def _connected(self, away: _Away) -> _Away:
+    def _connected(self, away: _Away, request: _Request) -> _Away:
         """Open another session of the data plane if the former one is over; without one there is HTTP."""
         if away.data is None or not away.data.is_over:
             return away
+        if not self.keeps_state:
+            return self._come_back(away, away.data, request)
         with self._lock:
             if self._away is not away:
                 return self._away or away
@@ -285,6 +299,33 @@ class ElasticModule:
                 data = None
             self._away = replace(away, data=data)
             return self._away
+
+    def _come_back(self, away: _Away, former: DataSession, request: _Request) -> _Away:
+        """Return the module's place with another session. Raises `HostLost` while there is none."""
+        with self._counting:
+            if self._away is away and away.comeback is None:
+                away = self._away = replace(away, comeback=Comeback(lambda: self._found(former)))
+            comeback = None if self._away is None else self._away.comeback
+        if comeback is None:  # others came back, or the module came home
+            return self._away or away
+        data = comeback.wait(patience(former.greeting_seconds, request.seconds))
+        with self._counting:
+            if self._away is not None and self._away.comeback is comeback:
+                self._away = replace(self._away, data=data, comeback=None)
+            return self._away or away
+
+    def _found(self, former: DataSession) -> DataSession | None:
+        """Find the lease's data plane, after its instance was initialised again if that is what it takes."""
+        away = self._require_away()
+        try:
+            data = _data_session(away.item)
+        except LawowError:  # it remembered nothing, so another instance will do
+            away.handler.reactivate(away.item)
+            data = _data_session(away.item)
+        now = self._away
+        if data is not None and (now is None or now.data is not former):  # it is not wanted any more
+            data.close()
+        return data
 
     def _travel(self, away: _Away, request: _Request) -> Answer:
         """Send a call, and tell who wants to know how long it travelled, unless others were on the way."""
@@ -314,7 +355,15 @@ class ElasticModule:
         target = f"session:{away.item.lease}" if self.keeps_state else f"sha256:{self.digest}"
         told: list[float] = []
         answer = away.data.call(
-            target, *call, deadline_seconds=request.seconds, cancel=request.cancel, on_edge=told.append
+            target,
+            *call,
+            deadline_seconds=request.seconds,
+            cancel=request.cancel,
+            on_edge=told.append,
+            patience_seconds=None
+            if self.keeps_state
+            else patience(away.data.greeting_seconds, request.seconds),
+            may_repeat=request.may_repeat,
         )
         return answer, sum(told)
 
@@ -334,6 +383,15 @@ class ElasticModule:
         if away.data is not None:
             away.data.close()
         away.handler.recall(away.item, with_state=False)
+
+
+def patience(greeting_seconds: float, deadline_seconds: float | None) -> float:
+    """Return how long calls that can run here wait for a connection that was lost, in seconds.
+
+    Ten times as long as it took at first, at least one; and no more than a quarter of the call's time.
+    """
+    seconds = EDGE.deadline_seconds if deadline_seconds is None else deadline_seconds
+    return min(max(PATIENCE_GREETINGS * greeting_seconds, LEAST_PATIENCE_SECONDS), seconds / 4)
 
 
 def _edge_name(item: Offloaded) -> str:

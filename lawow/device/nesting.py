@@ -7,8 +7,6 @@ Each call opens a frame while it is made. Threads that are started with a copy o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 
@@ -20,13 +18,14 @@ _numbers = count(1)
 
 
 class Frame:
-    """A call under way. `inner_seconds` is the time of calls within it, of other functions than those above.
+    """A call under way, as a context manager, made with `nested`.
 
-    `path` names the functions from the outermost to this one, each once. `number` is its own in this process.
-    `has_inner` tells whether any elastic call was made within it.
+    `path` names the functions from the outermost to this one, each once. `inner_seconds` is the time of calls
+    within it, of other functions than those. `number` is its own in this process. `has_inner` tells whether
+    any elastic call was made within it.
     """
 
-    __slots__ = ("has_inner", "inner_seconds", "number", "outer", "path")
+    __slots__ = ("_started", "_token", "has_inner", "inner_seconds", "number", "outer", "path")
 
     def __init__(self, export: str, outer: Frame | None) -> None:
         self.outer = outer
@@ -34,6 +33,19 @@ class Frame:
         self.has_inner = False
         self.inner_seconds = 0.0
         self.number = next(_numbers)
+
+    def __enter__(self) -> Frame:
+        self._token = _frame.set(self)
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _frame.reset(self._token)
+        outer = self.outer
+        if outer is not None:  # a recursive call is part of the function's own work, what it calls is not
+            outer.has_inner = True
+            is_own = self.path == outer.path
+            outer.inner_seconds += self.inner_seconds if is_own else time.perf_counter() - self._started
 
 
 def deepened(path: tuple[str, ...], export: str) -> tuple[str, ...]:
@@ -49,18 +61,6 @@ def current() -> Frame | None:
     return _frame.get()
 
 
-@contextmanager
-def nested(export: str) -> Iterator[Frame]:
-    """Open the frame of a call; when it ends its time is the outer call's inner one, however it ends."""
-    outer = _frame.get()
-    frame = Frame(export, outer)
-    token = _frame.set(frame)
-    started = time.perf_counter()
-    try:
-        yield frame
-    finally:
-        _frame.reset(token)
-        if outer is not None:  # a recursive call is part of the function's own work, what it calls is not
-            outer.has_inner = True
-            is_own = frame.path == outer.path
-            outer.inner_seconds += frame.inner_seconds if is_own else time.perf_counter() - started
+def nested(export: str) -> Frame:
+    """Return the frame of a call; when it ends its time is the outer call's inner one, however it ends."""
+    return Frame(export, _frame.get())

@@ -33,7 +33,7 @@ def link(edge: RunningEdge, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sh
     made: list[ShapingProxy] = []
     with ExitStack() as stack:
 
-        def over_link(host: str, port: int, pin: str | None) -> object:
+        def over_link(host: str, port: int, pin: str | None, *_: float) -> object:
             if not made:
                 made.append(stack.enter_context(ShapingProxy(host, port, QUICK)))
             return dial("127.0.0.1", made[0].port, pin)

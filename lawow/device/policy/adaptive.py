@@ -1,9 +1,10 @@
 """The default decision: where a call costs least by what was learned, hard limits first.
 
-What it has not tried it tries only where that can pay: the way to the edge alone must cost less than the
-call here. What it has tried and found worse it tries again out of a budget, `EXPLORE` of all that the chosen
-place has cost; so looking around is predicted to cost no more than that share. It stays where it is for gains
-below `STAY`.
+What it has not tried it tries only where that can pay and cannot cost much: the way to the edge alone must
+cost clearly less than the call here, or little beside all calls so far. A call that is larger than any that
+was tried there is expected to grow as it does here. What it has tried and found worse it tries again out of
+a budget, `EXPLORE` of all that the chosen place has cost; so looking around is predicted to cost no more than
+that share. It stays where it is for gains below `STAY`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ __all__ = ["Adaptive", "Explanation"]
 
 EXPLORE = 0.015
 STAY = 0.03
+LARGER = log(4.0)
+"""By which a look at a place may exceed all calls that were tried there: curiosity trusts no long line."""
+CLEARLY = 0.25
+FIRST_TRY = 0.1
+"""The edge is first tried once the way costs a quarter of the call here, or a tenth of all calls here."""
 APART = 8
 """Calls between two tries of the other place, at least."""
 LOOKS = 2
@@ -75,6 +81,20 @@ class _Function:
     budget: float = 0.0
     since: int = 0
     looks: int = 0
+    spent_here: float = 0.0
+
+    def rest_seconds(self, log_size: float, local: float) -> float:
+        """Return the time beyond the travel; `local` is that of the call here.
+
+        A larger call than any that was tried there grows as calls here do, since it is the same code, up to
+        what it takes here: an edge that is slower than its device shows that with smaller ones.
+        """
+        rest = self.rest
+        seconds = exp(rest.level + rest.slope * log_size)
+        beyond = log_size - rest.largest
+        if beyond > 0.0 and self.local.slope > rest.slope and seconds < local:
+            return min(seconds * exp((self.local.slope - rest.slope) * beyond), local)
+        return seconds
 
 
 class Adaptive:
@@ -84,6 +104,8 @@ class Adaptive:
         self.model = CostModel() if model is None else model
         self.link = Link() if link is None else link
         self._functions: dict[tuple[str, str], _Function] = {}
+        self._spent = 0.0
+        self._prepare_seconds = 0.0
         self._own_model = self.model
         self._limited = self.model.has_limits()
 
@@ -122,7 +144,7 @@ class Adaptive:
         if item.local.calls:
             local = self.model.prediction(Place.LOCAL, item.local.seconds(x))
         if item.rest.calls:
-            rest = item.rest.seconds(x)
+            rest = item.rest_seconds(x, item.local.seconds(x)) if item.local.calls else item.rest.seconds(x)
             remote = self.model.prediction(Place.REMOTE, self._travel(call) + rest, rest)
         return Explanation(place, reason, local, remote, self.link, item.local.calls, item.rest.calls)
 
@@ -130,12 +152,15 @@ class Adaptive:
         """Take note that a call returned after so many seconds, all of it."""
         item = self._function(call)
         x = log(1.0 + call.size)
+        self._spent += self.model.cost(place, seconds)
         if place is Place.LOCAL:
+            item.spent_here += self.model.cost(place, seconds)
             item.local.learn(x, seconds)
             return
         rest = max(seconds - self._travel(call), seconds * LEAST_REST)
         if call.is_cold:  # preparing is no part of what the next calls take
             item.prepare_seconds = seconds
+            self._prepare_seconds = max(self._prepare_seconds, seconds)
         else:
             item.rest.learn(x, rest)
 
@@ -146,10 +171,10 @@ class Adaptive:
         item = self._function(call)
         travel = self.link.round_trip_seconds + call.sent_bytes / self.link.bytes_per_second
         x = log(1.0 + call.size)
-        rest = exp(item.rest.level + item.rest.slope * x) if item.rest.calls else 0.0
         if not item.local.calls:
-            return Place.LOCAL, "never tried here"
+            return self._first(item, x, travel)
         local = exp(item.local.level + item.local.slope * x)
+        rest = item.rest_seconds(x, local) if item.rest.calls else 0.0
         if self._limited or call.deadline_seconds is not None:
             place = self._within_limits(call, local, travel + rest, rest)
             if place is not None:
@@ -160,12 +185,29 @@ class Adaptive:
         if call.is_cold:
             there += model.remote_rate * item.prepare_seconds / SPREAD_OVER
         if not item.rest.calls:
-            if there < here:
-                return Place.REMOTE, "never tried there, and the way costs less than the call here"
-            return Place.LOCAL, "the way there alone costs more"
-        return self._weigh(item, here, there)
+            if there >= here:
+                return Place.LOCAL, "the way there alone costs more"
+            if there > here * CLEARLY and there > FIRST_TRY * item.spent_here:
+                return Place.LOCAL, "the way there costs too much for a first try"
+            return Place.REMOTE, "never tried there, and the way costs less than the call here"
+        return self._weigh(item, x, here, there)
 
-    def _weigh(self, item: _Function, here: float, there: float) -> tuple[Place, str]:
+    def _first(self, item: _Function, x: float, travel: float) -> tuple[Place, str]:
+        """Return where to run a function that was never tried here: nobody knows how long that takes.
+
+        The first of its calls may be by far the largest. What the way to the edge costs is known: once that
+        is less than all calls so far have cost, the edge is safer, until a call comes that is no larger.
+        """
+        if item.rest.calls:
+            if x > item.rest.largest:
+                return Place.REMOTE, "never tried here, and larger than any so far"
+            return Place.LOCAL, "never tried here"
+        way = self.model.remote_rate * (travel + self._prepare_seconds)
+        if self.link.round_trip_seconds and way <= self._spent:
+            return Place.REMOTE, "never tried, and the way there costs less than all calls so far"
+        return Place.LOCAL, "never tried here"
+
+    def _weigh(self, item: _Function, x: float, here: float, there: float) -> tuple[Place, str]:
         """Return the cheaper place, the last one if there is little between them, or a place to look at."""
         if item.last is Place.LOCAL:
             place = Place.REMOTE if there < here * (1 - STAY) else Place.LOCAL
@@ -180,7 +222,8 @@ class Adaptive:
             if other <= LOOK_MOST * cost:
                 item.since = 0
                 return place.other, "a look at the other place, since things have changed"
-        if item.since >= APART and other - cost <= item.budget:
+        known = item.rest if place is Place.LOCAL else item.local
+        if item.since >= APART and x <= known.largest + LARGER and other - cost <= item.budget:
             item.budget = min(item.budget, 4 * cost) - max(other - cost, 0.0)
             item.since = 0
             return place.other, "a look at the other place"

@@ -25,7 +25,10 @@ SHORTEST = 1e-7
 
 
 class Estimate:
-    """The power law of one function in one place. `calls` went into it; 0: nothing is known."""
+    """The power law of one function in one place. `calls` went into it; 0: nothing is known.
+
+    `largest` is the largest log size among them.
+    """
 
     __slots__ = (
         "_first_slope",
@@ -37,6 +40,7 @@ class Estimate:
         "_sy",
         "_weight",
         "calls",
+        "largest",
         "level",
         "slope",
     )
@@ -44,6 +48,7 @@ class Estimate:
     def __init__(self, slope: float, steepest: float) -> None:
         """`slope` is believed until sizes differ enough to see one; no slope is above `steepest`."""
         self.calls = 0
+        self.largest = 0.0
         self.level = 0.0
         self._steepest = steepest
         self.slope = self._first_slope = slope
@@ -58,6 +63,7 @@ class Estimate:
         """Take note of a call."""
         value = log(max(seconds, SHORTEST))
         self.calls += 1
+        self.largest = max(self.largest, log_size)
         if self.calls == 1:
             self.level = value - self.slope * log_size
         near = self.level + self.slope * log_size

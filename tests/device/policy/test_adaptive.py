@@ -25,6 +25,7 @@ def taught(local: float, remote: float, model: CostModel | None = None, link: Li
     return policy
 
 
+@settings(deadline=None)
 @given(SECONDS, SECONDS)
 def test_the_quicker_place_is_chosen(local: float, remote: float) -> None:
     place = taught(local, remote).decide(call())
@@ -34,6 +35,7 @@ def test_the_quicker_place_is_chosen(local: float, remote: float) -> None:
         assert place is Place.LOCAL
 
 
+@settings(deadline=None)
 @given(SECONDS, SECONDS, st.floats(1.0, 50.0))
 def test_a_worse_network_never_moves_a_call_to_the_edge(local: float, remote: float, factor: float) -> None:
     link = Link(0.01, 1e6)
@@ -75,7 +77,56 @@ def test_the_edge_is_not_tried_where_the_way_alone_costs_more() -> None:
         policy.learn(call(), Place.LOCAL, 0.01)
 
 
-@settings(max_examples=25)
+def test_a_first_try_of_the_edge_waits_until_it_can_cost_little() -> None:
+    """The way takes three quarters of the call here: an edge that is no quicker would lose that once."""
+    policy, tries = Adaptive(link=Link(0.075, 1e9)), []
+    while Place.REMOTE not in tries:
+        tries.append(policy.decide(call()))
+        policy.learn(call(), tries[-1], 0.1 if tries[-1] is Place.LOCAL else 0.175)
+    assert 7 <= len(tries) <= 10
+    at_once = Adaptive(link=Link(0.02, 1e9))
+    at_once.learn(call(), Place.LOCAL, 0.1)
+    assert at_once.decide(call()) is Place.REMOTE
+
+
+def test_a_function_that_was_never_tried_begins_on_the_edge_once_its_way_costs_less_than_all_before() -> None:
+    """Its first call may be by far its largest; the first one that is no larger is tried here."""
+    policy = Adaptive(link=Link(0.05, 1e9))
+    other = ElasticCall("d", "other", 1, None, 5.0)
+    assert policy.decide(call(1000.0)) is Place.LOCAL  # nothing is known of anything
+    policy.learn(other, Place.LOCAL, 0.06)
+    for size in (1000.0, 2000.0):
+        assert policy.decide(call(size)) is Place.REMOTE
+        policy.learn(call(size), Place.REMOTE, 0.1)
+    assert policy.decide(call(1500.0)) is Place.LOCAL
+    untold = Adaptive()
+    untold.learn(other, Place.LOCAL, 60.0)
+    assert untold.decide(call(1000.0)) is Place.LOCAL  # what the way costs nobody told
+
+
+def test_a_call_much_larger_than_any_on_the_edge_is_expected_to_grow_as_it_does_here() -> None:
+    """A sort of quadratic work, as quick there as here, that was tried there with a small array only."""
+    policy = Adaptive(link=Link(0.01, 1e9))
+    for size in (100.0, 1000.0, 10_000.0) * 5:
+        policy.learn(call(size), Place.LOCAL, 1e-8 * size**2)
+    policy.learn(call(1000.0), Place.REMOTE, 0.02)
+    assert policy.decide(call(100_000.0)) is Place.LOCAL
+    said = policy.explain(call(100_000.0))
+    assert said.remote is not None
+    assert said.remote.seconds == pytest.approx(100.0, rel=0.2)
+
+
+def test_a_look_is_not_taken_with_a_call_far_larger_than_any_that_was_tried_there() -> None:
+    policy = Adaptive()
+    for _ in range(5):
+        policy.learn(call(1000.0), Place.REMOTE, 0.01)
+        policy.learn(call(10.0), Place.LOCAL, 0.011)
+    for _ in range(300):
+        assert policy.decide(call(1000.0)) is Place.REMOTE
+        policy.learn(call(1000.0), Place.REMOTE, 0.01)
+
+
+@settings(max_examples=25, deadline=None)
 @given(st.floats(1.5, 20.0))
 def test_looking_around_costs_a_fiftieth_at_most(ratio: float) -> None:
     policy, spent = taught(0.01, 0.01 * ratio), 0.0
