@@ -1,7 +1,7 @@
 """Where the project's `fixtures` lie: beside this package, or below the folder in which the command runs.
 
-Programs of the papers and their modules are no part of the installed package. After ``pip install .`` the package
-lies elsewhere than the clone, so the clone is then the current folder.
+The papers' programs are no part of the installed package. After ``pip install .`` that lies elsewhere than
+the clone, which is then the current folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ BESIDE_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def fixtures_folder(*parts: str) -> Path:
-    """Return the folder `parts` of `fixtures`: of the clone that holds this package, else of the current folder.
+    """Return the folder `parts` of `fixtures`: in the clone that holds this package, else in this folder.
 
     Does not say whether it is there: that the reader of its files does, with the name that was looked for.
     """

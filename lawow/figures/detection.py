@@ -21,8 +21,8 @@ from lawow.channel.documents import Value
 from lawow.device.channel_host import ChannelHost, FlexibleEnd
 from lawow.device.emulation.slow import end_with_parent
 from lawow.errors import LawowError, UsageError
-from lawow.figures.scene import KINDS, VIEW
 from lawow.figures.clone import fixtures_folder
+from lawow.figures.scene import KINDS, VIEW
 from lawow.formats.elements import Packed
 from lawow.formats.signature import parse_typed_signature
 from lawow.limits import CALL
@@ -57,7 +57,7 @@ def detector_files() -> tuple[bytes, bytes]:
         folder = fixtures_folder("nn")
         return (folder / "hazards.wasm").read_bytes(), (folder / "hazards.onnx").read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"{error.filename} is not there; run this in the folder of the clone") from None
+        raise UsageError(f"{error.filename} is not there; run in the folder of a clone") from None
 
 
 class Detector:

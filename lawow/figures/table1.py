@@ -116,7 +116,7 @@ def find_modules(folder: Path | None) -> Path:
     for program in PROGRAMS:
         if not (found / program.module).is_file():
             raise UsageError(
-                f"{found}: {program.module} is not there; run this in the folder of the clone, or give --modules"
+                f"{found}: {program.module} is not there; run in the folder of a clone, or give --modules"
             )
     return found
 

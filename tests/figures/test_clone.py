@@ -31,7 +31,7 @@ def test_an_installed_package_finds_them_in_the_current_folder(monkeypatch: pyte
 @pytest.mark.usefixtures("installed_elsewhere")
 def test_elsewhere_the_clone_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="run this in the folder of the clone, or give --modules"):
+    with pytest.raises(UsageError, match="run in the folder of a clone, or give --modules"):
         find_modules(None)
-    with pytest.raises(UsageError, match="run this in the folder of the clone"):
+    with pytest.raises(UsageError, match="run in the folder of a clone"):
         detector_files()
