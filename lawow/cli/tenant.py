@@ -54,7 +54,7 @@ def _policy_options(function: Callable[..., None]) -> Callable[..., None]:
 def _add(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas: str | None) -> None:
     """Make a tenant NAME; a token for it comes from `lawow token`."""
     values, granted = _values(quotas), _grants(grants)
-    with open_database(data) as database:
+    with open_database(data, make=True) as database:
         tenants = Tenants(database)
         tenants.add(name)
         _show(database, tenants.change(name, values, granted), as_json)
