@@ -8,13 +8,16 @@ from pathlib import Path
 
 import click
 
-from lawow.device.edge_client import EdgeClient, RemoteModule
-from lawow.errors import UsageError
+from lawow.device.edge_client import EdgeClient, EdgeProblem, RemoteModule
+from lawow.errors import FormatError, UsageError
+from lawow.formats.interface import FOR_THE_CALLER
 
 __all__ = ["command", "read_token"]
 
 WASM_MAGIC = b"\0asm"
 TOKEN_VARIABLE = "LAWOW_TOKEN"
+BAD_MODULE = "bad-module"
+"""The edge's word for a file that is none, or that it does not take."""
 
 
 def read_token(path: Path | None) -> str:
@@ -78,14 +81,20 @@ def command(
         client_certificate=own,
     ) as client:
         is_module = data.startswith(WASM_MAGIC)
-        modules = [client.upload_module(data)] if is_module else client.upload_bundle(data)
+        try:
+            modules = [client.upload_module(data)] if is_module else client.upload_bundle(data)
+        except EdgeProblem as problem:
+            if problem.code != BAD_MODULE:
+                raise
+            raise FormatError(str(problem), file=str(file)) from None
     if as_json:
         print(json.dumps({"modules": [_document(module) for module in modules]}))
         return
     for module in modules:
         print(f"sha256:{module.digest}  {module.size_bytes} bytes")
         for export in module.exports:
-            print(f"  {export.wit}")
+            if export.name not in FOR_THE_CALLER:
+                print(f"  {export.wit}")
 
 
 def _document(module: RemoteModule) -> dict[str, object]:

@@ -475,6 +475,8 @@ class EdgeClient:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self._name}: the connection was lost after the request was sent ({_reason(error)})"
+            if not self._is_tls and isinstance(error, http.client.RemoteDisconnected):
+                lost += "; an edge with a certificate wants https:// in its URL"
             if is_call:
                 raise OutcomeUnknown(f"{lost}; the call may have run and was not sent again") from None
             raise HostLost(lost) from None
@@ -516,7 +518,10 @@ class EdgeClient:
                 require_pin(connection.sock, self._pin, self._name)
         except ssl.SSLCertVerificationError as error:
             connection.close()
-            raise Refused(f"{self._name}: the certificate is not trusted: {error.verify_message}") from None
+            raise Refused(
+                f"{self._name}: the certificate is not trusted: {error.verify_message}; "
+                "give the SHA-256 that the edge prints when it starts, or the file of its authority"
+            ) from None
         except OSError as error:
             connection.close()
             raise HostLost(f"{self._name}: cannot be reached ({_reason(error)})") from error
@@ -589,6 +594,8 @@ def printable(text: str) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return str(error) or type(error).__name__
 
 
