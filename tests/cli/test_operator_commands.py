@@ -32,7 +32,9 @@ def test_a_tenant_from_its_first_day_to_its_last(tmp_path: Path) -> None:
     changed = asked("tenant", "set", "acme", "--calls", "default", "--sessions", "2", *data)
     assert changed["quotas"]["calls"] is None  # type: ignore[index]
     assert changed["quotas"]["sessions"] == 2  # type: ignore[index]
-    assert "memory_bytes 67108864" in lawow("tenant", "show", "acme", *data).stdout
+    lines = [line.split() for line in lawow("tenant", "show", "acme", *data).stdout.splitlines()]
+    assert ["--memory", "64MiB", "memory", "of", "all"] in [line[:5] for line in lines]
+    assert ["--calls", "10,000,000", "default", "calls", "and"] in [line[:5] for line in lines]
     issued = asked("token", "--tenant", "acme", "--scope", "call", "--expires", "30d", "--rate", "5", *data)
     assert issued["scopes"] == ["call"]  # type: ignore[index]
     removed = asked("tenant", "remove", "acme", *data)
