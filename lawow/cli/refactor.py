@@ -18,6 +18,7 @@ from lawow.cli.refactor_files import Results, command_line, result_paths, with_w
 from lawow.cli.refactor_options import (
     PlanView,
     SelectionArguments,
+    draw_classes,
     plan_view_options,
     selection_options,
     show_forecast,
@@ -177,19 +178,6 @@ def _show(report: Report, *, as_json: bool) -> None:
         return
     on_terminal = sys.stdout.isatty()
     if on_terminal:
-        _draw_classes(report)
+        draw_classes(report.split.plan)
     for line in report_lines(report, with_classes=not on_terminal):
         click.echo(line)
-
-
-def _draw_classes(report: Report) -> None:
-    """Draw the moved classes as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from lawow.refactor.plan import move_rows
-
-    table = Table("moved class", "methods that call the edge", "module")
-    for row in move_rows(report.split.plan):
-        table.add_row(*row)
-    Console().print(table)
