@@ -22,6 +22,7 @@ from lawow.cli.pack_report import (
     removal_lines,
 )
 from lawow.cli.pack_sources import source_builder
+from lawow.cli.progress import tell
 from lawow.durable import made_folders, removed_if_nobody_hears, replace_all
 from lawow.errors import Refused, UsageError
 from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
@@ -144,7 +145,7 @@ def command(
         runtime_dir=runtime_dir,
         wheels=wheel,
         libraries=read_user_libraries(libraries),
-        builder=source_builder(_tell),
+        builder=source_builder(tell),
         interpreted=None if interpreter is False else _interpreter_file,
         interpreted_from_bytes=0 if interpreter else LARGE_MODULE_BYTES,
         prepared=_prepared_file,
@@ -200,12 +201,6 @@ class _Output:
 
     def show(self, lines: Sequence[str], record: dict[str, object]) -> None:
         click.echo(json.dumps(record) if self.as_json else "\n".join(lines))
-
-
-def _tell(sentence: str) -> None:
-    """Say what takes a while, to a person who waits."""
-    if sys.stderr.isatty():
-        click.echo(sentence, err=True)
 
 
 def _interpreter_file(wasm: bytes, /, *, has_fuel: bool, has_deadlines: bool) -> bytes:
@@ -275,7 +270,7 @@ def _remove(app: Path, say: _Output, *, force: bool, dry_run: bool) -> None:
 
 
 def _pack_tree(app: Path, options: PackOptions, say: _Output, *, force: bool, dry_run: bool) -> None:
-    plan = plan_pack(app, options, force=force, tell=_tell)
+    plan = plan_pack(app, options, force=force, tell=tell)
     lines = plan_lines(app, plan, dry_run=dry_run)  # before the changes: they say what there is to do
     _apply(plan.changes, dry_run=dry_run)
     say.show(lines, plan_record(plan) | changes_record(plan.changes, dry_run=dry_run))
@@ -288,8 +283,8 @@ def _apply(changes: Changes, *, dry_run: bool) -> None:
 
 def _check(app: Path, options: PackOptions, say: _Output) -> None:
     """Say what differs from what would be written; exit with 4 if anything does."""
-    differences = plan_pack(app, options, check=True, tell=_tell).changes.differences()
-    say.show(difference_lines(differences), {"differences": differences})
+    differences = plan_pack(app, options, check=True, tell=tell).changes.differences()
+    say.show(difference_lines(differences, app), {"differences": differences})
     if differences:
         sys.exit(Refused.exit_code)
 
@@ -317,7 +312,7 @@ def _pack_apk(
         options,
         companions=source.companions,
         allow_old_android=allow_old_android,
-        tell=_tell,
+        tell=tell,
     )
     if dry_run:
         say.show(apk_lines(plan, target, plan.notes, None), apk_record(plan, target, plan.notes, None))
