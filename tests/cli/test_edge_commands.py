@@ -204,7 +204,7 @@ def test_an_upload_to_nobody_is_a_lost_host(tmp_path: Path) -> None:
 
 
 def test_an_edge_of_the_command_line_keeps_its_limits(tmp_path: Path) -> None:
-    command = [*SERVE, str(tmp_path / "data"), "--deadline", "0.3", "--memory", "1"]
+    command = [*SERVE, str(tmp_path / "data"), "--deadline", "0.3", "--memory", "1MiB"]
     with running_edge(tmp_path / "data", command=command) as edge:
         check_limits(edge)
 
