@@ -17,7 +17,10 @@ from lawow.formats.wit import parse_wit, print_function
 __all__ = ["command"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="Build a module from C, C++ or Python.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
     "-o",

@@ -66,7 +66,11 @@ def parse_size(context: click.Context, parameter: click.Parameter, text: str) ->
     return size
 
 
-@click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_Command,
+    short_help="Run an export of a module, or list them.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("module")
 @click.argument("export", required=False)
 @click.argument("arguments", nargs=-1)

@@ -38,7 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command("pack")
+@click.command("pack", short_help="Put modules and their runtime into an app.")
 @click.argument("app", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--wasm",

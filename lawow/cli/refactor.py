@@ -34,7 +34,7 @@ __all__ = ["command"]
 TOKEN_BYTES = 64 << 10
 
 
-@click.command(name="refactor")
+@click.command(name="refactor", short_help="Split an APK into a slim one and a bundle.")
 @click.argument("apk", type=click.Path(path_type=Path, exists=True))
 @selection_options
 @click.option("--module", "modules", multiple=True, metavar="CLASS=FILE", help="Bind a class to a module.")

@@ -23,6 +23,12 @@ def test_every_verb_explains_itself(verb: str) -> None:
     assert "--json" in text
 
 
+def test_the_list_of_verbs_breaks_off_nowhere() -> None:
+    listed = lawow("--help").stdout.partition("Commands:")[2]
+    assert len(listed.splitlines()) > len(VERBS)
+    assert "..." not in listed
+
+
 def test_a_misspelt_verb_gets_the_near_one() -> None:
     done = lawow("exek", check=False)
     assert done.returncode == 2
