@@ -10,7 +10,7 @@ setup-demo:
 setup:
 	@.ci/setup test
 
-demo: setup-demo            ## pack -> APK -> refactor -> edge -> the programs of Table I, in three places
+demo: setup-demo            ## pack -> APK -> refactor -> edge -> the programs of Table I, in four places
 	@$(PY) fixtures/demo.py
 
 test: setup                 ## all tests

@@ -141,8 +141,20 @@ def _put_back(path: Path, kept: Path | None) -> None:
 
 
 def _stage(path: Path, data: bytes, mode: int) -> Path:
-    """Write `data` beside `path` under a temporary name and flush it; clean up when that fails."""
+    """Write `data` beside `path` under a temporary name and flush it; clean up when that fails.
+
+    Raises `OSError` with the name of `path`, since the temporary one tells nobody anything.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        _write_part(temporary, data, mode)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    return temporary
+
+
+def _write_part(temporary: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -153,4 +165,3 @@ def _stage(path: Path, data: bytes, mode: int) -> Path:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    return temporary

@@ -49,6 +49,15 @@ def test_a_full_disk_leaves_the_old_files_and_no_part(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
+def test_an_error_names_the_file_that_was_asked_for_and_not_the_part(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as full, full_disk():
+        write_file(tmp_path / "a", bytes(100_000))
+    assert full.value.filename == str(tmp_path / "a")
+    with pytest.raises(FileNotFoundError) as absent:
+        write_file(tmp_path / "no" / "a", b"")
+    assert absent.value.filename == str(tmp_path / "no" / "a")
+
+
 def test_an_existing_file_is_kept_when_overwriting_is_not_allowed(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(FileExistsError):

@@ -33,9 +33,11 @@ def _show_records(last: int, data: Path, as_json: bool) -> None:
         for record in records:
             show(asdict(record), "", True)
         return
-    lines = [f"{item.number}  {item.time}  {item.who}  {item.action}  {item.outcome}" for item in records]
-    texts = [f"{line}  {item.subject}" for line, item in zip(lines, records, strict=True)]
-    print("\n".join(text.encode("unicode_escape").decode() for text in texts) or "no records yet")
+    lines = [
+        f"{item.number}  {item.time}  {item.who}  {item.action}  {item.outcome}  {item.subject}".rstrip()
+        for item in records
+    ]
+    print("\n".join(line.encode("unicode_escape").decode() for line in lines) or "no records yet")
 
 
 @command.command("verify")

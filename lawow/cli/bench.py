@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -17,6 +18,8 @@ __all__ = ["command", "dynamic", "table1"]
 P = ParamSpec("P")
 R = TypeVar("R")
 QUICK_SECONDS = 4.0
+_FILE_COLUMNS = 120
+"""Width of a table that no terminal shows, where every heading has room."""
 
 
 def _options(default_out: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -149,7 +152,8 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
 
     shown = Table(title=title)
     for index, name in enumerate(columns):
-        shown.add_column(name, justify="right" if index else "left")
+        shown.add_column(name, justify="right" if index else "left", overflow="fold")
     for row in rows:
         shown.add_row(*row)
-    Console(highlight=False).print(shown)
+    width = None if sys.stdout.isatty() else _FILE_COLUMNS
+    Console(highlight=False, width=width).print(shown)

@@ -9,6 +9,7 @@ import click
 
 from lawow.build.modules import BuiltModule, build_module
 from lawow.build.sources import find_sources
+from lawow.cli.progress import tell
 from lawow.durable import replace_all
 from lawow.errors import UsageError
 from lawow.formats.wit import parse_wit, print_function
@@ -16,7 +17,10 @@ from lawow.formats.wit import parse_wit, print_function
 __all__ = ["command"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="Build a module from C, C++ or Python.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -38,6 +42,7 @@ def command(source: Path, out: Path | None, native: bool, as_json: bool) -> None
     lawow build fibonacci.c
     lawow exec fibonacci.wasm fib 10
     """
+    tell(f"building {source}; the first build makes the compiler's own libraries, for a minute or two")
     target = out or Path(f"{source.resolve().stem}.wasm")
     if target.suffix != ".wasm":
         raise UsageError(f"{target}: the name of the result ends in .wasm")

@@ -90,8 +90,12 @@ def _list_issued(ca: Path, as_json: bool) -> None:
     """List the certificates that the authority signed."""
     from lawow.server.authority import Authority
 
-    documents = [_document(issued) for issued in Authority(ca).issued()]
-    lines = [f"{item['serial']}  until {item['not_after']}  {item['names']}" for item in documents]
+    listed = Authority(ca).issued()
+    documents = [_document(issued) for issued in listed]
+    lines = [
+        f"{item['serial']}  until {item['not_after']}  {', '.join(issued.names)}"
+        for issued, item in zip(listed, documents, strict=True)
+    ]
     show(documents, "\n".join(lines) or "no certificates yet", as_json)
 
 

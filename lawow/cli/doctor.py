@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LEVELS = ("error", "warning", "note")
+_TABLE_COLUMNS = 80
+"""In a narrower terminal three columns break words, and lines are read more easily."""
 
 
 @click.command("doctor", short_help="Tell what is wrong with an APK, why, and how to mend it.")
@@ -39,7 +42,7 @@ def command(context: click.Context, apk: Path, min_severity: str, as_json: bool)
     shown = [item for item in report.findings if item.severity.rank <= Severity(min_severity).rank]
     if as_json:
         click.echo(json.dumps(_details(apk, report, shown)))
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and shutil.get_terminal_size().columns >= _TABLE_COLUMNS:
         _print_tables(_headline(apk, report), shown)
     else:
         for line in _lines(_headline(apk, report), shown):

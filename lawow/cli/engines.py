@@ -14,7 +14,9 @@ from lawow.execution.inference import describe_inference
 __all__ = ["command"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="List the engines that are here.", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
     """List the engines that `lawow exec --engine NAME` can use on this machine, and what --grant nn can."""

@@ -24,7 +24,7 @@ from lawow.execution.granting import DEVICES, read_grants, read_inference
 from lawow.execution.output import CapturedOutput, GuestOutput, cut_notice, escape_controls
 from lawow.execution.preparation import Prepared, Preparer, Request
 from lawow.execution.reactor import RunReport, name_frames, run_export
-from lawow.formats.interface import FuncType, signature_letters
+from lawow.formats.interface import FOR_THE_CALLER, FuncType, signature_letters
 from lawow.limits import CALL
 
 if TYPE_CHECKING:
@@ -55,7 +55,11 @@ def parse_size(context: click.Context, parameter: click.Parameter, text: str) ->
     return size
 
 
-@click.command(cls=CommandWithNumbers, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=CommandWithNumbers,
+    short_help="Run an export of a module, or list them.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("module")
 @click.argument("export", required=False)
 @click.argument("arguments", nargs=-1)
@@ -381,15 +385,11 @@ def _list(package: Package, member: str, as_json: bool) -> None:
         click.echo(f"{item.class_name}.{item.method}{item.descriptor} = {item.module} {item.export}")
 
 
-_FOR_THE_CALLER = ("_initialize", "cabi_realloc")
-"""Exports that whoever runs a module calls by itself."""
-
-
 def _functions(found: Found) -> list[tuple[str, FuncType]]:
     return [
         (item.name, item.type)
         for item in found.info.exports
-        if item.type is not None and item.name not in _FOR_THE_CALLER
+        if item.type is not None and item.name not in FOR_THE_CALLER
     ]
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import json
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -83,13 +85,16 @@ def cli() -> None:
 
 def run() -> None:
     """Run `cli`; print any error as one sentence (or as JSON where ``--json`` was given) and exit."""
+    _escape_what_cannot_be_written()
     try:
         status = cli.main(standalone_mode=False, prog_name="lawow")
     except click.exceptions.Abort:
         _finish("interrupted", {}, 1)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        if not _wants_json():
+            error.show()
+            sys.exit(error.exit_code)
+        _finish(error.format_message(), {"error": type(error).__name__}, error.exit_code)
     except LawowError as error:
         _finish(str(error), {"error": type(error).__name__, **error.details()}, error.exit_code)
     except BrokenPipeError:
@@ -105,10 +110,21 @@ def run() -> None:
 
 def _finish(sentence: str, details: dict[str, object], exit_code: int) -> None:
     """Print one error and end the process."""
-    if "--json" in sys.argv:
-        print(json.dumps({**details, "message": sentence, "exit_code": exit_code}), file=sys.stdout)
     print(f"lawow: {sentence}", file=sys.stderr)
+    if _wants_json():
+        with suppress(OSError):  # the full disk of which this error tells, perhaps; the sentence is out
+            print(json.dumps({**details, "message": sentence, "exit_code": exit_code}), flush=True)
     sys.exit(exit_code)
+
+
+def _wants_json() -> bool:
+    return "--json" in sys.argv
+
+
+def _escape_what_cannot_be_written() -> None:
+    """Write what the output's encoding lacks, such as a byte of a file's name, as an escape: no traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _os_sentence(error: OSError) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from lawow.cli.upload import read_token
+from lawow.cli.edge_options import EdgeOptions, with_edge
 from lawow.device.control_client import ControlClient
-from lawow.device.edge_client import EdgeClient, printable
+from lawow.device.edge_client import printable
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
 from lawow.errors import Refused, UsageError
 
-__all__ = ["command", "leases", "with_trust"]
+__all__ = ["command", "leases"]
 
 KINDS = {
     "cpu_cores": int,
@@ -28,29 +28,6 @@ KINDS = {
     "currency": str,
 }
 """What --require takes, as docs/edge.md describes it."""
-TRUST = (
-    click.option("--edge", "url", required=True, metavar="URL", help="https://HOST:PORT of the edge."),
-    click.option(
-        "--token-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File with the token; else the environment's LAWOW_TOKEN.",
-    ),
-    click.option("--certificate-sha256", metavar="HEX", help="Trust the edge by the pin of its certificate."),
-    click.option(
-        "--ca",
-        "ca_file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Trust what the certificates in this PEM file vouch for.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-)
-
-
-def with_trust(function: click.decorators.FC) -> click.decorators.FC:
-    """Add the options that name an edge, and say by what it is trusted."""
-    for option in reversed(TRUST):
-        function = option(function)
-    return function
 
 
 @click.command("offload", short_help="Offload a module: request, select, transfer, initialise.")
@@ -63,27 +40,17 @@ def with_trust(function: click.decorators.FC) -> click.decorators.FC:
     show_default=True,
     help="Who selects; here the application takes the first offer.",
 )
-@with_trust
-def command(
-    module: Path,
-    require: str,
-    choice: str,
-    url: str,
-    token_file: Path | None,
-    certificate_sha256: str | None,
-    ca_file: Path | None,
-    as_json: bool,
-) -> None:
+@with_edge
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(module: Path, require: str, choice: str, edge: EdgeOptions, as_json: bool) -> None:
     """Walk the offload sequence with MODULE and print each step; the lease stays until it is not used.
 
     --require takes cpu_cores, memory_bytes, engine, engine_version, accelerator, tee, latency_seconds,
     price_ceiling and currency.
     """
     requirements, wasm = _requirements(require), module.read_bytes()
-    with EdgeClient(
-        url, read_token(token_file), certificate_sha256=certificate_sha256, ca_file=ca_file
-    ) as edge:
-        handler = OffloadHandler(edge)
+    with edge.client() as client:
+        handler = OffloadHandler(client)
         started = time.perf_counter()
         offers = handler.request(wasm, choice=choice, requirements=requirements)
         item = offers.selected or handler.select(offers, _first(offers))
@@ -95,15 +62,12 @@ def command(
 
 
 @click.command("leases", short_help="List the leases of a tenant.")
-@with_trust
-def leases(
-    url: str, token_file: Path | None, certificate_sha256: str | None, ca_file: Path | None, as_json: bool
-) -> None:
+@with_edge
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def leases(edge: EdgeOptions, as_json: bool) -> None:
     """List what the token's tenant holds on an edge, and what ended within the last hour."""
-    with EdgeClient(
-        url, read_token(token_file), certificate_sha256=certificate_sha256, ca_file=ca_file
-    ) as edge:
-        found = ControlClient(edge).leases()
+    with edge.client() as client:
+        found = ControlClient(client).leases()
     if as_json:
         print(json.dumps({"leases": found}))
         return

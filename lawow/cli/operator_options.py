@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import click
 
-from lawow.edge.data_folder import DataFolder
+from lawow.edge.data_folder import DATABASE, DataFolder
 from lawow.edge.database import Database
+from lawow.errors import UsageError
 
 __all__ = ["data_option", "date_text", "json_option", "open_database", "show"]
 
@@ -31,8 +32,17 @@ def json_option(function: Function) -> Function:
 
 
 @contextmanager
-def open_database(data: Path) -> Iterator[Database]:
-    """Hold the database of an edge, which may run meanwhile."""
+def open_database(data: Path, *, make: bool = False) -> Iterator[Database]:
+    """Hold the database of an edge, which may run meanwhile; with `make` a new edge begins where none is.
+
+    Raises `UsageError` for another folder: a path with a slip in it would else be an edge without tenants,
+    whose audit log is whole and in which anything can be revoked to no effect.
+    """
+    if not make and not (data / DATABASE).is_file():
+        raise UsageError(
+            f"{data}: is no edge's folder, since {DATABASE} is not there; "
+            "`lawow serve`, `lawow tenant add` and `lawow token --tenant` begin one"
+        )
     database = Database(DataFolder(data).database)
     try:
         yield database

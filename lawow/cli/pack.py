@@ -12,7 +12,7 @@ import click
 
 from lawow.cli.app_files import app_files, read_source, result_path
 from lawow.cli.keys import KeyOptions, key_options, load_key, require_key
-from lawow.cli.pack_options import PackArguments, pack_options, tell
+from lawow.cli.pack_options import PackArguments, pack_options
 from lawow.cli.pack_report import (
     apk_lines,
     apk_record,
@@ -22,6 +22,7 @@ from lawow.cli.pack_report import (
     plan_record,
     removal_lines,
 )
+from lawow.cli.progress import tell
 from lawow.durable import made_folders, removed_if_nobody_hears, replace_all
 from lawow.errors import Refused, UsageError
 from lawow.formats.toml import CONFIG_NAME
@@ -31,7 +32,7 @@ from lawow.pack.layout import is_set_folder
 __all__ = ["command"]
 
 
-@click.command("pack")
+@click.command("pack", short_help="Put modules and their runtime into an app.")
 @click.argument("app", type=click.Path(exists=True, path_type=Path))
 @pack_options
 @click.option("--remove", is_flag=True, help="Take back what an earlier run wrote.")
@@ -143,7 +144,7 @@ def _apply(changes: Changes, *, dry_run: bool) -> None:
 def _check(app: Path, options: PackOptions, say: _Output) -> None:
     """Say what differs from what would be written; exit with 4 if anything does."""
     differences = plan_pack(app, options, check=True, tell=tell).changes.differences()
-    say.show(difference_lines(differences), {"differences": differences})
+    say.show(difference_lines(differences, app), {"differences": differences})
     if differences:
         sys.exit(Refused.exit_code)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from lawow.cli.keys import read_file
 from lawow.cli.option_groups import option_group
 from lawow.cli.pack_sources import source_builder
+from lawow.cli.progress import tell
 from lawow.errors import UsageError
 from lawow.formats.toml import CONFIG_BYTES, CONFIG_NAME
 from lawow.pack import PackOptions
@@ -18,16 +18,10 @@ from lawow.pack.config import NO_CONFIG, read_pack_config
 from lawow.pack.options import LARGE_MODULE_BYTES, LOCALS, RUNTIMES
 from lawow.pack.wasmedge import read_user_libraries
 
-__all__ = ["PackArguments", "pack_options", "tell"]
+__all__ = ["PackArguments", "pack_options"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-def tell(sentence: str) -> None:
-    """Say what takes a while, to a person who waits."""
-    if sys.stderr.isatty():
-        click.echo(sentence, err=True)
 
 
 def _interpreter_file(wasm: bytes, /, *, has_fuel: bool, has_deadlines: bool) -> bytes:

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _MIB = 1 << 20
+_SCREEN_LINES = 20
 
 
 def plan_lines(app: Path, plan: PackPlan, *, dry_run: bool) -> list[str]:
@@ -100,9 +101,16 @@ def _uncovered_lines(plan: PackPlan | ApkPlan) -> list[str]:
     return [f"  {abi}: no runtime, calls on such a device fail" for abi in plan.uncovered]
 
 
-def difference_lines(differences: Sequence[str]) -> list[str]:
-    """Return the verdict of ``--check``."""
-    return list(differences) or ["the tree is what lawow pack writes"]
+def difference_lines(differences: Sequence[str], app: Path) -> list[str]:
+    """Return the verdict of ``--check``; behind more than a screen of differences, what to do about them."""
+    if not differences:
+        return ["the tree is what lawow pack writes"]
+    if len(differences) <= _SCREEN_LINES:
+        return list(differences)
+    return [
+        *differences,
+        f"{len(differences)} differences; lawow pack {app} writes what the tree should be",
+    ]
 
 
 def _outcome(changes: Changes, dry_run: bool) -> str:

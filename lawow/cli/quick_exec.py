@@ -170,7 +170,10 @@ def _print(lines: list[str]) -> int:
     try:
         while data:
             data = data[os.write(1, data) :]
-    except OSError:  # the reader went away
+    except BrokenPipeError:  # the reader went away
+        return 1
+    except OSError as error:
+        _say(f"lawow: standard output: {(error.strerror or str(error)).lower()}\n")
         return 1
     return 0
 

@@ -19,6 +19,7 @@ from lawow.cli.refactor_options import (
     EdgeArguments,
     PlanView,
     SelectionArguments,
+    draw_classes,
     edge_options,
     plan_view_options,
     selection_options,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command(name="refactor")
+@click.command(name="refactor", short_help="Split an APK into a slim one and a bundle.")
 @click.argument("apk", type=click.Path(path_type=Path, exists=True))
 @selection_options
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
@@ -127,19 +128,6 @@ def _show(report: Report, *, as_json: bool) -> None:
         return
     on_terminal = sys.stdout.isatty()
     if on_terminal:
-        _draw_classes(report)
+        draw_classes(report.split.plan)
     for line in report_lines(report, with_classes=not on_terminal):
         click.echo(line)
-
-
-def _draw_classes(report: Report) -> None:
-    """Draw the moved classes as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from lawow.refactor.plan import move_rows
-
-    table = Table("moved class", "methods that call the edge", "module")
-    for row in move_rows(report.split.plan):
-        table.add_row(*row)
-    Console().print(table)

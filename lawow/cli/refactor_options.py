@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from lawow.refactor.correction import Corrections
     from lawow.refactor.edge_properties import EdgeProperties
     from lawow.refactor.forecast import Forecast
-    from lawow.refactor.plan import PlanOptions
+    from lawow.refactor.plan import PlanOptions, SplitPlan
     from lawow.refactor.plan_report import Timing
 
 __all__ = [
     "EdgeArguments",
     "PlanView",
     "SelectionArguments",
+    "draw_classes",
     "edge_options",
     "plan_view_options",
     "selection_options",
@@ -313,21 +314,24 @@ def _print_plan(forecast: Forecast, view: PlanView, survey: Survey | None, *, as
         _print_survey(survey, as_json=False)
     on_terminal = sys.stdout.isatty()
     if on_terminal:
-        _draw_classes(forecast)
+        draw_classes(forecast.plan)
     for line in plan_lines(forecast, view.timing, with_classes=not on_terminal):
         click.echo(line)
     if view.html is not None:
         click.echo(f"page      {view.html}")
 
 
-def _draw_classes(forecast: Forecast) -> None:
-    """Draw the moved classes as a table."""
+def draw_classes(plan: SplitPlan) -> None:
+    """Draw the moved classes as a table, on which no name is cut off."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from lawow.refactor.plan import move_rows
 
-    table = Table("moved class", "methods that call the edge", "module")
-    for row in move_rows(forecast.plan):
-        table.add_row(*row)
+    table = Table()
+    for heading in ("moved class", "methods that call the edge", "module"):
+        table.add_column(heading, overflow="fold")
+    for row in move_rows(plan):
+        table.add_row(*map(Text, row))  # not markup: the app's author chose these names
     Console().print(table)

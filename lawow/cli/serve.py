@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from lawow.server.tracing import Tracing
 
 MIB = 1 << 20
+
+
+class _Mebibytes(click.IntRange):
+    """A whole number of MiB, as it always was here, or with the unit, as other commands take sizes."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        match = re.fullmatch(r"(\d{1,9})(MiB|GiB)", text)
+        number = text if match is None else int(match[1]) * (1024 if match[2] == "GiB" else 1)
+        return int(super().convert(number, param, ctx))  # type: ignore[arg-type]  # it takes texts, too
 
 
 def require_edge_extra() -> None:
@@ -63,8 +74,8 @@ def _ports(text: str) -> range:
     "--memory",
     default=EDGE.memory_bytes // MIB,
     show_default=True,
-    help="Of one instance, MiB.",
-    type=click.IntRange(1, 4096),
+    help="Of one instance, MiB; 64, 64MiB or 1GiB.",
+    type=_Mebibytes(1, 4096),
 )
 @click.option(
     "--workers",

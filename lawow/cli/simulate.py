@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lawow.cli.simulate_plot import write_plot
+from lawow.cli.simulate_plot import require_plot, write_plot
 from lawow.device.policy import Objective
 from lawow.device.profiles import load_device, load_network
 from lawow.device.simulate import (
@@ -81,6 +81,8 @@ def command(
 
     The oracle knows what every call costs beforehand. All times and energies are modelled.
     """
+    if plot is not None:
+        require_plot(plot)
     scenario = Scenario(load_device(device), load_network(network), Objective.named(objective), seed=seed)
     made = [item for item in MIXED if not functions or item.name in functions]
     count = CAPACITY_SAMPLE if devices else calls

@@ -9,19 +9,26 @@ from lawow.device.simulate import Comparison
 from lawow.durable import write_file
 from lawow.errors import UsageError
 
-__all__ = ["write_plot"]
+__all__ = ["require_plot", "write_plot"]
+
+KINDS = (".png", ".svg")
+
+
+def require_plot(path: Path) -> None:
+    """Raise `UsageError` for another kind of file than .png and .svg, and without matplotlib."""
+    if path.suffix not in KINDS:
+        raise UsageError(f"{path}: a plot is a .png or a .svg file")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UsageError("plots need matplotlib: pip install 'lawow[plots]'") from None
 
 
 def write_plot(result: Comparison, path: Path, title: str) -> None:
-    """Draw a comparison into a .png or .svg file. Raises `UsageError` without matplotlib, `OSError`."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("plots need matplotlib: pip install 'lawow[plots]'") from None
-    kind = path.suffix.removeprefix(".")
-    if kind not in ("png", "svg"):
-        raise UsageError(f"{path}: a plot is a .png or a .svg file")
+    """Draw a comparison into a file that `require_plot` takes. Raises `OSError`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     names = sorted(result.outcomes, key=result.over_oracle)
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -33,5 +40,5 @@ def write_plot(result: Comparison, path: Path, title: str) -> None:
     axes.set_xlabel("cost, as a multiple of the oracle's")
     axes.set_title(title)
     stream = io.BytesIO()
-    figure.savefig(stream, format=kind)
+    figure.savefig(stream, format=path.suffix.removeprefix("."))
     write_file(path, stream.getvalue())

@@ -10,7 +10,7 @@ import click
 from lawow.cli.operator_options import data_option, date_text, json_option, open_database, show
 from lawow.edge.database import Database
 from lawow.edge.meter import read_usage
-from lawow.edge.policies import QUOTAS, current_day, parse_quota, require_grants
+from lawow.edge.policies import QUOTAS, Quota, current_day, parse_quota, require_grants, size_text
 from lawow.edge.tenants import TenantRecord, Tenants
 from lawow.errors import UsageError
 from lawow.limits import EDGE
@@ -54,7 +54,7 @@ def _policy_options(function: Callable[..., None]) -> Callable[..., None]:
 def _add(name: str, grants: tuple[str, ...], data: Path, as_json: bool, **quotas: str | None) -> None:
     """Make a tenant NAME; a token for it comes from `lawow token`."""
     values, granted = _values(quotas), _grants(grants)
-    with open_database(data) as database:
+    with open_database(data, make=True) as database:
         tenants = Tenants(database)
         tenants.add(name)
         _show(database, tenants.change(name, values, granted), as_json)
@@ -148,13 +148,17 @@ def _state(document: dict[str, object]) -> str:
 def _show(database: Database, record: TenantRecord, as_json: bool) -> None:
     document = _document(database, record)
     lines = [f"{record.name}  {_state(document)}"]
-    for name, quota in QUOTAS.items():
-        value = record.quotas.get(name)
-        shown = f"{value}" if value is not None else f"{DEFAULT} {int(getattr(EDGE, quota.limit))}"
-        lines.append(f"  {name} {shown}  ({quota.meaning})")
-    lines.append(f"  grants {', '.join(record.grants) or NONE}")
+    lines += [_quota_line(quota, record.quotas.get(name)) for name, quota in QUOTAS.items()]
+    lines.append(f"  grants: {', '.join(record.grants) or NONE}")
     lines.append(
-        f"  kept: modules {document['modules_kept']}, {document['module_bytes_kept']} bytes; "
-        f"today {document['calls_today']} calls, {document['cpu_seconds_today']} s"
+        f"  kept: {document['modules_kept']} modules, {document['module_bytes_kept']:,} bytes; "
+        f"today {document['calls_today']:,} calls, {document['cpu_seconds_today']} s"
     )
     show(document, "\n".join(lines), as_json)
+
+
+def _quota_line(quota: Quota, value: int | None) -> str:
+    """Return a quota as the option that changes it, its value, and what it limits."""
+    number = int(getattr(EDGE, quota.limit)) if value is None else value
+    shown = size_text(number) if quota.in_bytes else f"{number:,}"
+    return f"  {quota.option:14} {shown:>12}  {DEFAULT if value is None else '':7}  {quota.meaning}"

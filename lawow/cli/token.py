@@ -53,7 +53,7 @@ def command(
     if tenant is None and (scopes or expires or modules or rate):
         raise UsageError("--scope, --expires, --module and --rate belong to a new token; add --tenant NAME")
     until = None if expires is None else int(time.time()) + parse_duration(expires)
-    with open_database(data) as database:
+    with open_database(data, make=tenant is not None) as database:
         tenants = Tenants(database)
         if tenant is not None:
             issued = tenants.issue(tenant, TokenTerms(scopes or DEFAULT_SCOPES, modules, until, rate))

@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lawow.cli.offload import with_trust
-from lawow.cli.upload import read_token
+from lawow.cli.edge_options import EdgeOptions, with_edge
 from lawow.device.control_client import Document
 from lawow.device.edge_client import EdgeClient, EdgeProblem
 from lawow.device.overview_client import read_overview, watch_overview
@@ -87,36 +85,23 @@ class Feed:
     help="Seconds between two pictures.",
 )
 @click.option("--once", is_flag=True, help="Show it once and end; so it is where no terminal is.")
-@with_trust
-def command(
-    interval: float,
-    once: bool,
-    url: str,
-    token_file: Path | None,
-    certificate_sha256: str | None,
-    ca_file: Path | None,
-    as_json: bool,
-) -> None:
+@with_edge
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(interval: float, once: bool, edge: EdgeOptions, as_json: bool) -> None:
     """Show tenants, leases, calls a second, latencies and memory of an edge, until q or Ctrl-C.
 
     The token needs the scope read, and tells of its own tenant; with the scope admin as well, of all. With
     --json each document is one line.
     """
-    with EdgeClient(
-        url,
-        read_token(token_file),
-        certificate_sha256=certificate_sha256,
-        ca_file=ca_file,
-        timeout_seconds=SILENCE_SECONDS,
-    ) as edge:
+    with edge.client(SILENCE_SECONDS) as client:
         if once or not (as_json or sys.stdout.isatty()):
-            _show(read_overview(edge), as_json)
+            _show(read_overview(client), as_json)
             return
         with suppress(KeyboardInterrupt):
             if as_json:
-                _print_lines(Feed(edge), interval)
+                _print_lines(Feed(client), interval)
             else:
-                _draw(Feed(edge), interval)
+                _draw(Feed(client), interval)
 
 
 def _show(document: Document, as_json: bool) -> None:

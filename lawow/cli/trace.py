@@ -39,10 +39,14 @@ def _record(ctx: click.Context, output: Path, as_json: bool, program: tuple[str,
     if output.exists():
         raise UsageError(f"{output}: exists; name another file, or remove it")
     done = subprocess.run(program, env={**os.environ, VARIABLE: str(output.resolve())}, check=False)
+    status = done.returncode if done.returncode >= 0 else 128 - done.returncode
     if not output.exists():
-        raise UsageError(f"{program[0]}: called no elastic function, so there is no trace")
+        if status == 0:
+            raise UsageError(f"{program[0]}: called no elastic function, so there is no trace")
+        click.echo(f"lawow: {program[0]}: ended with status {status} before any elastic function", err=True)
+        ctx.exit(status)
     with output.open("rb") as lines:
         calls = sum(1 for _ in lines)
     facts = json.dumps({"file": str(output), "calls": calls})
     click.echo(facts if as_json else f"{output}: {calls} calls", err=True)
-    ctx.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+    ctx.exit(status)

@@ -157,6 +157,8 @@ class EdgeConnection:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             lost = f"{self.name}: the connection was lost after the request was sent ({_reason(error)})"
+            if not self._is_tls and isinstance(error, http.client.RemoteDisconnected):
+                lost += "; an edge with a certificate wants https:// in its URL"
             if is_call:
                 raise OutcomeUnknown(f"{lost}; the call may have run and was not sent again") from None
             raise HostLost(lost) from None
@@ -210,7 +212,10 @@ class EdgeConnection:
                 require_pin(connection.sock, self._pin, self.name)
         except ssl.SSLCertVerificationError as error:
             connection.close()
-            raise Refused(f"{self.name}: the certificate is not trusted: {error.verify_message}") from None
+            raise Refused(
+                f"{self.name}: the certificate is not trusted: {error.verify_message}; "
+                "give the SHA-256 that the edge prints when it starts, or the file of its authority"
+            ) from None
         except OSError as error:
             connection.close()
             raise HostLost(f"{self.name}: cannot be reached ({_reason(error)})") from error
@@ -253,4 +258,6 @@ def _was_closed(connection: socket.socket | None) -> bool:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return str(error) or type(error).__name__

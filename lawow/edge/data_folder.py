@@ -24,8 +24,10 @@ from pathlib import Path
 from lawow.durable import sync_directory, write_file
 from lawow.errors import Refused
 
-__all__ = ["DataFolder"]
+__all__ = ["DATABASE", "DataFolder"]
 
+DATABASE = "edge.sqlite"
+"""Name of the SQLite file in the folder."""
 KEY_BYTES = 32
 FOLDERS = ("blobs", "compiled", "incoming", "partial", "damaged")
 
@@ -47,7 +49,7 @@ class DataFolder:
     @property
     def database(self) -> Path:
         """The SQLite file."""
-        return self.root / "edge.sqlite"
+        return self.root / DATABASE
 
     @property
     def incoming(self) -> Path:

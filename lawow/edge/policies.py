@@ -28,6 +28,7 @@ __all__ = [
     "require_grants",
     "require_scopes",
     "seconds_to_next_day",
+    "size_text",
 ]
 
 DAY_SECONDS = 86_400
@@ -107,6 +108,14 @@ def parse_quota(name: str, text: str) -> int:
     if value > MAX_QUOTA:
         raise UsageError(f"{quota.option} {text}: at most {MAX_QUOTA}")
     return value
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as `parse_quota` takes it, in the largest unit that leaves no remainder."""
+    for unit, one in reversed(UNITS.items()):
+        if unit and size and size % one == 0:
+            return f"{size // one}{unit}"
+    return str(size)
 
 
 def parse_duration(text: str) -> int:

@@ -44,8 +44,10 @@ def parse_arguments(export: str, function: FuncType, texts: Sequence[str]) -> li
     Raises `UsageError` that names the argument, its type and what is allowed.
     """
     if len(texts) != len(function.params):
+        lists = any(text.startswith("[") for text in texts)
+        hint = "; --signature, such as '[i>i', says where a list is meant" if lists else ""
         raise UsageError(
-            f"{export} takes {_count(len(function.params))}, {len(texts)} given; its type is {function}"
+            f"{export} takes {_count(len(function.params))}, {len(texts)} given; its type is {function}{hint}"
         )
     return [
         parse_number(index, kind, text)

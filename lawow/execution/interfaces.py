@@ -6,7 +6,7 @@ import os
 
 from lawow.errors import FormatError
 from lawow.execution.found import Found
-from lawow.formats.interface import FuncType, is_typed, kebab_name, wit_of
+from lawow.formats.interface import FOR_THE_CALLER, FuncType, is_typed, kebab_name, wit_of
 from lawow.formats.wasm import WIT_SECTION
 from lawow.formats.wit import (
     Field,
@@ -22,7 +22,6 @@ from lawow.formats.wit import (
 __all__ = ["declaration_of", "interface_of", "typed_signature"]
 
 _PRIMITIVES = {"i32": "s32", "i64": "s64", "f32": "f32", "f64": "f64"}
-_HIDDEN = ("_initialize", "cabi_realloc")
 _LARGEST_BYTES = 1 << 20
 
 
@@ -42,7 +41,7 @@ def interface_of(found: Found, path: str) -> World:
     functions = [
         _function(item.name, item.type)
         for item in found.info.callable_exports
-        if item.type is not None and item.name not in _HIDDEN
+        if item.type is not None and item.name not in FOR_THE_CALLER
     ]
     stem = os.path.splitext(os.path.basename(found.label))[0]
     return World(kebab_name(stem), tuple(functions))

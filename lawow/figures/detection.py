@@ -21,6 +21,7 @@ from lawow.channel.documents import Value
 from lawow.device.channel_host import ChannelHost, FlexibleEnd
 from lawow.device.emulation.slow import end_with_parent
 from lawow.errors import LawowError, UsageError
+from lawow.figures.clone import fixtures_folder
 from lawow.figures.scene import KINDS, VIEW
 from lawow.formats.elements import Packed
 from lawow.formats.signature import parse_typed_signature
@@ -33,7 +34,6 @@ from lawow.runtime.wasmtime_engine import WasmtimeEngine
 
 __all__ = ["Detection", "Detector", "detector_files", "main", "packed", "read_detections", "serve_detection"]
 
-FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "nn"
 SIGNATURE = parse_typed_signature("[bii>[i")
 WORDS = "list<s64>"
 """Type of the messages with bytes: eight in each number, which costs a slow device the least."""
@@ -54,9 +54,10 @@ class Detection:
 def detector_files() -> tuple[bytes, bytes]:
     """Return guest and model. Raises `UsageError` outside a clone of the project."""
     try:
-        return (FOLDER / "hazards.wasm").read_bytes(), (FOLDER / "hazards.onnx").read_bytes()
+        folder = fixtures_folder("nn")
+        return (folder / "hazards.wasm").read_bytes(), (folder / "hazards.onnx").read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"{error.filename} is not there; run in a clone of the project") from None
+        raise UsageError(f"{error.filename} is not there; run in the folder of a clone") from None
 
 
 class Detector:

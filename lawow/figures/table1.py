@@ -23,6 +23,7 @@ from lawow.device.emulation.link import LinkShape
 from lawow.device.emulation.proxy import ShapingProxy
 from lawow.device.profiles import load_network
 from lawow.errors import LawowError, UsageError
+from lawow.figures.clone import fixtures_folder
 from lawow.figures.paper import (
     CONTAINER_MEMORY_BYTES,
     PROGRAMS,
@@ -33,8 +34,6 @@ from lawow.figures.paper import (
 from lawow.figures.processes import Parts, Talk, running_device, running_edge
 
 __all__ = ["ProgramRun", "Table1", "find_modules", "measure_table1"]
-
-MODULES = Path(__file__).resolve().parents[2] / "fixtures" / "app" / "src" / "main" / "wasm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +112,11 @@ def _run_document(run: ProgramRun, slowdown: float) -> dict[str, object]:
 
 def find_modules(folder: Path | None) -> Path:
     """Return the folder of Table I's modules. Raises `UsageError` if one is not there."""
-    found = folder or MODULES
+    found = folder or fixtures_folder("app", "src", "main", "wasm")
     for program in PROGRAMS:
         if not (found / program.module).is_file():
             raise UsageError(
-                f"{found}: {program.module} is not there; run in a clone of the project, or give --modules"
+                f"{found}: {program.module} is not there; run in the folder of a clone, or give --modules"
             )
     return found
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from lawow.errors import FormatError
 
 __all__ = [
+    "FOR_THE_CALLER",
     "LETTERS",
     "PREFIX",
     "START_EXPORT",
@@ -25,6 +26,9 @@ __all__ = [
     "signature_letters",
     "wit_of",
 ]
+
+FOR_THE_CALLER = ("_initialize", "cabi_realloc")
+"""Exports that whoever runs a module calls by itself, and that no list for people shows."""
 
 PREFIX = "lawow:"
 """Before the name of every export that LAWOW adds; no such name is listed as an export of the module."""

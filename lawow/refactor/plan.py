@@ -350,8 +350,8 @@ def _require_something_moves(plan: SplitPlan, options: PlanOptions) -> None:
     raise Refused(
         f"{plan.app.name}: none of its {len(plan.classes)} classes {what}; name the classes to"
         " move with --rule (a shrinker such as R8 renames classes unless a keep rule forbids it;"
-        " with its --mapping rules speak of the original names); with --allow-empty the app is"
-        " signed as it is"
+        " with its --mapping rules speak of the original names); --auto finds methods in an app without"
+        " WebAssembly; with --allow-empty the app is signed as it is"
     )
 
 

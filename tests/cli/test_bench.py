@@ -62,4 +62,4 @@ def test_object_detection_here_and_offloaded(browser: Browser, tmp_path: Path) -
 def test_modules_that_are_not_there_are_named(tmp_path: Path) -> None:
     done = lawow("bench", "lawow", "--no-plots", "--modules", tmp_path, check=False)
     assert done.returncode == 2
-    assert "insertion_sort.wasm is not there; run in a clone of the project, or give --modules" in done.stderr
+    assert "insertion_sort.wasm is not there; run in the folder of a clone, or give --modules" in done.stderr

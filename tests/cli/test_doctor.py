@@ -25,10 +25,10 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def on_a_terminal(*argv: str | Path) -> str:
+def on_a_terminal(*argv: str | Path, columns: int = 120) -> str:
     """Run the command on a terminal of its own and return what that shows."""
     leader, follower = pty.openpty()
-    env = {**os.environ, "COLUMNS": "120", "TERM": "dumb"}
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "dumb"}
     command = [sys.executable, "-m", "lawow", *map(str, argv)]
     with subprocess.Popen(command, stdout=follower, stderr=follower, env=env) as process:
         os.close(follower)
@@ -98,6 +98,11 @@ def test_a_terminal_shows_a_table_for_each_severity(sick: Path) -> None:
     assert "how to mend it" in shown
     assert "class-defined-twice" in shown
     assert "android:debuggable is" in shown
+
+
+def test_a_narrow_terminal_shows_the_lines_of_a_pipe(sick: Path) -> None:
+    shown = on_a_terminal("doctor", sick, columns=60).replace("\r", "")
+    assert shown == lawow("doctor", sick, check=False).stdout
 
 
 def test_names_from_the_app_cannot_steer_a_terminal(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import lawow
+from tests.conftest import ROOT, lawow
 from tests.edge.builders import all_sorts, bundle_of, numbered
 from tests.server.running import RunningEdge, running_edge
 from tests.tools import run
 
+FIBONACCI = ROOT / "fixtures" / "app" / "src" / "main" / "wasm" / "fibonacci.wasm"
 SERVE = [sys.executable, "-m", "lawow", "serve", "--port", "0", "--json", "--data"]
 
 
@@ -39,6 +40,7 @@ def test_the_whole_way_from_nothing_to_an_uploaded_module(tmp_path: Path) -> Non
         )
         document = json.loads(lawow(*upload, "--json", LAWOW_TOKEN=issued["token"]).stdout)
         assert document["modules"][0]["exports"][0]["signature"] == ">i"
+        check_trust_is_asked_for(module, edge.url, token_file)
         by_ca = ("upload", module, "--edge", edge.url, "--ca", made["cert"], "--token-file", token_file)
         assert numbered(1).digest in lawow(*by_ca).stdout
         listed = json.loads(lawow("token", "--data", data, "--list", "--json").stdout)
@@ -50,6 +52,29 @@ def test_the_whole_way_from_nothing_to_an_uploaded_module(tmp_path: Path) -> Non
         assert refused.returncode == 4
         assert "token is not valid" in refused.stderr
         assert issued["token"] not in edge.log.read_text()
+
+
+def check_trust_is_asked_for(module: Path, url: str, token_file: Path) -> None:
+    """Who forgets the pin, or the s of https, is told so."""
+    plain = ("upload", module, "--token-file", token_file, "--edge")
+    unknown = lawow(*plain, url, check=False)
+    assert (unknown.returncode, unknown.stdout) == (4, "")
+    assert "give the SHA-256 that the edge prints when it starts" in unknown.stderr
+    clear = lawow(*plain, url.replace("https", "http"), check=False)
+    assert clear.returncode == 6
+    assert "wants https:// in its URL" in clear.stderr
+
+
+def test_an_upload_shows_what_can_be_called_and_names_a_file_that_is_no_module(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.wasm"
+    cut.write_bytes(FIBONACCI.read_bytes()[:100])
+    with running_edge(tmp_path / "data", command=[*SERVE, str(tmp_path / "data")]) as edge:
+        token = edge.token("acme")
+        shown = lawow("upload", FIBONACCI, "--edge", edge.url, LAWOW_TOKEN=token).stdout
+        assert [line.strip() for line in shown.splitlines()[1:]] == ["fib: func(p0: s32) -> s32"]
+        done = lawow("upload", cut, "--edge", edge.url, "--json", check=False, LAWOW_TOKEN=token)
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["file"] == str(cut)
 
 
 def test_a_bundle_is_uploaded_by_its_content_not_its_name(tmp_path: Path) -> None:
@@ -179,7 +204,7 @@ def test_an_upload_to_nobody_is_a_lost_host(tmp_path: Path) -> None:
 
 
 def test_an_edge_of_the_command_line_keeps_its_limits(tmp_path: Path) -> None:
-    command = [*SERVE, str(tmp_path / "data"), "--deadline", "0.3", "--memory", "1"]
+    command = [*SERVE, str(tmp_path / "data"), "--deadline", "0.3", "--memory", "1MiB"]
     with running_edge(tmp_path / "data", command=command) as edge:
         check_limits(edge)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,12 @@ def test_every_verb_explains_itself(verb: str) -> None:
     text = lawow(verb, "--help").stdout
     assert text.startswith(f"Usage: lawow {verb}")
     assert "--json" in text
+
+
+def test_the_list_of_verbs_breaks_off_nowhere() -> None:
+    listed = lawow("--help").stdout.partition("Commands:")[2]
+    assert len(listed.splitlines()) > len(VERBS)
+    assert "..." not in listed
 
 
 def test_a_misspelt_verb_gets_the_near_one() -> None:
@@ -48,6 +55,36 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     done = lawow("verify", tmp_path / "absent.apk", check=False)
     assert done.returncode != 0
     assert "absent.apk" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_use_is_an_object_as_well() -> None:
+    done = lawow("doctor", "absent.apk", "--json", check=False)
+    error = json.loads(done.stdout)
+    assert done.returncode == error["exit_code"] == 2
+    assert "absent.apk" in error["message"]
+    assert done.stderr == f"lawow: {error['message']}\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--time",)])
+def test_a_full_disk_under_standard_output_is_one_sentence(options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "lawow", "exec", str(FIBONACCI), "fib", "10", *options]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("no space left on device")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_output_cannot_say_is_escaped(tmp_path: Path) -> None:
+    """A Latin-1 terminal has no arrow, and no encoding has half of a character in a file's name."""
+    arrays = ROOT / "fixtures" / "wasm" / "arrays.wasm"
+    call = ("exec", arrays, "concat", "a", "\u2192", "--signature", "SS>S")
+    assert lawow(*call, PYTHONIOENCODING="latin-1").stdout == "a\\u2192\n"
+    odd = tmp_path / os.fsdecode(b"\xff.wasm")
+    odd.write_bytes(arrays.read_bytes() + b"\0")
+    done = lawow("doctor", odd, "--json", check=False)
+    assert done.returncode == json.loads(done.stdout)["exit_code"] == 3
     assert "Traceback" not in done.stderr
 
 

@@ -32,7 +32,9 @@ def test_a_tenant_from_its_first_day_to_its_last(tmp_path: Path) -> None:
     changed = asked("tenant", "set", "acme", "--calls", "default", "--sessions", "2", *data)
     assert changed["quotas"]["calls"] is None  # type: ignore[index]
     assert changed["quotas"]["sessions"] == 2  # type: ignore[index]
-    assert "memory_bytes 67108864" in lawow("tenant", "show", "acme", *data).stdout
+    lines = [line.split() for line in lawow("tenant", "show", "acme", *data).stdout.splitlines()]
+    assert ["--memory", "64MiB", "memory", "of", "all"] in [line[:5] for line in lines]
+    assert ["--calls", "10,000,000", "default", "calls", "and"] in [line[:5] for line in lines]
     issued = asked("token", "--tenant", "acme", "--scope", "call", "--expires", "30d", "--rate", "5", *data)
     assert issued["scopes"] == ["call"]  # type: ignore[index]
     removed = asked("tenant", "remove", "acme", *data)
@@ -76,8 +78,32 @@ def test_a_tenant_from_its_first_day_to_its_last(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_one_sentence_and_changes_nothing(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    assert sentence in refused(*arguments, "--data", tmp_path / "data")
-    assert asked("tenant", "list", "--data", tmp_path / "data") == []
+    data = tmp_path / "data"
+    Database(DataFolder(data).database).close()
+    assert sentence in refused(*arguments, "--data", data)
+    assert asked("tenant", "list", "--data", data) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tenant", "list"),
+        ("tenant", "show", "acme"),
+        ("tenant", "set", "acme", "--calls", "1"),
+        ("tenant", "remove", "acme"),
+        ("token", "--list"),
+        ("token", "--revoke", "t0"),
+        ("audit", "show"),
+        ("audit", "verify"),
+        ("certs", "revoke", "1"),
+    ],
+)
+def test_a_slip_in_the_path_is_told_and_no_edge_is_made_there(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Else the log of an edge that is not there would be whole, and a certificate be revoked nowhere."""
+    assert "is no edge's folder" in refused(*arguments, "--data", tmp_path / "dtaa")
+    assert not (tmp_path / "dtaa").exists()
 
 
 def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -284,11 +284,11 @@ def test_a_folder_that_cannot_be_made_is_named(app: Path) -> None:
     refused(app, "--debug-key", "--out", app / "below", code=1, sentence="app.apk")
 
 
-def on_terminal(argv: list[str | Path], typed: bytes = b"") -> tuple[int, str]:
+def on_terminal(argv: list[str | Path], typed: bytes = b"", columns: int = 120) -> tuple[int, str]:
     """Run the command on a pseudo terminal; return exit code and everything that it showed."""
     child, terminal = pty.fork()
     if child == 0:
-        os.environ.update(COLUMNS="120", TERM="xterm")
+        os.environ.update(COLUMNS=str(columns), TERM="xterm")
         os.execv(sys.executable, [sys.executable, "-m", "lawow", *map(str, argv)])
     shown = b""
     while select.select([terminal], [], [], 60)[0]:
@@ -313,6 +313,16 @@ def test_a_terminal_gets_a_table(app: Path) -> None:
     assert "moved class" in shown
     assert "│" in shown
     assert "moved     com" not in shown
+
+
+def test_a_narrow_terminal_cuts_no_name_off(app: Path) -> None:
+    _, wide = on_terminal(["refactor", app, "--plan"])
+    name = next(line for line in wide.splitlines() if "Wasm" in line and "│" in line).split("│")[1].strip()
+    code, shown = on_terminal(["refactor", app, "--plan"], columns=40)
+    cells = [line.split("│")[1].strip() for line in shown.splitlines() if line.count("│") == 4]
+    assert code == 0
+    assert name in "".join(cells)
+    assert "…" not in shown
 
 
 def test_a_terminal_is_asked_for_the_password(app: Path, keystore: Path) -> None:

@@ -61,12 +61,20 @@ def test_the_programs_own_status_is_handed_on_and_a_silent_one_told(tmp_path: Pa
     done = run("trace", "record", "-o", str(tmp_path / "a"), "--", sys.executable, "-c", PROGRAM + "exit(7)")
     assert done.returncode == 7
     assert "called no elastic function" in run("trace", "record", "-o", str(tmp_path / "b"), "true").stderr
+    failed = run("trace", "record", "-o", str(tmp_path / "c"), "--", sys.executable, "-c", "exit(7)")
+    assert failed.returncode == 7
+    assert "ended with status 7 before any elastic function" in failed.stderr
 
 
 def test_capacity_is_told_for_many_devices() -> None:
     done = run("simulate", "--device", "mate10", "--devices", "50", "--calls", "500", "--json")
     result = json.loads(done.stdout)
     assert (result["devices"], result["calls"], result["provenance"]) == (50, 500, "modelled")
+
+
+def test_a_plot_that_cannot_be_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    done = run("simulate", "--plot", str(tmp_path / "p.txt"))
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_plot_is_written_whole(tmp_path: Path) -> None:

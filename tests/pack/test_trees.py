@@ -101,6 +101,9 @@ def test_check_is_content_with_what_pack_wrote_and_with_nothing_else(app: Path, 
     code, differences = check(app, runtime_dir)
     assert (code, snapshot(app)) == (4, before)
     assert {f"{JAVA} is missing", f"{ASSET} is missing", "lawow.lock.json is missing"} <= set(differences)
+    told = lawow("pack", app, "--runtime-dir", runtime_dir, "--check", check=False).stdout.splitlines()
+    assert told[:-1] == differences
+    assert told[-1] == f"{len(differences)} differences; lawow pack {app} writes what the tree should be"
     plan_pack(app, runtime_dir=runtime_dir).changes.apply()
     assert check(app, runtime_dir) == (0, [])
     (app / JAVA).write_text("// mine\n")

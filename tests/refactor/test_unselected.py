@@ -156,6 +156,9 @@ def test_without_the_option_nothing_to_move_is_refused_and_the_option_named(
         done = lawow("refactor", app, "--debug-key", *arguments, check=False)
         assert done.returncode == 4
         assert "with --allow-empty the app is signed as it is" in done.stderr
+        assert ("--auto finds methods in an app without WebAssembly" in done.stderr) == (
+            "--rule" in arguments
+        )
         assert list(tmp_path.iterdir()) == [app]
         done = lawow("refactor", app, "--debug-key", *arguments, "--allow-empty")
         assert "(signature and alignment)" in done.stdout

@@ -131,7 +131,7 @@ def test_with_required_certificates_nobody_else_is_served(site: Site, tmp_path: 
                 site.ask(edge, "", token, path)
 
 
-def test_upload_shows_a_certificate_where_one_is_required(site: Site, tmp_path: Path) -> None:
+def test_commands_show_a_certificate_where_one_is_required(site: Site, tmp_path: Path) -> None:
     data = tmp_path / "data"
     (tmp_path / "token").write_text(issue_token(data, "acme"))
     (tmp_path / "m.wasm").write_bytes(numbered(1).wasm)
@@ -146,6 +146,10 @@ def test_upload_shows_a_certificate_where_one_is_required(site: Site, tmp_path: 
         upload = ("upload", tmp_path / "m.wasm", "--edge", edge.url, *ca)
         assert numbered(1).digest in lawow(*upload, *own).stdout
         assert lawow(*upload, check=False).returncode in (4, 6)
+        address = ("--edge", edge.url, *ca, *own)
+        offloaded = json.loads(lawow("offload", tmp_path / "m.wasm", *address, "--json").stdout)
+        assert offloaded["lease"] in lawow("leases", *address).stdout
+        assert "leases 1" in lawow("top", "--once", *address).stdout
         assert lawow(*upload, *own[:2], check=False).returncode == 2
 
 
@@ -208,6 +212,7 @@ def test_keys_are_private_hosts_are_bounded_and_nothing_is_overwritten(site: Sit
         assert lawow(*one, check=False).returncode == 2
     listed = json.loads(lawow("certs", "list", "--ca", ca, "--json").stdout)
     assert tenant_uri("acme", ("call",)) in [name for item in listed for name in item["names"]]
+    assert "127.0.0.1, a.edge.example\n" in lawow("certs", "list", "--ca", ca).stdout
 
 
 @pytest.mark.parametrize("serial", ["", "zz", "1" * 41, "0x12"])
