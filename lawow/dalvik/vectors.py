@@ -30,7 +30,8 @@ ARITHMETIC = {
     "div-double": _PREFIX + b"\xf3\x01",
     "neg-double": _PREFIX + b"\xed\x01",
 }
-_INDEXES = frozenset(("add-int", "sub-int", "mul-int", "shl-int", "const", "goto"))
+_PLAIN = frozenset(("add-int", "sub-int", "mul-int", "shl-int", "const", "const-wide", "goto"))
+"""What is computed as ever: indexes, and numbers that stay the same."""
 _DOUBLES = "[D"
 
 
@@ -63,7 +64,7 @@ def _is_known(op: Op, plan: Plan, flow: Flow) -> bool:
     if op.name in ("aget-wide", "aput-wide"):
         access = plan.places.get(op.at)
         return access is not None and access.array.ref == _DOUBLES and access.index.factor == 1
-    return op.name in _INDEXES
+    return op.name in _PLAIN
 
 
 def _carries(ops: tuple[Op, ...], plan: Plan, flow: Flow) -> bool:
