@@ -23,6 +23,7 @@ from lawow.dalvik.rewriting import is_text_access
 from lawow.dalvik.runtime import ARITHMETIC, EXCEPTION, NULL
 from lawow.dalvik.types import THROWABLE
 from lawow.dalvik.variables import Unit
+from lawow.dalvik.vectors import LANES, Vector, find_vector
 from lawow.dalvik.wat import Function
 from lawow.formats.bytes import encode_uleb128
 
@@ -121,12 +122,34 @@ class _Emitter(Operations):
         self.out.data += _IF
         self.safe, self._fast = plan.safe, plan
         inside = place.inside("out", block.number)
+        vector = find_vector(plan, self.analysis.graph, self.flow)
+        if vector:
+            self._several_turns(block, plan, vector, inside)
         self._later(
             partial(self._loop, block, inside),
             self._checked_again,
             self._raw(_END),
             partial(self._loop, block, place),
         )
+
+    def _several_turns(self, block: Block, plan: Plan, vector: Vector, place: _Place) -> None:
+        """Turns that have nothing to do with each other, as long as one more is left behind them."""
+        self.text("i32.const 1")
+        for written, other in vector.apart:
+            self.load(written, "l")
+            self.load(other, "l")
+            self.text("i32.ne i32.and")
+        self.out.data += _IF + _LOOP
+        self._place = place.inside("turns").inside("turns")
+        for op in block.ops[:-1]:
+            self.operation(op)
+        self.push_beyond(plan, LANES)
+        self.text("br_if 1")
+        for op in vector.ops:
+            self.lanes(vector, op)
+        for _ in range(LANES - 1):
+            self.operation(next(op for op in vector.ops if self.flow.dest.get(op.at) is plan.counter))
+        self.text("br 0 end end")
 
     def _checked_again(self) -> None:
         self.safe, self._fast = frozenset(), None

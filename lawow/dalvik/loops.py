@@ -11,6 +11,7 @@ Sums are taken in 64 bits: a value that is within an array there is what 32 bits
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lawow.dalvik.graph import Block, Graph
@@ -76,7 +77,12 @@ class Plan:
     last: Limit
     margin: int
     accesses: tuple[Access, ...]
-    safe: frozenset[int]
+    places: Mapping[int, Access]
+
+    @property
+    def safe(self) -> frozenset[int]:
+        """The operations that need no check."""
+        return frozenset(self.places)
 
 
 def find_plans(graph: Graph, flow: Flow) -> dict[int, Plan]:
@@ -113,16 +119,16 @@ class _Loop:
         if last is None or not self._counts_up(latches[0]):
             return None
         accesses: dict[Access, None] = {}
-        safe = set()
+        places = {}
         for block in self.blocks.values():
             for op in block.ops:
                 access = self._access(op)
                 if access and (access in accesses or len(accesses) < _MOST_ACCESSES):
                     accesses[access] = None
-                    safe.add(op.at)
-        if not safe or self.counter is None:
+                    places[op.at] = access
+        if not places or self.counter is None:
             return None
-        return Plan(frozenset(self.blocks), self.counter, last, self.step, tuple(accesses), frozenset(safe))
+        return Plan(frozenset(self.blocks), self.counter, last, self.step, tuple(accesses), places)
 
     def _collect(self, latch: Block) -> bool:
         """Find the blocks from which the latch is reached without the head, and what they define."""

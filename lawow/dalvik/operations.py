@@ -16,6 +16,7 @@ from lawow.dalvik.rewriting import is_text_access
 from lawow.dalvik.runtime import FIELD_BYTES, HEAD_BYTES
 from lawow.dalvik.types import CLASS_PREFIX, shift_of
 from lawow.dalvik.variables import NARROW
+from lawow.dalvik.vectors import ARITHMETIC, LOAD, SPLAT, STORE, Vector
 from lawow.dalvik.webs import Web
 from lawow.formats.dex import FieldRef, MethodRef, parse_method_descriptor
 
@@ -200,6 +201,46 @@ class Operations(Computing):
             self.text("i64.const 0 i64.ge_s i32.and")
             self._linear(access.index, partial(self._push_last, plan.last))
             self.text(f"local.get {self._length_slot(access.array)} i64.extend_i32_u i64.lt_s i32.and")
+
+    def lanes(self, vector: Vector, op: Op) -> None:
+        """Emit one operation of several turns at once; what is computed for indexes is as ever."""
+        uses = self.flow.uses[op.at] if op.at in vector.lanes else ()
+        if not uses:
+            self.operation(op)
+        elif op.name.startswith(("aget", "aput")):
+            array, index = uses[-2:]
+            self.load(array, "l")
+            self.load(index, "i")
+            self.text("i32.const 3 i32.shl i32.add")
+            if op.name == "aput-wide":
+                self._load_lanes(uses[0], vector)
+            self.out.data += (STORE if op.name == "aput-wide" else LOAD) + bytes((HEAD_BYTES,))
+        else:
+            for web in uses:
+                self._load_lanes(web, vector)
+            self.out.data += ARITHMETIC[op.name]
+        if uses and op.at in self.flow.dest:
+            self.text(f"local.set {self._lane_slot(self.flow.dest[op.at])}")
+
+    def _lane_slot(self, web: Web) -> int:
+        key = (web.register, "v128")
+        if key not in self._slots:
+            self._slots[key] = self._new_local("v128")
+        return self._slots[key]
+
+    def _load_lanes(self, web: Web, vector: Vector) -> None:
+        if any(self.flow.dest.get(at) is web for at in vector.lanes):
+            self.text(f"local.get {self._lane_slot(web)}")
+        else:
+            self.load(web, "d")
+            self.out.data += SPLAT
+
+    def push_beyond(self, plan: Plan, turns: int) -> None:
+        """Push whether the counter will be beyond its last value after so many turns."""
+        self.load(plan.counter, "i")
+        self.text(f"i64.extend_i32_s i64.const {turns * plan.margin} i64.add")
+        self._push_last(plan.last)
+        self.text("i64.extend_i32_s i64.gt_s")
 
     def _push_last(self, last: Limit) -> None:
         if last.web:

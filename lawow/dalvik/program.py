@@ -12,6 +12,8 @@ from lawow.formats.dex import ACC_ABSTRACT, ACC_INTERFACE, ClassView, Dex, Field
 __all__ = ["PLATFORM_EXCEPTIONS", "Program"]
 
 _DEEPEST_HIERARCHY = 64
+_PLATFORM = ("Ljava/", "Ljavax/", "Lorg/json/", "Lorg/w3c/", "Lorg/xml/", "Lorg/xmlpull/")
+"""Where Android has classes of its own, which an app's of the same name do not replace."""
 
 PLATFORM_EXCEPTIONS = {
     "Ljava/lang/Throwable;": "",
@@ -89,7 +91,8 @@ class Program:
     def is_object(self, descriptor: str) -> bool:
         """Tell whether a type is a class of the app of which there can be objects, other than exceptions."""
         if descriptor not in self._objects:
-            view = self.class_view(descriptor) if descriptor[0] == "L" else None
+            is_own = descriptor[0] == "L" and not descriptor.startswith(_PLATFORM)
+            view = self.class_view(descriptor) if is_own else None
             is_concrete = view is not None and not view.access_flags & (ACC_INTERFACE | ACC_ABSTRACT)
             self._objects[descriptor] = is_concrete and not self.is_throwable(descriptor)
         return self._objects[descriptor]

@@ -22,7 +22,7 @@ from lawow.formats.wasm_edit import sized, vector
 
 __all__ = ["VALUE_TYPES", "Code", "Function", "Module", "assemble", "float_bytes"]
 
-VALUE_TYPES = {"i32": 0x7F, "i64": 0x7E, "f32": 0x7D, "f64": 0x7C}
+VALUE_TYPES = {"i32": 0x7F, "i64": 0x7E, "f32": 0x7D, "f64": 0x7C, "v128": 0x7B}
 _CALL_BYTES = 3
 _EMPTY = 0x40
 

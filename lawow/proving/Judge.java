@@ -87,7 +87,7 @@ public final class Judge {
                 done++;
             }
             outcomes.close();
-        } catch (IOException | ReflectiveOperationException | LinkageError error) {
+        } catch (IOException | ReflectiveOperationException | RuntimeException | LinkageError error) {
             failure = error;
         }
     }

@@ -149,18 +149,24 @@ class _Excerpt:
             way.append(name)
             if any(item.ref[1:] == field[1:] and not item.is_static for item in owner.fields):
                 self.parents.update(pairwise(way))
-                self.instance_fields.setdefault(name, set()).add(field._replace(class_name=name))
-                self.include(field.type, field.class_name)
+                self.include(field.type, field.class_name, name)
+                self.instance_fields[name].add(field._replace(class_name=name))
                 return True
             name = owner.superclass
         return False
 
     def include(self, *descriptors: str) -> None:
-        """Include classes of the app, with nothing but what is found to be used."""
+        """Include classes of the app below what they extend, with nothing but what is found to be used."""
         for descriptor in descriptors:
-            owner = self._find_class(descriptor.lstrip("["))
-            if owner is not None:
-                self.instance_fields.setdefault(owner.descriptor, set())
+            name: str | None = descriptor.lstrip("[")
+            while name is not None and (owner := self._find_class(name)) is not None:
+                if name in self.instance_fields:
+                    break
+                self.instance_fields[name] = set()
+                above = owner.superclass
+                if above is not None and (above in self._throwables or self._find_class(above) is not None):
+                    self.parents[name] = above
+                name = above
 
     def classes(self, copy: CopyMethod) -> list[ClassSource]:
         known = (self.methods, self.fields, self.instance_fields, self.parents)

@@ -2,7 +2,7 @@
 
 What comes back from the edge is a new array. So a method whose result may be a parameter is no candidate.
 References are followed along all paths, register by register; what a call gives that was handed one may be
-it.
+it, and so may what is read from an array or an object, as it may have been put there.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def _after(op: Op, held: int) -> int:
     """Return the registers that may hold a parameter's array behind an operation."""
     if op.dest is None:
         return held
-    passes = op.name in ("move-object", "check-cast", "aget-object") or op.name.startswith("invoke-")
+    if op.name in ("aget-object", "iget-object"):
+        return held | 1 << op.dest
+    passes = op.name in ("move-object", "check-cast") or op.name.startswith("invoke-")
     is_held = passes and any(held >> register & 1 for register in op.uses)
     return held | 1 << op.dest if is_held else held & ~(1 << op.dest)
