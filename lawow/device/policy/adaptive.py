@@ -132,6 +132,9 @@ class Adaptive:
         """
         self.model = self._own_model if objective is None else self._own_model.pursuing(objective)
         self._limited = self.model.has_limits()
+        self._spent = 0.0  # all that was summed up is of the other objective
+        for item in list(self._functions.values()):
+            item.spent_here = item.budget = 0.0
 
     def decide(self, call: ElasticCall) -> Place:
         """Return where to run the call. A few microseconds; no clock, no chance, nothing that blocks."""
