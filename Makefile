@@ -19,7 +19,7 @@ test: setup                 ## all tests
 test-apk: setup             ## random classes of real apps, before every judge; SEEDS=5 on all apps
 	LAWOW_APK_SEEDS=$(or $(SEEDS),1) $(PY) -m pytest -q -rA tests/apk
 
-test-nightly: setup         ## the checks of the local runtime on an arm64 JVM under qemu
+test-nightly: setup         ## the local runtime on an arm64 JVM under qemu, 2,000 scenarios of the decision
 	.ci/arm64-jvm
 	$(PY) -m pytest -q -m nightly
 

@@ -286,8 +286,7 @@ class ElasticFunction:
                     place, result = Place.LOCAL, self._run_here(values, seconds)
                 else:
                     place, result = Place.REMOTE, self._there(values, seconds, None, module)
-                if is_alone:  # others beside it would be part of its time
-                    self._note(call, place, time.perf_counter() - started, result)
+                self._note(call, place, time.perf_counter() - started, result, learns=is_alone)
             return result
 
         return Site(name, self._paces.setdefault(name, new_pace()), run)
@@ -314,8 +313,8 @@ class ElasticFunction:
                     values,
                     seconds,
                     cancel,
-                    getattr(self.policy, "travelled", None),
-                    self.is_idempotent,
+                    on_travel=getattr(self.policy, "travelled", None),
+                    may_repeat=self.is_idempotent,
                 )
 
         breaker, edge = self.resilience.breaker, home.edge_name
@@ -333,12 +332,18 @@ class ElasticFunction:
         self._note(call, place, time.perf_counter() - started, result)
         return result
 
-    def _note(self, call: ElasticCall, place: Place, seconds: float, result: Result) -> None:
-        """Tell the policy, and the trace if one is recorded; within the frame of the call."""
+    def _note(
+        self, call: ElasticCall, place: Place, seconds: float, result: Result, *, learns: bool = True
+    ) -> None:
+        """Tell the trace if one is recorded, and the policy; within the frame of the call.
+
+        The policy learns nothing of a call that had others beside it: they are a part of its time.
+        """
         frame = current()
         if frame is not None and frame.inner_seconds and place is Place.LOCAL:
             call = replace(call, inner_seconds=frame.inner_seconds)
-        self.policy.learn(call, place, seconds)
+        if learns:
+            self.policy.learn(call, place, seconds)
         if (trace := recorder()) is not None:
             trace.note(call, place, seconds, result, frame)
 

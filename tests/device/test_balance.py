@@ -59,10 +59,13 @@ def run(
 SECONDS = st.floats(0.001, 1.0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(SECONDS, min_size=1, max_size=4), SECONDS, st.floats(0, 0.2), st.integers(30, 200))
 def test_places_of_any_speed_end_together(leases: list[float], device: float, way: float, count: int) -> None:
-    """At most a tenth and two items of the quickest place above what they can do together, four each."""
+    """At most a tenth, two items of the quickest place and two ways above what they can do, four each.
+
+    A lease begins with one item alone, which takes the way there and back once more.
+    """
     sites = [Site(device), *(Site(seconds, way) for seconds in leases)]
     paces = [new_pace() for _ in sites]
     for _ in range(2):  # the first batch teaches
@@ -72,7 +75,7 @@ def test_places_of_any_speed_end_together(leases: list[float], device: float, wa
     rates = [1 / device, *(min(1 / item, 4 / (item + way)) for item in leases)]
     best = count / sum(rates)
     quickest = min(site.seconds + site.way for site in sites)
-    assert ends <= 1.1 * best + 2 * quickest + way
+    assert ends <= 1.1 * best + 2 * quickest + 2 * way
     assert sorted(index for site in sites for index in site.done) == list(range(count))
 
 

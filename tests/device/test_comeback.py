@@ -15,6 +15,7 @@ import pytest
 from lawow.device import data_session
 from lawow.device.comeback import Comeback
 from lawow.device.data_session import DataSession, dial
+from lawow.device.edge_client import EdgeClient
 from lawow.device.elastic import ElasticFunction
 from lawow.device.elastic_module import ElasticModule, patience
 from lawow.device.emulation.proxy import ShapingProxy
@@ -49,10 +50,11 @@ class Behind:
 
 @pytest.fixture
 def behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Behind]:
-    """An edge of its own, whose data plane is reached through a proxy."""
+    """An edge of its own, which is reached through proxies."""
     with ExitStack() as stack:
         edge = stack.enter_context(running_edge(tmp_path / "data"))
-        client = stack.enter_context(edge.client("walker"))
+        front = stack.enter_context(ShapingProxy(*edge.address))
+        client = stack.enter_context(EdgeClient(f"http://127.0.0.1:{front.port}", edge.token("walker")))
         ways: list[ShapingProxy] = []
 
         def over_proxy(host: str, port: int, pin: str | None, *_: float) -> object:

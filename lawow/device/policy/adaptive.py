@@ -27,8 +27,8 @@ FIRST_TRY = 0.1
 """The edge is first tried once the way costs a quarter of the call here, or a tenth of all calls here."""
 APART = 8
 """Calls between two tries of the other place, at least."""
-LOOKS = 2
-"""Calls that a look takes which is asked for: it takes two in a row to be believed (`estimate.JUMP`)."""
+LOOKS = 3
+"""Calls that a look takes which is asked for: so many in a row are believed of an edge (`LOST_IN_A_ROW`)."""
 LOOK_MOST = 10.0
 """Times the chosen place's cost that a look may cost when it is asked for: no call hangs for curiosity."""
 LEAST_REST = 0.2
@@ -40,6 +40,8 @@ FIRST_REST_SLOPE = 0.5
 STEEPEST_REST = 1.5
 """A rest is a constant and the work: to think little of a large one costs a try, to think much of it shuts
 the edge out just where it pays most."""
+LOST_IN_A_ROW = 2
+"""Calls in a row that a network may delay by a lost packet each; one more, and the edge is slower."""
 SPREAD_OVER = 50.0
 """Calls that preparing a cold edge is charged to; it is paid once, and the module stays warm."""
 
@@ -75,7 +77,9 @@ class _Function:
     """What is known of one export."""
 
     local: Estimate = field(default_factory=lambda: Estimate(FIRST_SLOPE, STEEPEST))
-    rest: Estimate = field(default_factory=lambda: Estimate(FIRST_REST_SLOPE, STEEPEST_REST))
+    rest: Estimate = field(
+        default_factory=lambda: Estimate(FIRST_REST_SLOPE, STEEPEST_REST, LOST_IN_A_ROW + 1)
+    )
     prepare_seconds: float = 0.0
     last: Place = Place.LOCAL
     budget: float = 0.0
@@ -128,6 +132,9 @@ class Adaptive:
         """
         self.model = self._own_model if objective is None else self._own_model.pursuing(objective)
         self._limited = self.model.has_limits()
+        self._spent = 0.0  # all that was summed up is of the other objective
+        for item in list(self._functions.values()):
+            item.spent_here = item.budget = 0.0
 
     def decide(self, call: ElasticCall) -> Place:
         """Return where to run the call. A few microseconds; no clock, no chance, nothing that blocks."""

@@ -16,7 +16,7 @@ LEVEL_WEIGHT = 0.2
 MEMORY = 0.98
 """By which older calls count less in the slope with each new one: fifty calls or so make it."""
 JUMP = log(1.4)
-"""Two calls in a row that are off by so much, to the same side, are no noise: the level jumps there."""
+"""Some calls in a row that are off by so much, to the same side, are no noise: the level jumps there."""
 BELIEF = 0.2
 """How firmly the first slope is believed: as if log sizes had been seen that differ by so much in sum."""
 FAR = 1.0
@@ -32,7 +32,8 @@ class Estimate:
 
     __slots__ = (
         "_first_slope",
-        "_last",
+        "_in_a_row",
+        "_off",
         "_steepest",
         "_sx",
         "_sxx",
@@ -45,14 +46,18 @@ class Estimate:
         "slope",
     )
 
-    def __init__(self, slope: float, steepest: float) -> None:
-        """`slope` is believed until sizes differ enough to see one; no slope is above `steepest`."""
+    def __init__(self, slope: float, steepest: float, in_a_row: int = 2) -> None:
+        """`slope` is believed until sizes differ enough to see one; no slope is above `steepest`.
+
+        `in_a_row` calls that are off make the level jump.
+        """
         self.calls = 0
         self.largest = 0.0
         self.level = 0.0
         self._steepest = steepest
         self.slope = self._first_slope = slope
-        self._last = 0.0
+        self._in_a_row = in_a_row
+        self._off = 0
         self._weight = self._sx = self._sy = self._sxx = self._sxy = 0.0
 
     def seconds(self, log_size: float) -> float:
@@ -69,13 +74,13 @@ class Estimate:
         near = self.level + self.slope * log_size
         self._fit_slope(log_size, min(max(value, near - FAR), near + FAR))
         off = value - self.level - self.slope * log_size
-        jumps = abs(off) > JUMP and abs(self._last) > JUMP and (off > 0) == (self._last > 0)
-        if jumps:
+        side = 0 if abs(off) <= JUMP else 1 if off > 0 else -1
+        self._off = self._off + side if side * self._off > 0 else side  # calls in a row, by the side's sign
+        if abs(self._off) >= self._in_a_row:
             self.level += off
-            off = 0.0
+            self._off = 0
         else:
             self.level += LEVEL_WEIGHT * min(max(off, -FAR), FAR)
-        self._last = off
 
     def _fit_slope(self, x: float, y: float) -> None:
         """Least squares with forgetting; when the slope turns, the level does so around the mean size."""

@@ -42,11 +42,11 @@ def test_the_default_is_near_the_oracle_and_never_much_worse_than_the_better_sta
 
 @pytest.mark.nightly
 def test_it_is_so_in_nearly_all_of_two_thousand_scenarios_that_no_constant_was_chosen_by() -> None:
-    """What is worse is so for a reason: docs/decision.md."""
-    median, static = over(range(20_000, 22_000))
+    """Four are worse, each for a reason that docs/decision.md tells."""
+    median, static = over(range(40_000, 42_000))
     assert median <= 1.05
     assert sum(ratio > 1.25 for ratio in static) <= 4
-    assert static[-1] <= 2.0
+    assert static[-1] <= 1.55
 
 
 @pytest.mark.parametrize("seed", range(5))
