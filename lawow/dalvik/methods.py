@@ -97,7 +97,7 @@ def analyse(program: Program, ref: MethodRef) -> Analysis:
     if view.name == "<clinit>":
         raise Obstacle("initialises a class")
     if not view.is_static and not program.is_object(ref.class_name):
-        raise Obstacle("is a method of a class that is abstract, or an exception")
+        raise Obstacle("belongs to a class whose objects are not plain data")
     require_simple(ref, program)
     body = rewritten(decode(view))
     for op in body.ops.values():

@@ -2,7 +2,7 @@
 
 ::
 
-    bits 0-1    size of an element as a power of two; fields are 8 bytes each
+    bits 0-1    size of an element as a power of two; fields are 8 bytes each, widened
     bits 2-13   how many elements, from the first, are references; 0xFFF for all
     bit 14      an object of the app, which can be made nowhere else
     bit 15      in a graph: it may have changed when the call is over

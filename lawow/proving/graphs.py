@@ -72,7 +72,11 @@ class Image:
             _HEAD.pack_into(data, offset, len(node.items), node.type.word)
             step = 1 << (node.type.word & 3)
             mask = (1 << 8 * step) - 1
-            numbers = [item & mask if isinstance(item, int) else self._offset(item) for item in node.items]
+            kinds = item_kinds(node.type, len(node.items))
+            numbers = [
+                _signed(kind, item) & mask if isinstance(item, int) else self._offset(item)
+                for kind, item in zip(kinds, node.items, strict=True)
+            ]
             content = b"".join(number.to_bytes(step, "little") for number in numbers)
             data[offset + 8 : offset + 8 + len(content)] = content
         return bytes(data)
@@ -154,16 +158,20 @@ def _mask(kind: str) -> int:
     return (1 << {**_SIGNED, **_UNSIGNED}[kind]) - 1
 
 
+def _signed(kind: str, bits: int) -> int:
+    """Return a number as Java widens it to 64 bits."""
+    bits &= _mask(kind)
+    width = _SIGNED.get(kind)
+    return bits - (1 << width) if width and bits >> (width - 1) else bits
+
+
 def plain_bits(kind: str, bits: int) -> int:
     """Return a number as Java widens it to 64 bits, every NaN as the same one."""
-    if kind in _UNSIGNED:
-        return bits & _mask(kind)
-    width = _SIGNED[kind]
-    bits &= (1 << width) - 1
+    bits &= _mask(kind)
     if kind in _NAN:
         infinity, nan, magnitude = _NAN[kind]
         bits = nan if bits & magnitude > infinity else bits
-    return bits - (1 << width) if bits >> (width - 1) else bits
+    return _signed(kind, bits)
 
 
 def dump(values: Iterable[tuple[str, int | Node | None]]) -> bytes:

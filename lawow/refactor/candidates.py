@@ -107,7 +107,7 @@ def _methods(program: Program) -> Iterator[MethodView]:
 def _unfit(program: Program, view: MethodView) -> Untranslatable | None:
     """Return why a method can't be called from afar, whatever its code is."""
     if not view.is_static and not program.is_object(view.ref.class_name):
-        return Untranslatable(view.ref, "is a method of a class that is abstract, or an exception")
+        return Untranslatable(view.ref, "belongs to a class whose objects are not plain data")
     for kind in view.proto.parameters:
         if not is_value(program, kind):
             return Untranslatable(view.ref, "takes something other than numbers, strings, arrays and data")

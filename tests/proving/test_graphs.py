@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.refactor.kernels import compile_dex
 
 CASES = 60
-METHODS = 29
+METHODS = 30
 
 
 @pytest.fixture(scope="module")
