@@ -7,16 +7,11 @@ from pathlib import Path
 
 import click
 
-from lawow.cli.edge_options import EdgeOptions, with_edge
-from lawow.device.edge_client import EdgeProblem, RemoteModule
-from lawow.errors import FormatError
+from lawow.cli.edge_options import WASM_MAGIC, EdgeOptions, named_if_bad, with_edge
+from lawow.device.edge_client import RemoteModule
 from lawow.formats.interface import FOR_THE_CALLER
 
 __all__ = ["command"]
-
-WASM_MAGIC = b"\0asm"
-BAD_MODULE = "bad-module"
-"""The edge's word for a file that is none, or that it does not take."""
 
 
 @click.command("upload", short_help="Bring a bundle or a module to an edge.")
@@ -31,12 +26,8 @@ def command(file: Path, edge: EdgeOptions, as_json: bool) -> None:
     data = file.read_bytes()
     with edge.client() as client:
         is_module = data.startswith(WASM_MAGIC)
-        try:
+        with named_if_bad(file):
             modules = [client.upload_module(data)] if is_module else client.upload_bundle(data)
-        except EdgeProblem as problem:
-            if problem.code != BAD_MODULE:
-                raise
-            raise FormatError(str(problem), file=str(file)) from None
     if as_json:
         print(json.dumps({"modules": [_document(module) for module in modules]}))
         return

@@ -67,11 +67,16 @@ UPLOAD_SECONDS = 300.0
 """An upload is answered when the edge has compiled the module, which may take its time."""
 
 
+LIMITS_AND_POLICIES = ("busy", "forbidden", "quota-exceeded", "too-large", "too-many-failures")
+"""Codes of refusals in which nothing is broken: exit code 4, as for limits and policies of this machine."""
+
+
 class EdgeProblem(LawowError):
     """The edge refused: `code` is its ``Lawow-Error``, `status` the HTTP status."""
 
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(message)
+        self.exit_code = Refused.exit_code if code in LIMITS_AND_POLICIES else LawowError.exit_code
         self.code = code
         self.status = status
 
@@ -214,9 +219,9 @@ class EdgeClient:
 
     def close(self) -> None:
         """Close the connection; the next request makes a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def connect(self) -> socket.socket:
         """Return a new connection to the edge, trusted as the others are, for the caller to speak over.
@@ -407,6 +412,11 @@ class EdgeClient:
                 yield line
         except (OSError, http.client.HTTPException) as error:
             raise HostLost(f"{self._name}: the connection was lost ({_reason(error)})") from None
+        except (AttributeError, ValueError):
+            # What the standard library says when `close` is called by another thread meanwhile.
+            if self._connection is not None:
+                raise
+            raise HostLost(f"{self._name}: the connection was closed here") from None
         finally:
             self.close()
 
