@@ -79,8 +79,11 @@ def _run_tool(work: Path, path: Path, world: str) -> bytes:
         *("-d", str(work / "app.wit"), "-w", world, "-q", "componentize", _WRAPPER),
         *("-p", str(work), "-p", str(path.resolve().parent), "-o", str(out)),
     ]
-    # Packages of this environment are for this machine's interpreter: they stay outside.
-    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    # Packages of this environment are for this machine's interpreter: they stay outside. Without VIRTUAL_ENV
+    # the tool would ask the `pipenv` and the `python3` of the path for theirs.
+    none = work / "environment"
+    (none / "lib" / "site-packages").mkdir(parents=True)
+    environment = {**os.environ, "VIRTUAL_ENV": str(none)}
     done = subprocess.run(
         command, cwd=work, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from lawow.device.profiles import network_names
 from lawow.durable import replace_all
 
-__all__ = ["command", "dynamic", "table1"]
+__all__ = ["busy_note", "command", "dynamic", "table1"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,6 +84,7 @@ def table1(
 
     if not no_plots:
         plots.require_plots()
+    _say_if_busy()
     found = measure_table1(
         slowdown=slowdown, network=network, quick=quick, modules=modules, say=_sayer(as_json)
     )
@@ -118,6 +120,7 @@ def dynamic(
 
     if not no_plots:
         plots.require_plots()
+    _say_if_busy()
     say, length = _sayer(as_json), QUICK_SECONDS if quick else seconds
     runs = [measure_dynamic(device, seconds=length, say=say) for device in devices or tuple(ROBOTS)]
     drawings = {
@@ -136,6 +139,22 @@ def dynamic(
 
 def _sayer(as_json: bool) -> Callable[[str], None]:
     return lambda text: None if as_json else click.echo(text)
+
+
+def busy_note(load: float, processors: int) -> str | None:
+    """Return what to say of figures from a machine with that load, the mean of a minute; None if it is idle.
+
+    An emulated device gets its part of a processor that has others to serve, so places may change ranks.
+    """
+    if load < processors:
+        return None
+    return f"note      this machine is busy (load {load:.1f}, {processors} processors): take it for a trial"
+
+
+def _say_if_busy() -> None:
+    note = busy_note(os.getloadavg()[0], os.cpu_count() or 1)
+    if note is not None:
+        click.echo(note, err=True)
 
 
 def _finish(out: Path, document: dict[str, object], page: str, as_json: bool) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from lawow.device.edge_client import EdgeClient
-from lawow.errors import UsageError
+from lawow.device.edge_client import EdgeClient, EdgeProblem
+from lawow.errors import FormatError, UsageError
 
-__all__ = ["EdgeOptions", "with_edge"]
+__all__ = ["WASM_MAGIC", "EdgeOptions", "named_if_bad", "with_edge"]
 
 TOKEN_VARIABLE = "LAWOW_TOKEN"
 ANSWER_SECONDS = 60.0
+WASM_MAGIC = b"\0asm"
+BAD_MODULE = "bad-module"
+"""The edge's word for a file that is no module or bundle, or one that it does not take."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -53,6 +57,17 @@ class EdgeOptions:
             source = f"{path} is empty" if path else f"there is neither --token-file nor {TOKEN_VARIABLE}"
             raise UsageError(f"{source}; `lawow token` on the edge makes a token")
         return text.strip()
+
+
+@contextmanager
+def named_if_bad(file: Path) -> Iterator[None]:
+    """Raise `FormatError` with the file's name for what the edge says of a module that it does not take."""
+    try:
+        yield
+    except EdgeProblem as problem:
+        if problem.code != BAD_MODULE:
+            raise
+        raise FormatError(str(problem), file=str(file)) from None
 
 
 OPTIONS = (

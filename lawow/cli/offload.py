@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from lawow.cli.edge_options import EdgeOptions, with_edge
+from lawow.cli.edge_options import WASM_MAGIC, EdgeOptions, named_if_bad, with_edge
 from lawow.device.control_client import ControlClient
 from lawow.device.edge_client import printable
 from lawow.device.offload_handler import Offer, Offers, Offloaded, OffloadHandler
-from lawow.errors import Refused, UsageError
+from lawow.errors import FormatError, Refused, UsageError
 
 __all__ = ["command", "leases"]
 
@@ -49,7 +49,9 @@ def command(module: Path, require: str, choice: str, edge: EdgeOptions, as_json:
     price_ceiling and currency.
     """
     requirements, wasm = _requirements(require), module.read_bytes()
-    with edge.client() as client:
+    if not wasm.startswith(WASM_MAGIC):
+        raise FormatError("is no WebAssembly module", found=wasm[:4], allowed=WASM_MAGIC, file=str(module))
+    with edge.client() as client, named_if_bad(module):
         handler = OffloadHandler(client)
         started = time.perf_counter()
         offers = handler.request(wasm, choice=choice, requirements=requirements)

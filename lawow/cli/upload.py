@@ -8,16 +8,11 @@ from pathlib import Path
 
 import click
 
-from lawow.cli.edge_options import EdgeOptions, with_edge
-from lawow.device.edge_client import EdgeProblem, RemoteModule
-from lawow.errors import FormatError
+from lawow.cli.edge_options import WASM_MAGIC, EdgeOptions, named_if_bad, with_edge
+from lawow.device.edge_client import RemoteModule
 from lawow.formats.interface import FOR_THE_CALLER
 
 __all__ = ["command"]
-
-WASM_MAGIC = b"\0asm"
-BAD_MODULE = "bad-module"
-"""The edge's word for a file that is none, or that it does not take."""
 
 
 @click.command("upload", short_help="Bring a bundle, a module or a model to an edge.")
@@ -38,12 +33,8 @@ def command(file: Path, edge: EdgeOptions, model: str | None, as_json: bool) -> 
             _show_model(model, data, as_json=as_json)
             return
         is_module = data.startswith(WASM_MAGIC)
-        try:
+        with named_if_bad(file):
             modules = [client.upload_module(data)] if is_module else client.upload_bundle(data)
-        except EdgeProblem as problem:
-            if problem.code != BAD_MODULE:
-                raise
-            raise FormatError(str(problem), file=str(file)) from None
     if as_json:
         print(json.dumps({"modules": [_document(module) for module in modules]}))
         return

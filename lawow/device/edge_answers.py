@@ -12,7 +12,14 @@ import json
 import re
 from dataclasses import dataclass
 
-from lawow.errors import GuestTrap, LawowError, LimitExceeded, RemoteProtocolError, Unauthorized
+from lawow.errors import (
+    GuestTrap,
+    LawowError,
+    LimitExceeded,
+    Refused,
+    RemoteProtocolError,
+    Unauthorized,
+)
 
 __all__ = [
     "Answer",
@@ -34,11 +41,16 @@ __all__ = [
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
+LIMITS_AND_POLICIES = ("busy", "forbidden", "quota-exceeded", "too-large", "too-many-failures")
+"""Codes of refusals in which nothing is broken: exit code 4, as for limits and policies of this machine."""
+
+
 class EdgeProblem(LawowError):
     """The edge refused: `code` is its ``Lawow-Error``, `status` the HTTP status."""
 
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(message)
+        self.exit_code = Refused.exit_code if code in LIMITS_AND_POLICIES else LawowError.exit_code
         self.code = code
         self.status = status
 

@@ -71,9 +71,9 @@ class EdgeConnection:
 
     def close(self) -> None:
         """Close the connection; the next request makes a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def connect(self) -> socket.socket:
         """Return a new connection, trusted as the others are, for the caller to speak over.
@@ -187,6 +187,11 @@ class EdgeConnection:
                 yield line
         except (OSError, http.client.HTTPException) as error:
             raise HostLost(f"{self.name}: the connection was lost ({_reason(error)})") from None
+        except (AttributeError, ValueError):
+            # What the standard library says when `close` is called by another thread meanwhile.
+            if self._connection is not None:
+                raise
+            raise HostLost(f"{self.name}: the connection was closed here") from None
         finally:
             self.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,24 @@ def shoutWords(text: str, times: int | None) -> list[str]:
 
 
 @pytest.mark.slow
+def test_packages_of_this_environment_stay_outside(tmp_path: Path) -> None:
+    """They may be for this machine alone, and the same source would be another component elsewhere."""
+    packages, path = tmp_path / "packages", tmp_path / "bin"
+    for folder in (packages, path):
+        folder.mkdir()
+    (packages / "only_here.py").write_text("SIZE = 1\n")
+    python = path / "python3"  # whom the tool would ask where packages are
+    python.write_text(f"#!/bin/sh\necho {packages}\n")
+    python.chmod(0o755)
+    source = tmp_path / "app.py"
+    source.write_text("import only_here\n\ndef size() -> int:\n    return only_here.SIZE\n")
+    environment = f"{path}:{os.environ['PATH']}"
+    done = lawow("build", source, "-o", tmp_path / "app.wasm", check=False, PATH=environment)
+    assert done.returncode == 3
+    assert "No module named 'only_here'" in done.stderr
+    assert not (tmp_path / "app.wasm").exists()
+
+
 def test_a_python_source_becomes_a_component_that_runs(tmp_path: Path) -> None:
     (tmp_path / "stats.py").write_text(SOURCE)
     done = build(tmp_path, "stats.py")

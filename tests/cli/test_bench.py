@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lawow.cli.bench import busy_note
 from tests.conftest import lawow
 from tests.server.chromium import Browser, running_browser
 
@@ -41,6 +42,11 @@ def test_table_1_on_a_slow_device_and_offloaded(browser: Browser, tmp_path: Path
     text = seen_report(browser, tmp_path, 2)
     assert "Figure 5(b)" in text
     assert "quoted from the paper" in text
+
+
+def test_figures_of_a_busy_machine_are_called_a_trial() -> None:
+    assert busy_note(1.9, 2) is None
+    assert "load 9.8, 2 processors" in str(busy_note(9.8, 2))
 
 
 def test_object_detection_here_and_offloaded(browser: Browser, tmp_path: Path) -> None:

@@ -72,9 +72,16 @@ def test_an_upload_shows_what_can_be_called_and_names_a_file_that_is_no_module(t
         token = edge.token("acme")
         shown = lawow("upload", FIBONACCI, "--edge", edge.url, LAWOW_TOKEN=token).stdout
         assert [line.strip() for line in shown.splitlines()[1:]] == ["fib: func(p0: s32) -> s32"]
-        done = lawow("upload", cut, "--edge", edge.url, "--json", check=False, LAWOW_TOKEN=token)
-    assert done.returncode == 3
-    assert json.loads(done.stdout)["file"] == str(cut)
+        for verb in ("upload", "offload"):
+            done = lawow(verb, cut, "--edge", edge.url, "--json", check=False, LAWOW_TOKEN=token)
+            assert done.returncode == 3
+            assert json.loads(done.stdout)["file"] == str(cut)
+        cut.write_bytes(b"")
+        done = lawow("offload", cut, "--edge", edge.url, check=False, LAWOW_TOKEN=token)
+        assert (done.returncode, "cut.wasm: is no WebAssembly module" in done.stderr) == (3, True)
+        cut.write_bytes(b"\0asm" + bytes(17 << 20))
+        done = lawow("upload", cut, "--edge", edge.url, check=False, LAWOW_TOKEN=token)
+        assert (done.returncode, "the limit module_bytes is" in done.stderr) == (4, True)
 
 
 def test_a_bundle_is_uploaded_by_its_content_not_its_name(tmp_path: Path) -> None:

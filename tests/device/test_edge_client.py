@@ -200,6 +200,40 @@ def test_what_is_no_pin_is_refused(pin: str) -> None:
 # ----------------------------------------------------------------------------------------------
 
 
+def test_a_stream_that_is_closed_by_another_thread_ends_as_a_lost_connection() -> None:
+    """`lawow top` leaves while its reader waits; what the standard library says then is no error of ours."""
+    reading, closing = threading.Event(), threading.Event()
+    ended: list[Exception] = []
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n")
+        assert closing.wait(20)
+        connection.sendall(b"2\r\nb\n\r\n2\r\nc\n\r\n")
+
+    def read(client: EdgeClient) -> None:
+        try:
+            for _ in client.lines("/v1/overview/events"):
+                reading.set()
+        except (LawowError, AttributeError, ValueError) as error:
+            ended.append(error)
+
+    with listening(serve) as address:
+        client = EdgeClient(f"http://{address}", "token")
+        reader = threading.Thread(target=read, args=(client,))
+        reader.start()
+        assert reading.wait(20)
+        closer = threading.Thread(target=client.close)
+        closer.start()
+        while client._connection is not None:
+            closer.join(0.01)
+        closer.join(0.2)  # it waits for the reader, who has the file, until something comes
+        closing.set()
+        reader.join(20)
+        closer.join(20)
+    assert [type(error) for error in ended] == [HostLost]
+
+
 @contextmanager
 def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     """Run `serve` on each connection, until the end."""
