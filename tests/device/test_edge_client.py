@@ -225,9 +225,7 @@ def test_a_stream_that_is_closed_by_another_thread_ends_as_a_lost_connection() -
         assert reading.wait(20)
         closer = threading.Thread(target=client.close)
         closer.start()
-        while client._connection is not None:
-            closer.join(0.01)
-        closer.join(0.2)  # it waits for the reader, who has the file, until something comes
+        closer.join(0.5)  # it waits for the reader, who has the file, until something comes
         closing.set()
         reader.join(20)
         closer.join(20)
