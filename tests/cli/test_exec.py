@@ -629,7 +629,8 @@ SHORTEST = {
 
 FIRST = SHORTEST | {
     *("lawow.errors", "lawow.execution.first_run", "lawow.execution.harmless", "lawow.formats"),
-    *("lawow.formats.bytes", "lawow.formats.interface", "lawow.formats.wasm", "lawow.runtime.cache"),
+    *("lawow.formats.bytes", "lawow.formats.interface", "lawow.formats.wasm", "lawow.formats.wasm_types"),
+    *("lawow.runtime.cache",),
     *("struct", "_functools", "_struct"),
 }
 """All that the first run of a small module without imports may load."""
@@ -638,6 +639,7 @@ USUAL = FIRST | {
     *("lawow.execution.arguments", "lawow.execution.output", "lawow.execution.preparation"),
     *("lawow.execution.reactor", "lawow.runtime.base", "lawow.runtime.binding", "lawow.runtime.failures"),
     *("lawow.runtime.libwasmtime", "lawow.runtime.wasi", "lawow.runtime.wasmtime_engine"),
+    *("lawow.runtime.wasmtime_instance", "lawow.runtime.wasmtime_store", "lawow.runtime.wasmtime_types"),
     *("ctypes", "ctypes._endian", "errno", "itertools", "types"),
 }
 """All that the first run of a small module with WASI may load."""
