@@ -91,8 +91,10 @@ public final class Stopwatch {
             resetCounts();
             running = true;
             long[] took = takeTime();
-            running = false;
-            result = "took " + took[0] + " " + took[1] + " " + samples + "\n" + counts();
+            synchronized (this) { // not between the halves of a sample, of which one would be missing
+                running = false;
+                result = "took " + took[0] + " " + took[1] + " " + samples + "\n" + counts();
+            }
         } catch (InvocationTargetException error) {
             result = "threw " + error.getCause().getClass().getName() + "\n";
         } catch (ReflectiveOperationException error) {
@@ -122,7 +124,7 @@ public final class Stopwatch {
         return copy;
     }
 
-    private void look(Thread worker) {
+    private synchronized void look(Thread worker) {
         if (!running || seen.length == 0) {
             return;
         }
