@@ -145,7 +145,7 @@ def test_the_deadline_ends_a_guest_that_spins_and_only_that_one(local_jvm: Jvm, 
         ("local", name, "spin", ">"), ("local", name, "fib", "I>I", 20), ("local", name, "spin", ">")
     )
     assert [answer.split()[1] for answer in answers] == ["interrupt", "6765", "interrupt"]
-    assert 2.0 <= time.monotonic() - start < 40
+    assert 2.0 <= time.monotonic() - start < 10
 
 
 def test_fuel_ends_a_call(local_jvm: Jvm, calls_module: Sample) -> None:

@@ -224,7 +224,7 @@ def test_the_time_limit_covers_the_whole_call(
     assert call(jvm, calls_module, "many", ">" + "I" * 60).startswith(
         ("remote deadline 0 true", "remote lost 0 true")
     )
-    assert 0.9 < time.monotonic() - start < 30
+    assert 0.9 < time.monotonic() - start < 5
 
 
 def test_nobody_listening_is_unreachable_and_nothing_ran(jvm: Jvm, calls_module: Sample) -> None:

@@ -255,7 +255,7 @@ def test_growing_beyond_the_limit_fails_inside_the_guest(lawow: Run, tmp_path: P
 def test_an_endless_loop_ends_at_the_timeout(lawow: Run, mixed: str) -> None:
     started = time.monotonic()
     done = lawow("exec", mixed, "spin", "--timeout", "0.3")
-    assert 0.3 < time.monotonic() - started < 30
+    assert 0.3 < time.monotonic() - started < 3
     assert outputs(done) == (
         4,
         "",

@@ -115,7 +115,7 @@ def test_values_traps_refusals_and_deadlines_are_those_of_a_call_over_http(
         started = time.monotonic()
         with pytest.raises(LimitExceeded):
             session.call(target, "loop", ">", [], deadline_seconds=0.2)
-        assert time.monotonic() - started < 9
+        assert time.monotonic() - started < 5
 
 
 def test_lists_travel_both_ways_also_in_parts(edge: RunningEdge, tenant: str) -> None:

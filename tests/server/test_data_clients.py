@@ -154,10 +154,10 @@ def test_who_breaks_the_protocol_later_is_told_and_loses_his_session_alone(plane
 
 
 def test_who_says_nothing_is_closed_after_five_seconds(plane: Plane) -> None:
-    with socket.create_connection((plane.host, plane.port), timeout=60) as silent:
+    with socket.create_connection((plane.host, plane.port), timeout=10) as silent:
         started = time.monotonic()
         assert is_closed(silent)
-        assert 4 < time.monotonic() - started < 50
+        assert 4 < time.monotonic() - started < 9
 
 
 def test_a_reader_that_takes_nothing_holds_up_nobody(client: DataClient, plane: Plane) -> None:

@@ -114,7 +114,7 @@ def test_a_call_is_stopped_at_its_deadline_and_others_go_on(client: DataClient, 
     started = time.monotonic()
     with pytest.raises(LimitExceeded):
         client.call(spin, b"", deadline_seconds=0.2)
-    assert time.monotonic() - started < 9
+    assert time.monotonic() - started < 3
     assert number(client.call(add, slots(1)).results) == 1
 
 

@@ -65,9 +65,9 @@ def test_an_endless_call_ends_at_its_deadline_and_no_other_tenant_waits(quick: R
         assert quick.call("modest", SORTS.digest, "fib", 10).json["results"] == [55]
         times.append(time.monotonic() - before)
     assert endless[0].refused_with(504, "deadline")
-    assert 0.9 < time.monotonic() - started < 9
-    assert len(times) > 3
-    assert sorted(times)[len(times) // 2] < 0.5, "half of the others' calls waited for the endless one"
+    assert 0.9 < time.monotonic() - started < 3
+    assert len(times) > 10
+    assert sorted(times)[len(times) // 2] < 0.2
 
 
 @pytest.mark.promise("F1")
@@ -79,7 +79,7 @@ def test_a_killed_worker_is_reported_at_once_and_replaced(quick: RunningEdge) ->
     os.kill(worker, signal.SIGKILL)
     killed = time.monotonic()
     until(lambda: bool(lost))
-    assert time.monotonic() - killed < 8
+    assert time.monotonic() - killed < 1
     assert lost[0].refused_with(503, "worker-lost")
     assert quick.call("greedy", SORTS.digest, "fib", 10).json["results"] == [55]
     assert quick.workers()["greedy"] != worker
@@ -93,7 +93,7 @@ def test_a_stopped_worker_is_killed_after_deadline_and_grace(quick: RunningEdge)
     started = time.monotonic()
     reply = quick.call("greedy", SORTS.digest, "fib", 1, deadline_seconds=0.2)
     assert reply.refused_with(504, "deadline")
-    assert 0.6 < time.monotonic() - started < 9
+    assert 0.6 < time.monotonic() - started < 2
     until(lambda: not Path(f"/proc/{worker}").exists())
 
 

@@ -238,7 +238,7 @@ def test_streams_tell_that_the_edge_drains_and_do_not_hold_it_up(tmp_path: Path)
                 edge.process.send_signal(signal.SIGTERM)
         started = time.monotonic()
         assert edge.process.wait(timeout=20) == 0
-        assert time.monotonic() - started < 18
+        assert time.monotonic() - started < 5
         assert states[0] == "ready"
         assert "draining" in states
         assert "Traceback" not in edge.log.read_text()
