@@ -18,7 +18,7 @@ from lawow.errors import HostLost, LimitExceeded, Refused
 from lawow.limits import EDGE
 from tests.edge.builders import module_of
 from tests.server.planes import CuttingProxy, Plane, grant_channels, greeted, open_plane
-from tests.server.running import RunningEdge, running_edge
+from tests.server.running import RunningEdge, running_edge, until
 
 TOKEN = b"token-of-the-phone"
 GUEST = module_of(
@@ -306,9 +306,18 @@ def test_channels_beyond_the_limit_are_refused_until_one_ends(tmp_path: Path) ->
             with pytest.raises(Refused, match="3 channels"):
                 topic(second, "other")
             channel.reset()
-            held.append(topic(second, "other"))
+            until(lambda: opened_in_the_place(second, held))  # the reset came by another connection
             held[0].send(1)
             assert held[1].receive(timeout_seconds=10) == 1
+
+
+def opened_in_the_place(session: DataSession, held: list[ElasticChannel]) -> bool:
+    """Open one more topic, if the edge knows already that there is a place for it."""
+    try:
+        held.append(topic(session, "other"))
+    except Refused:
+        return False
+    return True
 
 
 def test_topics_of_other_instances_are_other_topics(serving: RunningEdge, tenant: str, plane: Plane) -> None:
