@@ -7,7 +7,7 @@ acknowledged them, within limits, so that a client that lost its connection gets
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lawow.channel.connection import Handler, require_step
 from lawow.channel.events import (
@@ -92,7 +92,7 @@ class ServerConnection(ExchangingConnection):
 
     def receive_data(self, data: bytes | memoryview) -> list[Event]:
         """As `Connection.receive_data`. The small calls that `data` begins with take a shorter way."""
-        if self.state is not ConnectionState.OPEN or not self._inbox.is_empty:
+        if not self.is_between_frames:
             return super().receive_data(data)
         events: list[Event] = []
         taken = self._take_calls(data, events)
@@ -181,6 +181,16 @@ class ServerConnection(ExchangingConnection):
         self.session.deliver = None
         return [Cancelled(call_id) for call_id in self.session.connection_lost()]
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the next byte that comes is the first one of a frame, and a call may come."""
+        return self.state is ConnectionState.OPEN and self._inbox.is_empty
+
+    @property
+    def result_bytes(self) -> int:
+        """The largest result that the client takes."""
+        return self._hello.result_bytes
+
     # outcomes
 
     def send_bound(self, bind_id: int, prepare_us: int = 0) -> None:
@@ -214,6 +224,21 @@ class ServerConnection(ExchangingConnection):
         del session.calls[call_id]
         session.call_bytes -= call.size
         self._out.append(HEAD.pack(size + COUNTED_BYTES, call_id, RESULT, 0) + payload)
+
+    def send_results(self, answers: bytes, outcomes: Iterable[tuple[int, bytes]], count: int) -> None:
+        """Return the results of calls that came first, of those received, as whole RESULT frames.
+
+        The owner has read those calls itself (`lawow.channel.bursts`); what came behind them goes to
+        `receive_data`. `outcomes` are ids and payloads of the frames, all of which have the same length.
+        """
+        if self.state is not ConnectionState.OPEN:
+            raise LocalProtocolError(f"no calls come while the connection is {self.state.value}")
+        session = self.session
+        _, session.last_id, _, _ = HEAD.unpack_from(answers, len(answers) - len(answers) // count)
+        session.kept.keep_all(RESULT, outcomes, count, len(answers) - count * HEAD.size, self._now)
+        self._out.append(answers)
+        self._heard = True
+        self._note_seen()
 
     def send_trap(
         self,

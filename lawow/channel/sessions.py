@@ -7,7 +7,7 @@ object. Nothing in here knows bytes or frames.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lawow.channel.inbox import Payload
 from lawow.channel.payloads import CallKnown
@@ -78,12 +78,31 @@ class KeptOutcomes:
             return
         outcomes[call_id] = (operation, payload, now)
         self._bytes += len(payload)
-        while self._bytes > limits.kept_bytes or len(outcomes) > limits.kept_results:
-            self._bytes -= len(outcomes.popitem(False)[1][1])
+        if self._bytes > limits.kept_bytes or len(outcomes) > limits.kept_results:
+            self._let_go()
+
+    def keep_all(
+        self, operation: int, outcomes: Iterable[tuple[int, bytes]], count: int, size: int, now: float
+    ) -> None:
+        """Keep `count` outcomes of `size` bytes together, as `keep` does with each."""
+        limits = self._limits
+        if size > limits.kept_bytes:
+            for call_id, payload in outcomes:
+                self.keep(call_id, operation, payload, now)
+            return
+        self._outcomes.update((call_id, (operation, payload, now)) for call_id, payload in outcomes)
+        self._bytes += size
+        self._let_go()
 
     def get(self, call_id: int) -> tuple[int, bytes]:
         """Return operation and payload."""
         return self._outcomes[call_id][:2]
+
+    def _let_go(self) -> None:
+        """Let go of the oldest ones that have no room."""
+        limits, outcomes = self._limits, self._outcomes
+        while self._bytes > limits.kept_bytes or len(outcomes) > limits.kept_results:
+            self._bytes -= len(outcomes.popitem(False)[1][1])
 
     def drop(self, call_id: int) -> None:
         """Let go of an outcome, if it is there."""

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 
 from lawow.channel.bodies import read_arguments, write_returned
 from lawow.edge.allocation import keep_freed_memory
+from lawow.edge.burst_caller import BurstCaller, BurstModules
 from lawow.edge.confinement import ChildLimits, begin_child, close_filter, limit_child, read_everything
 from lawow.edge.messages import (
     BAD_ARGUMENTS,
@@ -55,6 +56,7 @@ from lawow.edge.messages import (
     read_message,
     write_message,
 )
+from lawow.edge.plane.burst import Burst
 from lawow.edge.plane.identity import server_context
 from lawow.edge.plane.loop import PlaneLoop
 from lawow.edge.plane.parts import PlaneParts
@@ -70,14 +72,14 @@ from lawow.errors import (
 from lawow.formats.signature import Signature, parse_typed_signature
 from lawow.formats.state import decode_state
 from lawow.limits import EDGE
-from lawow.runtime import wasi, wasmtime_cells, watchdog
+from lawow.runtime import annex, wasi, wasmtime_cells, watchdog
 from lawow.runtime.base import CompiledModule, Instance
 from lawow.runtime.grants import Grants
 from lawow.runtime.host_functions import INFERENCE, find_host_functions
 from lawow.runtime.lowering import TypedCaller
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.state import StateKeeper
-from lawow.runtime.wasmtime_engine import WasmtimeEngine
+from lawow.runtime.wasmtime_engine import WasmtimeEngine, WasmtimeInstance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,8 +87,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "Worker", "main"]
 
-LOADED_BEFORE_THE_FENCES = (wasi, watchdog, wasmtime_cells)  # what a first call would otherwise import
+LOADED_BEFORE_THE_FENCES = (annex, wasi, watchdog, wasmtime_cells)  # what a first call would otherwise import
 MODULES_LOADED = 16
+BURST_CALLERS = 64  # each has a memory of 64 KiB, which is the host's
+NO_RESULTS = Result(0.0, 0.0, b"")
 TABLES_BYTES = 1 << 20  # of a state, beside its memory
 OPEN_FILES = 32  # beside the connections of the data plane
 FREED_BYTES = 8 << 20  # kept for the next large call
@@ -122,6 +126,7 @@ class _Session:
         self.instance = instance
         self.caller = caller
         self._unseen_bytes = unseen_bytes
+        self.burst_callers: dict[str, BurstCaller] = {}
         self.held_bytes = 0
         self.measure()
 
@@ -154,6 +159,8 @@ class Worker:
         self._held_bytes = 0  # by sessions
         self._kept: set[str] = set()
         self._running: Instance | None = None
+        self._burst_modules = BurstModules(engine)
+        self._burst_caller_running: BurstCaller | None = None
         self._grown: _Session | None = None  # whose guest has run since it was measured
         self._result_bytes = limits.call_bytes
 
@@ -234,6 +241,52 @@ class Worker:
         finally:
             self._running = None
         return Result(0.0, time.perf_counter() - started, results)
+
+    def call_burst(self, name: str, export: str, burst: Burst, seconds: float) -> Message:
+        """Answer calls of a burst in a session until one of them is left; the burst is told.
+
+        A failure where no call of the burst is open says nothing of any of them: they are to be called
+        otherwise.
+        """
+        session = self._sessions.get(name)
+        if session is None:
+            return Failure(NO_SESSION, "")
+        caller = session.burst_callers.get(export) or self._burst_caller(session, export)
+        if caller is None:
+            return Failure(NO_ROOM, "there are too many functions that are called in bursts")
+        if session is not self._grown:
+            self._let_grow(session)
+        if self._inference is not None:
+            self._bound_inference(seconds)
+        self._running, self._burst_caller_running = session.instance, caller
+        try:
+            caller.run(burst, seconds)
+        except LawowError as error:
+            return self._answer_to(error, name)
+        finally:
+            self._running = self._burst_caller_running = None
+        return NO_RESULTS
+
+    @property
+    def bursting_functions(self) -> int:
+        """How many functions of sessions are called in bursts."""
+        return sum(len(session.burst_callers) for session in self._sessions.values())
+
+    def part(self, burst: Burst) -> None:
+        """Let no further call of a burst begin, from another thread than the one that is at it."""
+        caller = self._burst_caller_running
+        if caller is not None:
+            caller.send_to_part(burst)
+
+    def _burst_caller(self, session: _Session, export: str) -> BurstCaller | None:
+        instance = session.instance
+        if not isinstance(instance, WasmtimeInstance) or self.bursting_functions >= BURST_CALLERS:
+            return None
+        module = self._burst_modules.of(instance.signature(export))
+        if module is None:
+            return None
+        caller = session.burst_callers[export] = BurstCaller(instance, export, module)
+        return caller
 
     def _answered(self, request: Call | Open | Save, work: Callable[[], Message]) -> Message:
         """Turn what a guest or its module did wrong into an answer."""

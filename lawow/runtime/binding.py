@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     from _functools import partial  # the same, without the five modules that functools loads at each start
 
-__all__ = ["NOT_PACKED", "SLOT", "BoundExport", "fit_arguments"]
+__all__ = ["NOT_PACKED", "SLOT", "BoundExport", "fit_arguments", "unsigned_slots"]
 
 SLOT = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 """Layout of a value in ``wasmtime_val_raw_t`` (16 bytes, little-endian)."""
@@ -88,6 +88,11 @@ class BoundExport:
             self._raw_results = _struct(_RAW_SLOT, types), _struct(_RAW_VALUE, types)
         slots, values = self._raw_results
         return values.pack(*slots.unpack_from(self.buffer))
+
+
+def unsigned_slots(types: Sequence[str]) -> struct.Struct:
+    """Return the layout of slots that are given as unsigned numbers of the same bits."""
+    return _struct(_RAW_SLOT, types)
 
 
 def _layout(types: Sequence[str]) -> struct.Struct:

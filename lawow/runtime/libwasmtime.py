@@ -211,6 +211,7 @@ _PROTOTYPES = {
     "wasmtime_global_set": "pppp",
     "wasmtime_instance_export_get": "bppszp",
     "wasmtime_instance_export_nth": "bppzppp",
+    "wasmtime_instance_new": "ppppzpp",
     "wasmtime_linker_define_func_unchecked": "ppszszpppp",
     "wasmtime_linker_define_wasi": "pp",
     "wasmtime_linker_delete": "vp",

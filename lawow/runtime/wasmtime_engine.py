@@ -123,6 +123,11 @@ class WasmtimeModule(CompiledModule):
         self._types: dict[str, FuncType] = {}  # of the functions that instances looked up
 
     @property
+    def pointer(self) -> int:
+        """The ``wasmtime_module_t``, for this package only."""
+        return self._handle.pointer
+
+    @property
     def exports(self) -> Mapping[str, FuncType]:
         if self._exports is None:
             functions = lib.library()

@@ -16,12 +16,14 @@ from lawow.runtime.wasmtime_types import function_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from functools import partial
 
     from lawow.formats.wasm_expose import StateNames
+    from lawow.runtime.annex import Annex
     from lawow.runtime.cells import Cells
+    from lawow.runtime.wasmtime_engine import WasmtimeModule
     from lawow.runtime.wasmtime_store import Store
 else:
     from _functools import partial  # as in `lawow.runtime.binding`
@@ -109,6 +111,29 @@ class WasmtimeInstance(Instance):
             bound.put_raw(values)
             self._run_watched(bound, deadline_seconds)
             return bound.take_raw()
+        finally:
+            self._release()
+
+    def attach(self, module: WasmtimeModule, export: str) -> Annex:
+        """Put an instance of `module`, which the host wrote, beside this one; it calls `export`."""
+        from lawow.runtime.annex import Annex
+
+        guest = self._bound.get(export) or self._ready(export)
+        self._enter()
+        try:
+            return Annex(self._store, module.pointer, module.exports["run"], guest, self._trap_address)
+        finally:
+            self._lock.release()
+
+    def run_annex(self, annex: Annex, arguments: tuple[int, ...], deadline_seconds: float) -> None:
+        """Let an annex of this instance run. Raises what `call` raises of the guest that it calls."""
+        if not self._acquire(False):
+            raise LocalProtocolError(_BUSY)
+        try:
+            if self._dead:
+                raise self._refusal()
+            annex.put(*arguments)
+            self._run_watched(annex, deadline_seconds)
         finally:
             self._release()
 
@@ -213,6 +238,15 @@ class WasmtimeInstance(Instance):
         finally:
             self._lock.release()
         return left.value
+
+    def send(self, errand: Callable[[], object]) -> None:
+        """Let the thread on which a call runs do `errand` where the guest can be stopped; see `Watchdog`."""
+        self._store.engine.watchdog.send(self._store.token, errand)
+
+    def extend(self, seconds: float) -> None:
+        """Let the call that runs go on for so long from now; for an errand."""
+        self._store.deadline_seconds = seconds
+        self._store.engine.watchdog.arm(self._store.token, seconds)
 
     def interrupt(self) -> None:
         if not self._store.token:

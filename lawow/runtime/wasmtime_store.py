@@ -29,7 +29,9 @@ _ALL_FUEL = (1 << 64) - 1
 class Store:
     """A ``wasmtime_store_t`` with its limits; everything that dangles when it is freed lives in here."""
 
-    __slots__ = ("_linked", "bounds", "deadline_seconds", "engine", "handle", "open_context", "token")
+    __slots__ = (
+        "_annexes", "_linked", "bounds", "deadline_seconds", "engine", "handle", "open_context", "token"
+    )  # fmt: skip
 
     open_context: c_void_p | None
     """The ``wasmtime_context_t`` (ctypes need not convert it at each call), or None when it is closed."""
@@ -37,6 +39,7 @@ class Store:
     def __init__(self, engine: WasmtimeEngine, bounds: Bounds) -> None:
         functions = lib.library()
         self._linked: tuple[object, ...] = ()
+        self._annexes = 0
         self.token = 0  # not 0: the store has epochs
         self.deadline_seconds = 0.0
         self.engine = engine
@@ -76,6 +79,18 @@ class Store:
         limits = (bounds.memory_bytes, bounds.table_elements, CALL.instances, CALL.tables, CALL.memories)
         lib.library().wasmtime_store_limiter(self.handle.pointer, *limits)
 
+    def make_room_for_annex(self, memory_bytes: int) -> None:
+        """Let the host instantiate one module more, with a memory of so many bytes; end it by `limit`."""
+        self._annexes += 1
+        lib.library().wasmtime_store_limiter(
+            self.handle.pointer,
+            max(self.bounds.memory_bytes, memory_bytes),
+            self.bounds.table_elements,
+            CALL.instances + self._annexes,
+            CALL.tables,
+            CALL.memories + self._annexes,
+        )
+
     def close(self) -> None:
         """Free the store."""
         self.open_context = None
@@ -105,6 +120,8 @@ def _watch_epochs(store: int, watchdog: Watchdog) -> int:
 def _epoch_decision(context: int, token: int, ticks: Sequence[int], kind: Sequence[int]) -> int | None:
     """Stop the call if its own deadline has passed; else let it run until the next bump."""
     watchdog = _watched.get(token)
+    if watchdog is not None:
+        watchdog.run_errand(token)
     if watchdog is None or watchdog.expired(token):
         return lib.library().wasmtime_error_new(b"deadline")
     ticks[0] = 1  # type: ignore[index]

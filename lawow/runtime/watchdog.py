@@ -28,6 +28,7 @@ class Watchdog:
         self._bump = bump
         self._changed = threading.Condition(threading.Lock())
         self._deadlines: dict[int, float] = {}
+        self._errands: dict[int, Callable[[], object]] = {}
         self._sleeps_until = NEVER
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -41,6 +42,8 @@ class Watchdog:
     def disarm(self, token: int) -> None:
         """The call `token` has ended."""
         self._deadlines.pop(token, None)
+        if self._errands:
+            self._errands.pop(token, None)
 
     def expire(self, token: int) -> None:
         """Let the deadline of the call `token` be now; no effect on one that has ended."""
@@ -48,6 +51,23 @@ class Watchdog:
             if token in self._deadlines:
                 self._deadlines[token] = 0.0
                 self._bump()
+
+    def send(self, token: int, errand: Callable[[], object]) -> None:
+        """Let the thread of the call `token` do `errand` where it may be stopped.
+
+        The guest does not run meanwhile. A call that ends first does not do it, but perhaps the next one of
+        the same instance does: an errand knows what it is for.
+        """
+        with self._changed:
+            if token in self._deadlines:
+                self._errands[token] = errand
+                self._bump()
+
+    def run_errand(self, token: int) -> None:
+        """Do what the call `token` was sent for, on its own thread."""
+        errand = self._errands.pop(token, None) if self._errands else None
+        if errand is not None:
+            errand()
 
     def expired(self, token: int) -> bool:
         """Return whether the deadline of the call `token` has passed."""

@@ -7,6 +7,7 @@ Bytes become calls here, and outcomes become bytes. Which call runs when is the 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -29,6 +30,7 @@ from lawow.edge.messages import (
     Result,
     Trap,
 )
+from lawow.edge.plane.burst import Burst, burst_in
 from lawow.edge.plane.leases import Function, OwnLease
 from lawow.edge.plane.parts import Serves
 from lawow.edge.plane.pipe import Pipe
@@ -68,7 +70,9 @@ class Job:
         function, admitted = self.function, self.function.lease.admitted
         left = max(self.until - monotonic(), 0.001)
         if function.core_params is not None and function.runs_in_session:
-            return worker.call_core(admitted.session, function.export, bytes(self.arguments), left)
+            message = worker.call_core(admitted.session, function.export, bytes(self.arguments), left)
+            function.learn(message.run_seconds if isinstance(message, Result) else left)
+            return message
         session = admitted.session if function.runs_in_session else ""
         signature, arguments = function.signature, self.arguments
         call = Call(admitted.digest, False, function.export, signature, left, arguments, session)
@@ -90,6 +94,10 @@ class Job:
         self.link.send_refused(self.id, "deadline", "the call had not begun when its deadline passed")
         self.function.lease.note("deadline", now - self.came)
         return True
+
+    def refuse_cancelled(self) -> None:
+        """Say that it was not begun, because its client does not want it any more."""
+        self.link.send_refused(self.id, "cancelled", "the client has cancelled the call before it began")
 
     def _answer(self, message: Message) -> str:
         """Tell the client, and return one of `lawow.edge.usage.OUTCOMES`."""
@@ -124,6 +132,7 @@ class Client:
         self.jobs: deque[Job] = deque()
         self.is_ready = False  # stands in the queue of those who have jobs
         self.running: Job | None = None
+        self.apart: Burst | None = None  # goes on, while another thread leads
         self.connection: Connection | None = None
         self.lost_at = 0.0
         self.has_left = False  # by its own will, though it may come back
@@ -154,10 +163,30 @@ class Client:
         for job in self.jobs:
             if job.id == call_id:
                 self.jobs.remove(job)
-                detail = "the client has cancelled the call before it began"
-                job.link.send_refused(job.id, "cancelled", detail)
+                job.refuse_cancelled()
                 return False
+        for job in self._apart():
+            if job.id == call_id:
+                job.is_cancelled = True  # whether it has begun is not known here yet
         return False
+
+    def stop(self) -> bool:
+        """Drop what has not begun; tell whether something runs, which has to be stopped."""
+        self.jobs.clear()
+        for job in (*self._apart(), *((self.running,) if self.running else ())):
+            job.is_cancelled = True
+        return self.running is not None or self.apart is not None
+
+    def queue_first(self, jobs: Sequence[Job]) -> None:
+        """Put calls in front of what came later; refuse those that were cancelled meanwhile."""
+        for job in reversed(jobs):
+            if job.is_cancelled:
+                job.refuse_cancelled()
+            else:
+                self.jobs.appendleft(job)
+
+    def _apart(self) -> Sequence[Job]:
+        return self.apart.jobs or () if self.apart is not None else ()
 
     def bind(self, asked: FunctionAsked, function: Function) -> None:
         """Remember a function, and say so."""
@@ -165,10 +194,13 @@ class Client:
         assert self.connection is not None  # it has just asked
         self.connection.server.send_bound(asked.id)
 
-    def job(self, called: Called, longest_seconds: float, buffer: object) -> Job | None:
+    def job(
+        self, called: Called, longest_seconds: float, buffer: object, came: float | None = None
+    ) -> Job | None:
         """Return a call as a job; None if it was refused: no such function, or other arguments than its.
 
-        Arguments that lie in `buffer`, where the next bytes will be received, are copied.
+        Arguments that lie in `buffer`, where the next bytes will be received, are copied. It came now, or
+        at another time.
         """
         assert self.connection is not None  # it has just called
         link = self.connection.server
@@ -189,7 +221,7 @@ class Client:
         seconds = called.deadline_us / MICROSECONDS
         if not 0 < seconds < longest_seconds:
             seconds = longest_seconds
-        now = monotonic()
+        now = monotonic() if came is None else came
         return Job(self, link, called.id, function, arguments, now, now + seconds)
 
     def lose_connection(self) -> None:
@@ -214,8 +246,10 @@ class Connection:
         self.is_full = False  # the last time as much came as was asked for: there may be more
         self.interest = 0  # what the loop waits for
 
-    def receive(self, buffer: memoryview) -> list[Event] | None:
+    def receive(self, buffer: memoryview, burst_seconds: float = 0.0) -> list[Event] | Burst | None:
         """Receive once and return what it means; None: nothing has come.
+
+        With `burst_seconds`, the most that a call may take, quick calls are returned as they came.
 
         Raises `OSError` when the connection is over, `RemoteProtocolError` when it has to be.
 
@@ -227,6 +261,10 @@ class Connection:
         self.is_full = count == len(target)
         if count <= 0:
             return None
+        if burst_seconds and self.client is not None and self.server.is_between_frames:
+            burst = burst_in(self.client, self.server, buffer[:count], burst_seconds)
+            if burst is not None:
+                return burst
         return (
             self.server.receive_data(buffer[:count]) if place is None else self.server.bytes_received(count)
         )
@@ -238,10 +276,12 @@ class Connection:
 
     def flush(self) -> None:
         """Send what is due, piece by piece as far as the other end takes it; sets `is_over`."""
+        pipe, server = self.pipe, self.server
         try:
-            self.pipe.flush()
-            while self.server.has_to_send and not self.pipe.waiting_bytes:
-                self.pipe.send(self.server.buffers_to_send())
+            if pipe.waiting_bytes or pipe.wants_write:
+                pipe.flush()
+            while server.has_to_send and not pipe.waiting_bytes:
+                pipe.send(server.buffers_to_send())
         except OSError:
             self.is_over = True
         if self.server.state is ConnectionState.CLOSED and not self.pipe.waiting_bytes:

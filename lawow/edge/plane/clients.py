@@ -21,6 +21,8 @@ from lawow.channel.events import (
 from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ConnectionState
+from lawow.edge.messages import Message, Result
+from lawow.edge.plane.burst import Burst
 from lawow.edge.plane.channels import Channels
 from lawow.edge.plane.client import Client, Connection, Job
 from lawow.edge.plane.leases import Function, LeaseTable, OwnLease
@@ -143,9 +145,65 @@ class Clients:
             return
         client.lease.calls += 1
         client.jobs.append(job)
-        if not client.is_ready:
+        self._stand_in_line(client)
+
+    def _stand_in_line(self, client: Client) -> None:
+        if not client.is_ready and client.jobs:
             client.is_ready = True
             self._ready.append(client)
+
+    # bursts
+
+    def take_apart(self, burst: Burst) -> None:
+        """Make jobs of the calls of a burst of which the client has not heard. Raises `RemoteProtocolError`.
+
+        What else came with them is handled.
+        """
+        client, jobs, is_whole = burst.client, burst.begin_jobs(), True
+        client.apart = burst
+        for event in burst.link.receive_data(burst.rest):
+            assert client.connection is not None  # it was there when the burst came, and this is at once
+            if is_whole and isinstance(event, Called) and event.function == burst.function_id:
+                job = client.job(event, self._longest_seconds, None, burst.came)
+                is_whole = job is not None
+                if job is not None:
+                    client.lease.calls += 1
+                    jobs.append(job)
+            else:
+                is_whole = False
+                self.handle(client.connection, event, None)
+
+    def settle_parted(self, burst: Burst, now: float) -> None:
+        """Tell the outcomes that there are while one call of a burst goes on alone."""
+        burst.tell(now)
+        running = burst.client.running = burst.open_job
+        self._queue_rest(burst)
+        if running is not None and running.is_cancelled:
+            self._worker.interrupt()
+
+    def conclude_burst(self, burst: Burst, message: Message, now: float) -> None:
+        """Tell what came of a burst. Raises `RemoteProtocolError` for what came behind it."""
+        client, is_apart = burst.client, burst.jobs is not None
+        burst.learn(now)
+        if is_apart:
+            burst.tell(now)
+        else:
+            burst.commit(now)
+            if burst.is_answered:
+                return
+            self.take_apart(burst)
+        job, client.running = burst.open_job, None
+        if job is not None:  # it trapped, or ended its guest with success
+            job.answer(Result(0.0, message.run_seconds, b"") if isinstance(message, Result) else message, now)
+        self._queue_rest(burst)
+
+    def _queue_rest(self, burst: Burst) -> None:
+        """Let the calls of a burst that have not begun wait like others, once."""
+        client = burst.client
+        if client.apart is burst:
+            client.apart = None
+            client.queue_first(burst.jobs_to_begin)
+            self._stand_in_line(client)
 
     # turns
 
@@ -182,9 +240,7 @@ class Clients:
         """Forget a session; what it has asked for is dropped, or stopped."""
         self._by_token.pop(client.session.token, None)
         self._channels.forget(client)
-        client.jobs.clear()
-        if client.running is not None:
-            client.running.is_cancelled = True
+        if client.stop():
             self._worker.interrupt()
 
     def end_lost(self, now: float) -> None:

@@ -12,7 +12,12 @@ from lawow.edge.messages import Admit
 from lawow.edge.usage import Usage
 from lawow.formats.signature import parse_typed_signature
 
-__all__ = ["Function", "LeaseTable", "OwnLease"]
+__all__ = ["QUICK_CALLS", "Function", "LeaseTable", "OwnLease"]
+
+QUICK_SECONDS = 50e-6
+QUICK_CALLS = 16
+"""So many calls as quick as that, one after the other, and the next ones are answered in bursts."""
+FIRST_BURST = 32
 
 
 @dataclass(slots=True)
@@ -25,10 +30,10 @@ class OwnLease:
     outcomes: Counter[str] = field(default_factory=Counter)
     slots: Counter[int] = field(default_factory=Counter)
 
-    def note(self, outcome: str, seconds: float) -> None:
-        """Count a call that has ended so, so long after it had come."""
-        self.outcomes[outcome] += 1
-        self.slots[latency_slot(seconds)] += 1
+    def note(self, outcome: str, seconds: float, count: int = 1) -> None:
+        """Count calls that have ended so, so long after they had come."""
+        self.outcomes[outcome] += count
+        self.slots[latency_slot(seconds)] += count
 
     def take_usage(self) -> Usage:
         """Return what was counted since this was last asked."""
@@ -52,6 +57,9 @@ class Function:
     export: str
     signature: str
     core_params: str | None = field(init=False)
+    result_bytes: int = field(init=False, default=0)  # of core results
+    quick_calls: int = field(init=False, default=0)  # one after the other, up to now
+    most: int = field(init=False, default=FIRST_BURST)  # calls that are answered in one go
     _core_bytes: int = field(init=False, default=0)
     _zeros: int = field(init=False, default=0)  # the bits of core arguments that are none of a number's
 
@@ -59,10 +67,15 @@ class Function:
         if not parse_typed_signature(self.signature).is_core:
             self.core_params = None
             return
-        letters = self.core_params = self.signature.partition(">")[0]
+        letters, _, results = self.signature.partition(">")
+        self.core_params, self.result_bytes = letters, len(results) * SLOT_BYTES
         self._core_bytes = len(letters) * SLOT_BYTES
         unused = (bytes(4) + b"\xff" * 4 if letter in "if" else bytes(8) for letter in letters)
         self._zeros = int.from_bytes(b"".join(unused), "little")
+
+    def learn(self, run_seconds: float) -> None:
+        """Take note of how long a call ran."""
+        self.quick_calls = self.quick_calls + 1 if run_seconds < QUICK_SECONDS else 0
 
     def require_fit(self, arguments: bytes | memoryview) -> None:
         """Raise `FormatError` for numbers that are no arguments of it; a guest's own lists come later."""

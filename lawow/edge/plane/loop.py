@@ -16,6 +16,7 @@ from time import monotonic
 
 from lawow.channel.states import ConnectionState
 from lawow.edge.messages import DEADLINE, DEFECT, NO_SESSION, Failure, Listen, Message, Result, Trap
+from lawow.edge.plane.burst import Burst
 from lawow.edge.plane.channel import Delivery
 from lawow.edge.plane.channels import Channels
 from lawow.edge.plane.client import Connection, Job
@@ -38,7 +39,8 @@ TICK_SECONDS = 1.0
 JOINED_BYTES = 16 << 10
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 NEVER = float("inf")
-_Item = Job | Order | Delivery
+PART_SECONDS = 0.002  # between two looks whether a burst that takes long has come apart
+_Item = Burst | Job | Order | Delivery
 ENDINGS = (DEADLINE, NO_SESSION)
 """Kinds of failure after which an instance is gone."""
 
@@ -66,12 +68,14 @@ class PlaneLoop:
         )
         self._orders = Orders(worker, self._leases, supervisor, receive, self._send_away)
         self._door = Door(listener, parts, self._close)
-        self._crew: Crew[_Item] = Crew(self._lead, lambda: os.eventfd_write(parts.wakes, 1))
+        self._wake = lambda: os.eventfd_write(parts.wakes, 1)
+        self._crew: Crew[_Item] = Crew(self._lead, self._wake)
         self._connections: dict[int, Connection] = {}
         self._again: set[int] = set()  # descriptors with bytes that the poll does not tell of
         self._unsent: set[Connection] = set()  # to be flushed and settled when there is no quick work left
         self._is_behind = False
         self._prefers_messages = False
+        self._burst: Burst | None = None  # to be done at once
         self._buffer = bytearray(RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
         self._ticked = 0.0
@@ -87,9 +91,10 @@ class PlaneLoop:
 
     def _lead(self) -> bool:
         """Serve until the end (True), or until another thread does (False)."""
+        self._part_burst()
         self._settle_unsent()
         while not self._is_broken and not self._is_drained():
-            wait = 0.0 if self._again or self._is_behind else TICK_SECONDS
+            wait = 0.0 if self._again or self._is_behind else self._part_burst()
             for descriptor, mask in [*self._parts.poll.poll(wait), *((number, IN) for number in self._again)]:
                 self._serve(descriptor, mask)
                 if not self._work():
@@ -110,6 +115,7 @@ class PlaneLoop:
                 self._read(connection)
         elif descriptor == self._parts.wakes:
             os.eventfd_read(self._parts.wakes)
+            self._settle_parted()
             done = self._crew.take_done()
             if done is not None:
                 self._conclude(*done, monotonic())
@@ -130,11 +136,15 @@ class PlaneLoop:
 
     def _read(self, connection: Connection) -> None:
         """Take what has come."""
+        burst_seconds = self._longest_seconds if self._crew.at_work is None else 0.0
         try:
             for _ in range(READS_AT_ONCE):
-                events = connection.receive(self._view) if connection.may_be_read else None
+                events = connection.receive(self._view, burst_seconds) if connection.may_be_read else None
                 if events is None:
                     return
+                if isinstance(events, Burst):
+                    self._burst = events
+                    break
                 for event in events:
                     self._clients.handle(connection, event, self._buffer)
                 if connection.client is not None:
@@ -143,13 +153,17 @@ class PlaneLoop:
                     break
             if connection.is_full:
                 self._again.add(connection.descriptor)
-        except RemoteProtocolError:  # GOODBYE is on its way out
-            if connection.client is not None:
-                self._clients.end(connection.client)
-            connection.flush()
-            connection.is_over = True
+        except RemoteProtocolError:
+            self._violated(connection)
         except OSError:
             connection.is_over = True
+
+    def _violated(self, connection: Connection) -> None:
+        """End a connection and its session; GOODBYE is on its way out."""
+        if connection.client is not None:
+            self._clients.end(connection.client)
+        connection.flush()
+        connection.is_over = True
 
     def _settle_unsent(self) -> None:
         """Send what is due; then close what is over, and listen for what matters next."""
@@ -164,6 +178,9 @@ class PlaneLoop:
     def _settle(self, connection: Connection) -> None:
         if connection.is_over:
             self._close(connection)
+            return
+        pipe = connection.pipe
+        if connection.interest == IN and not (pipe.waiting_bytes or pipe.wants_write or pipe.has_decrypted):
             return
         interest = (IN if connection.may_be_read else 0) | (OUT if connection.pipe.waiting_bytes else 0)
         if connection.pipe.wants_write:
@@ -207,7 +224,13 @@ class PlaneLoop:
         return True
 
     def _next(self) -> _Item | None:
-        """Return what is to be done now: the supervisor's request, else calls and messages by turns."""
+        """Return what is to be done now: a burst, the supervisor's request, else calls and messages by turns.
+
+        A burst has just come, from a client who had nothing waiting.
+        """
+        burst, self._burst = self._burst, None
+        if burst is not None:
+            return burst
         order = self._orders.next
         if order is not None:
             self._orders.next = None
@@ -228,11 +251,10 @@ class PlaneLoop:
 
     def _conclude(self, item: _Item, message: Message, now: float) -> None:
         """Note and tell what came of it."""
-        is_ending = False
-        if not isinstance(message, Result):
-            kind = message.kind if isinstance(message, Failure) else ""
-            self._is_broken = self._is_broken or kind == DEFECT
-            is_ending = isinstance(message, Trap) or kind in ENDINGS
+        if isinstance(item, Burst):
+            self._conclude_burst(item, message, now)
+            return
+        is_ending = not isinstance(message, Result) and self._ends_an_instance(message)
         if isinstance(item, Job):
             item.client.running = None
             if is_ending and item.function.runs_in_session:
@@ -247,6 +269,50 @@ class PlaneLoop:
             self._orders.conclude(item, message)
         else:
             self._conclude_delivery(item, message, is_ending)
+
+    def _ends_an_instance(self, message: Message) -> bool:
+        """Tell whether an instance may be gone, and take note of a defect, after which the worker ends."""
+        kind = message.kind if isinstance(message, Failure) else ""
+        self._is_broken = self._is_broken or kind == DEFECT
+        return isinstance(message, Trap) or kind in ENDINGS
+
+    def _conclude_burst(self, burst: Burst, message: Message, now: float) -> None:
+        if not isinstance(message, Result) and self._ends_an_instance(message):
+            self._note_loss(burst.function.lease.admitted.session)
+        connection = burst.client.connection
+        try:
+            self._clients.conclude_burst(burst, message, now)
+        except RemoteProtocolError:
+            if connection is not None:
+                self._violated(connection)
+        if connection is not None:
+            self._unsent.add(connection)
+
+    def _part_burst(self) -> float:
+        """Take a burst that another thread is at apart, as far as it is not yet; return how long to wait."""
+        burst = self._crew.at_work
+        if not isinstance(burst, Burst):
+            return TICK_SECONDS
+        connection = burst.client.connection
+        if burst.jobs is None and connection is not None:
+            burst.wake = self._wake
+            self._unsent.add(connection)
+            try:
+                self._clients.take_apart(burst)
+            except RemoteProtocolError:
+                self._violated(connection)
+        if burst.client.apart is not burst:
+            return TICK_SECONDS
+        self._worker.part(burst)
+        return PART_SECONDS
+
+    def _settle_parted(self) -> None:
+        """Tell what is known of a burst of which one call goes on."""
+        burst = self._crew.at_work
+        if isinstance(burst, Burst) and burst.is_parted and burst.client.apart is burst:
+            self._clients.settle_parted(burst, monotonic())
+            if burst.client.connection is not None:
+                self._unsent.add(burst.client.connection)
 
     def _conclude_delivery(self, item: Delivery, message: Message, is_ending: bool) -> None:
         client = item.channel.client

@@ -7,9 +7,12 @@ import select
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lawow.edge.messages import Message, Request
+
+if TYPE_CHECKING:
+    from lawow.edge.plane.burst import Burst
 
 __all__ = ["PlaneParts", "Serves"]
 
@@ -22,6 +25,12 @@ class Serves(Protocol):
 
     def call_core(self, name: str, export: str, arguments: bytes, seconds: float) -> Message:
         """Call a function with numbers alone in the instance `name`."""
+
+    def call_burst(self, name: str, export: str, burst: Burst, seconds: float) -> Message:
+        """Answer calls of a burst in the instance `name` until one of them is left; the burst is told."""
+
+    def part(self, burst: Burst) -> None:
+        """Let no further call of the burst begin that another thread is at. On any thread."""
 
     def load(self, digest: str, code: bytes) -> None:
         """Keep a compiled module."""
