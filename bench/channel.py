@@ -7,9 +7,7 @@ with the product's own client, with TLS and without.
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.planes import (
@@ -22,6 +20,7 @@ from bench.planes import (
     load,
     opening,
     opening_by_websocket,
+    pong,
     serving,
     websocket_message,
 )
@@ -71,7 +70,7 @@ def _small(folder: Path, programs: dict[str, str], plane: Plane, rounds: int) ->
     times: list[tuple[float, float]] = []
     costs: dict[str, list[tuple[float, float]]] = {depth: [] for depth in DEPTHS}
     for _ in range(rounds):
-        with _pong(programs, 28, 28) as echo, _pong(programs, 28, 28, *guest) as native:
+        with pong(programs["pong"], 28, 28) as echo, pong(programs["pong"], 28, 28, *guest) as native:
             for depth, found in costs.items():
                 ours = load(programs["load"], plane.port, plane.worker, depth, request, 28, opened)
                 found.append((ours.cpu_us, load(programs["load"], *native, depth, request, 28).cpu_us))
@@ -123,7 +122,7 @@ def _large(folder: Path, programs: dict[str, str], plane: Plane, rounds: int) ->
     opened = opening(folder, plane, "echo", "[b>[b")
     pairs = []
     for _ in range(rounds):
-        with _pong(programs, size, size) as echo:
+        with pong(programs["pong"], size, size) as echo:
             ours = load(programs["load"], plane.port, plane.worker, "1", request, size, opened)
             pairs.append((ours.median_us, load(programs["load"], *echo, "1", request, size).median_us))
     return ratio_row("1 MiB in and out, us (against epoll echo in C)", pairs, 2.5)
@@ -158,18 +157,6 @@ def _idle(plane: Plane) -> Row:
     for connection in connections:
         connection.close()
     return (f"idle TLS connection, KiB ({IDLE} of them)", each, "", each / 48, 1.0)
-
-
-@contextmanager
-def _pong(programs: dict[str, str], *words: int | str) -> Iterator[tuple[int, int]]:
-    """Run a yardstick; yields port and process."""
-    command = [programs["pong"], *map(str, words)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline()), process.pid
-        finally:
-            process.kill()
 
 
 def _memory_bytes(process: int) -> int:

@@ -1,6 +1,7 @@
 """What a call over the data plane costs the server, against workerd (HTTP, WebSocket) and grpcio.
 
-All call the same function of the same module with eight bytes, over one connection on loopback. The client is
+All call the same function of the same module with eight bytes, over one connection on loopback. A server of
+the same work in C stands beside them, since no server costs less than its system calls. The client is
 `bench/plane/load.c`, for grpcio its own; only the server's processor time is counted. workerd is a binary of
 npm's, grpcio comes from pip: neither is a dependency, and without them their rows say how to get them.
 """
@@ -28,11 +29,12 @@ from bench.planes import (
     load,
     opening,
     opening_by_websocket,
+    pong,
     serving,
     websocket_message,
 )
 from bench.table import Table, ratio_row
-from lawow.runtime.libwasmtime import wat_to_wasm
+from lawow.runtime.libwasmtime import library, wat_to_wasm
 
 __all__ = ["measure"]
 
@@ -67,7 +69,8 @@ def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
     with ExitStack() as stack:
         plane = stack.enter_context(serving(folder / "plane"))
         ours, by_websocket = _data_plane(folder, program, plane)
-        peers: list[tuple[str, Cost, float]] = []
+        yardstick = stack.enter_context(_in_c(folder, program))
+        peers: list[tuple[str, Cost, float]] = [("epoll and libwasmtime in C", yardstick, 6.0)]
         more: list[tuple[str | float, ...]] = []
         if _is_there("workerd"):
             port, process = stack.enter_context(_workerd(folder))
@@ -91,6 +94,14 @@ def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
         ]
     columns = ("CPU of a call, us", "data plane", "peer", "ratio (median of rounds)", "wanted at most")
     return (Table("Calls over the data plane, against other servers", columns, tuple(rows), notes),)
+
+
+@contextmanager
+def _in_c(folder: Path, program: str) -> Iterator[Cost]:
+    """Yield the costs of a server that does little more than its system calls."""
+    request, guest = call_frame(folder / "call", BODY), (library().path, str(folder / "guest.wasm"), "same")
+    with pong(compiled(folder, "pong"), 28, 28, *guest) as (port, process):
+        yield lambda depth: load(program, port, process, str(depth), request, 28).cpu_us
 
 
 def _is_there(name: str) -> bool:

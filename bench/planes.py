@@ -37,6 +37,7 @@ __all__ = [
     "load",
     "opening",
     "opening_by_websocket",
+    "pong",
     "serving",
     "websocket_message",
 ]
@@ -111,6 +112,18 @@ def load(
     calls, median_us = done.stdout.split()
     used = sum(map(cpu_seconds, processes)) - before
     return Load(float(median_us), used / int(calls) * 1e6)
+
+
+@contextmanager
+def pong(program: str, *words: int | str) -> Iterator[tuple[int, int]]:
+    """Run the server in C (`bench/plane/pong.c`); yields port and process."""
+    command = [program, *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), process.pid
+        finally:
+            process.kill()
 
 
 def call_frame(path: Path, body: bytes) -> Path:

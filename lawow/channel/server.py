@@ -235,7 +235,11 @@ class ServerConnection(ExchangingConnection):
             raise LocalProtocolError(f"no calls come while the connection is {self.state.value}")
         session = self.session
         _, session.last_id, _, _ = HEAD.unpack_from(answers, len(answers) - len(answers) // count)
-        session.kept.keep_all(RESULT, outcomes, count, len(answers) - count * HEAD.size, self._now)
+        if count == 1:
+            session.kept.keep(session.last_id, RESULT, answers[HEAD.size :], self._now)
+        else:
+            size = len(answers) - count * HEAD.size
+            session.kept.keep_all(RESULT, outcomes, count, size, self._now)
         self._out.append(answers)
         self._heard = True
         self._note_seen()

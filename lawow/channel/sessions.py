@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from itertools import repeat
 
 from lawow.channel.inbox import Payload
 from lawow.channel.payloads import CallKnown
@@ -90,7 +91,8 @@ class KeptOutcomes:
             for call_id, payload in outcomes:
                 self.keep(call_id, operation, payload, now)
             return
-        self._outcomes.update((call_id, (operation, payload, now)) for call_id, payload in outcomes)
+        ids, payloads = zip(*outcomes, strict=True)
+        self._outcomes.update(zip(ids, zip(repeat(operation), payloads, repeat(now)), strict=False))
         self._bytes += size
         self._let_go()
 
@@ -101,7 +103,9 @@ class KeptOutcomes:
     def _let_go(self) -> None:
         """Let go of the oldest ones that have no room."""
         limits, outcomes = self._limits, self._outcomes
-        while self._bytes > limits.kept_bytes or len(outcomes) > limits.kept_results:
+        for _ in range(len(outcomes) - limits.kept_results):
+            self._bytes -= len(outcomes.popitem(False)[1][1])
+        while self._bytes > limits.kept_bytes:
             self._bytes -= len(outcomes.popitem(False)[1][1])
 
     def drop(self, call_id: int) -> None:

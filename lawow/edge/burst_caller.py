@@ -16,7 +16,7 @@ from lawow.channel.bursts import (
     shape_of,
     wanted_calls,
 )
-from lawow.edge.plane.burst import Burst
+from lawow.edge.plane.burst import Burst, Progress
 from lawow.errors import GuestTrap
 from lawow.formats.interface import FuncType
 from lawow.runtime.libwasmtime import wat_to_wasm
@@ -81,7 +81,7 @@ class BurstCaller:
         if self._running is burst:
             self._annex.memory[0] = 1
             self._tell(burst)
-            if burst.has_open_call:
+            if burst.progress.has_open_call:
                 self._instance.extend(burst.part())
 
     def _tell(self, burst: Burst) -> None:
@@ -91,5 +91,6 @@ class BurstCaller:
             run_us = int((monotonic() - burst.came) * MICROSECONDS) // answered
             if run_us:
                 shape.stamp(memory, end, run_us)
-        burst.answered, burst.answers, burst.shape = answered, memory[ANSWERS_PLACE:end].tobytes(), shape
-        burst.has_open_call = place == FRAMES_PLACE + answered * shape.call_bytes
+        has_open_call = place == FRAMES_PLACE + answered * shape.call_bytes
+        burst.shape = shape
+        burst.progress = Progress(answered, memory[ANSWERS_PLACE:end].tobytes(), has_open_call)

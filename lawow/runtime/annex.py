@@ -29,11 +29,11 @@ ANNEX_BYTES = 64 << 10
 class Annex(BoundExport):
     """``run`` of an annex, made ready; `name` and `function` are those of the guest's export.
 
-    Integers are given unsigned. `memory` is the annex's, good for as long as the instance is open: nobody
-    looks once it may be closed.
+    Integers are given unsigned. `arm` gives a call its deadline, and `disarm` ends that. `memory` is the
+    annex's, good for as long as the instance is open: nobody looks once it may be closed.
     """
 
-    __slots__ = ("_memory", "memory")
+    __slots__ = ("_memory", "arm", "disarm", "memory")
 
     def __init__(self, store: Store, module: int, run: FuncType, guest: BoundExport, trap: c_void_p) -> None:
         functions, context = lib.library(), store.context
@@ -56,6 +56,8 @@ class Annex(BoundExport):
             guest.name, items[b"run"], run, functions.wasmtime_func_call_unchecked, context, trap
         )
         self.function = guest.function
+        self.arm = partial(store.engine.watchdog.arm, store.token)
+        self.disarm = partial(store.engine.watchdog.disarm, store.token)
         self.put = partial(unsigned_slots(run.params).pack_into, self.buffer, 0)
         start = functions.wasmtime_memory_data(context, items[b"memory"].address) or 0
         self._memory = (c_char * ANNEX_BYTES).from_address(start)

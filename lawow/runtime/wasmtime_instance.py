@@ -115,9 +115,14 @@ class WasmtimeInstance(Instance):
             self._release()
 
     def attach(self, module: WasmtimeModule, export: str) -> Annex:
-        """Put an instance of `module`, which the host wrote, beside this one; it calls `export`."""
+        """Put an instance of `module`, which the host wrote, beside this one; it calls `export`.
+
+        Raises `LocalProtocolError` under a profile that cannot interrupt a call.
+        """
         from lawow.runtime.annex import Annex
 
+        if not self._watched:
+            raise LocalProtocolError(f"the profile {self._store.engine.profile.name} cannot interrupt a call")
         guest = self._bound.get(export) or self._ready(export)
         self._enter()
         try:
@@ -129,11 +134,18 @@ class WasmtimeInstance(Instance):
         """Let an annex of this instance run. Raises what `call` raises of the guest that it calls."""
         if not self._acquire(False):
             raise LocalProtocolError(_BUSY)
+        store = self._store
         try:
             if self._dead:
                 raise self._refusal()
             annex.put(*arguments)
-            self._run_watched(annex, deadline_seconds)
+            store.deadline_seconds = deadline_seconds
+            annex.arm(deadline_seconds)  # as `_run_watched`, on the path of every burst of calls
+            try:
+                if (error := annex.enter()) or self._trap:
+                    self._settle(annex, error)
+            finally:
+                annex.disarm()
         finally:
             self._release()
 

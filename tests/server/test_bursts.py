@@ -17,7 +17,7 @@ from lawow.channel.sessions import ClientSession
 from tests.edge.builders import module_of
 from tests.server.bare import is_closed, open_socket
 from tests.server.planes import Plane, number, open_plane, slots
-from tests.server.running import RunningEdge
+from tests.server.running import RunningEdge, running_edge
 
 FOREVER, TRAP = 0xFFFFFFFF, 0xFFFFFFFE
 GUEST = module_of(
@@ -38,6 +38,16 @@ HALF_A_SECOND = 400_000_000
 """Rounds that take about that."""
 
 
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def serving(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningEdge]:
+    """An edge that stops no call before its own deadline, however slow the machine is."""
+    data = tmp_path_factory.mktemp("bursts") / "data"
+    with running_edge(data, data_tls=request.param == "tls", deadline_seconds=30.0) as running:
+        yield running
+
+
 class Caller:
     """A client with a session that can be taken up again; `connection` is the one that it has now."""
 
@@ -51,7 +61,7 @@ class Caller:
     def connect(self) -> None:
         """Open a connection, for the same session."""
         self.connection = open_socket(self._plane)
-        self.connection.settimeout(10)
+        self.connection.settimeout(20)
         self.link = ClientConnection(self.session)
         self.link.send_hello(self._plane.token.encode())
         self.send()
@@ -160,7 +170,7 @@ def test_a_slow_call_is_stopped_at_its_own_deadline(caller: Caller) -> None:
     assert counted([first]) == [41]
     assert isinstance(second, Failed), second
     assert (second.id, second.code) == (ids[1], "deadline")
-    assert 0.9 < time.monotonic() - started < 1.45  # the edge's own deadline is later
+    assert 0.9 < time.monotonic() - started < 10  # the edge's own deadline is at 30
 
 
 def test_a_call_whose_deadline_is_near_may_stand_among_others(caller: Caller) -> None:

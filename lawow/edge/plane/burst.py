@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lawow.channel.bursts import FRAMES_BYTES, BurstShape
 from lawow.channel.server import CALL_HEAD, CALL_OPERATION, ServerConnection
@@ -23,7 +23,7 @@ from lawow.limits import CHANNEL
 if TYPE_CHECKING:
     from lawow.edge.plane.client import Client, Job
 
-__all__ = ["Burst", "burst_in"]
+__all__ = ["Burst", "Progress", "burst_in"]
 
 BURST_SECONDS = 0.0005
 """How long a burst should take: so many calls make one."""
@@ -31,17 +31,25 @@ RESULT_FIELD_BYTES = 8
 NO_SHAPE = BurstShape(1, 1)
 
 
+class Progress(NamedTuple):
+    """So many calls of a burst have results, which are `answers`; `has_open_call`: the next one has begun."""
+
+    answered: int
+    answers: bytes
+    has_open_call: bool
+
+
 class Burst:
     """`frames` are all that came: calls of one function, and perhaps more, which is not looked at here.
 
-    `answered` calls have results, which are `answers`; `has_open_call`: the next one has begun. Of `told`
-    calls the client has heard. Once it was taken apart, `jobs` are its other calls.
+    `progress` is the guest's thread's to replace; `parted` is what it was when no further call could begin.
+    Of `told` calls the client has heard. Once it was taken apart, `jobs` are its other calls.
     """
 
-    answered = told = 0
-    answers = b""
+    progress = Progress(0, b"", False)
+    parted: Progress | None = None
     shape = NO_SHAPE
-    has_open_call = is_parted = False
+    told = 0
     jobs: list[Job] | None = None
     wake: Callable[[], object] | None = None
     _first = 0
@@ -79,26 +87,26 @@ class Burst:
         """Learn from how long its calls took, how many make a burst, and whether they still are quick."""
         function, took = self.function, now - self.came
         if took < BURST_SECONDS:
-            if self.answered >= function.most:
+            if self.progress.answered >= function.most:
                 function.most = min(2 * function.most, CHANNEL.calls)
-        elif self.answered > 1 and self.jobs is None:
+        elif self.progress.answered > 1 and self.jobs is None:
             function.most = max(int(function.most * BURST_SECONDS / took), 1)
         else:
             function.quick_calls = 0
 
     def commit(self, now: float) -> None:
         """Send all results, as the outcomes of calls that came and went between two looks."""
-        count = self.told = self.answered
+        count, answers, _ = self.progress
         if count:
-            lease = self.function.lease
-            self.link.send_results(self.answers, self.shape.outcomes(self.answers), count)
+            lease, self.told = self.function.lease, count
+            self.link.send_results(answers, self.shape.outcomes(answers), count)
             lease.calls += count
             lease.note("ok", now - self.came, count)
 
     @property
     def is_answered(self) -> bool:
-        """Whether nothing else came than calls that are answered."""
-        return len(self.frames) == self.answered * self.shape.call_bytes
+        """Whether nothing else came than calls of whose results the client has heard."""
+        return len(self.frames) == self.told * self.shape.call_bytes
 
     # taken apart
 
@@ -109,28 +117,26 @@ class Burst:
 
     def part(self) -> float:
         """Take note, on the guest's thread, that one call goes on alone; return how long it may."""
-        self.is_parted = True
+        self.parted = self.progress
         if self.wake is not None:
             self.wake()
-        job = self.open_job
+        job = self.open_job(self.parted)
         return max((job.until if job else self.until) - monotonic(), 0.001)
 
-    def tell(self, now: float) -> None:
+    def tell(self, progress: Progress, now: float) -> None:
         """Give the calls that have results their outcome, each one once."""
-        answers = self.answers[self.told * self.shape.answer_bytes :]
+        answers = progress.answers[self.told * self.shape.answer_bytes :]
         for job, (_, payload) in zip(self._jobs_from(self.told), self.shape.outcomes(answers), strict=False):
             job.answer(Result(0.0, 0.0, payload[RESULT_FIELD_BYTES:]), now)
-        self.told = self.answered
+        self.told = progress.answered
 
-    @property
-    def open_job(self) -> Job | None:
-        """The call that has begun and has no outcome."""
-        return next(iter(self._jobs_from(self.answered)), None) if self.has_open_call else None
+    def open_job(self, progress: Progress) -> Job | None:
+        """Return the call that has begun and has no outcome."""
+        return next(iter(self._jobs_from(progress.answered)), None) if progress.has_open_call else None
 
-    @property
-    def jobs_to_begin(self) -> Sequence[Job]:
-        """The calls that have not begun."""
-        return self._jobs_from(self.answered + self.has_open_call)
+    def jobs_to_begin(self, progress: Progress) -> Sequence[Job]:
+        """Return the calls that have not begun."""
+        return self._jobs_from(progress.answered + progress.has_open_call)
 
     def _jobs_from(self, index: int) -> Sequence[Job]:
         """Return its calls from one on; none where what came broke the protocol, which ends the client."""

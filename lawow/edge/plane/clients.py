@@ -22,7 +22,7 @@ from lawow.channel.server import ServerConnection
 from lawow.channel.sessions import ServerSession
 from lawow.channel.states import ConnectionState
 from lawow.edge.messages import Message, Result
-from lawow.edge.plane.burst import Burst
+from lawow.edge.plane.burst import Burst, Progress
 from lawow.edge.plane.channels import Channels
 from lawow.edge.plane.client import Client, Connection, Job
 from lawow.edge.plane.leases import Function, LeaseTable, OwnLease
@@ -173,11 +173,11 @@ class Clients:
                 is_whole = False
                 self.handle(client.connection, event, None)
 
-    def settle_parted(self, burst: Burst, now: float) -> None:
+    def settle_parted(self, burst: Burst, parted: Progress, now: float) -> None:
         """Tell the outcomes that there are while one call of a burst goes on alone."""
-        burst.tell(now)
-        running = burst.client.running = burst.open_job
-        self._queue_rest(burst)
+        burst.tell(parted, now)
+        running = burst.client.running = burst.open_job(parted)
+        self._queue_rest(burst, parted)
         if running is not None and running.is_cancelled:
             self._worker.interrupt()
 
@@ -186,23 +186,23 @@ class Clients:
         client, is_apart = burst.client, burst.jobs is not None
         burst.learn(now)
         if is_apart:
-            burst.tell(now)
+            burst.tell(burst.progress, now)
         else:
             burst.commit(now)
             if burst.is_answered:
                 return
             self.take_apart(burst)
-        job, client.running = burst.open_job, None
+        job, client.running = burst.open_job(burst.progress), None
         if job is not None:  # it trapped, or ended its guest with success
             job.answer(Result(0.0, message.run_seconds, b"") if isinstance(message, Result) else message, now)
-        self._queue_rest(burst)
+        self._queue_rest(burst, burst.progress)
 
-    def _queue_rest(self, burst: Burst) -> None:
+    def _queue_rest(self, burst: Burst, progress: Progress) -> None:
         """Let the calls of a burst that have not begun wait like others, once."""
         client = burst.client
         if client.apart is burst:
             client.apart = None
-            client.queue_first(burst.jobs_to_begin)
+            client.queue_first(burst.jobs_to_begin(progress))
             self._stand_in_line(client)
 
     # turns

@@ -75,7 +75,7 @@ class PlaneLoop:
         self._unsent: set[Connection] = set()  # to be flushed and settled when there is no quick work left
         self._is_behind = False
         self._prefers_messages = False
-        self._burst: Burst | None = None  # to be done at once
+        self._burst: Burst | None = None  # has just come
         self._buffer = bytearray(RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
         self._ticked = 0.0
@@ -93,8 +93,9 @@ class PlaneLoop:
         """Serve until the end (True), or until another thread does (False)."""
         self._part_burst()
         self._settle_unsent()
-        while not self._is_broken and not self._is_drained():
-            wait = 0.0 if self._again or self._is_behind else self._part_burst()
+        while not (self._is_broken or (self._ends_at != NEVER and self._is_drained())):
+            wait = TICK_SECONDS if self._crew.at_work is None else self._part_burst()
+            wait = 0.0 if self._again or self._is_behind else wait
             for descriptor, mask in [*self._parts.poll.poll(wait), *((number, IN) for number in self._again)]:
                 self._serve(descriptor, mask)
                 if not self._work():
@@ -207,6 +208,12 @@ class PlaneLoop:
         """Do what waits, for a while; False if another thread leads by now, because something takes long."""
         crew, began = self._crew, 0.0
         self._is_behind = False
+        burst, self._burst = self._burst, None
+        if burst is not None:  # it has just come, from a client who had nothing waiting
+            message = crew.do(burst, self._answer, burst.until)
+            if message is None:
+                return False
+            self._conclude_burst(burst, message, monotonic())
         while crew.at_work is None and not self._is_broken:
             item = self._next()
             if item is None:
@@ -224,13 +231,7 @@ class PlaneLoop:
         return True
 
     def _next(self) -> _Item | None:
-        """Return what is to be done now: a burst, the supervisor's request, else calls and messages by turns.
-
-        A burst has just come, from a client who had nothing waiting.
-        """
-        burst, self._burst = self._burst, None
-        if burst is not None:
-            return burst
+        """Return what is to be done now: the supervisor's request, else calls and messages by turns."""
         order = self._orders.next
         if order is not None:
             self._orders.next = None
@@ -309,8 +310,8 @@ class PlaneLoop:
     def _settle_parted(self) -> None:
         """Tell what is known of a burst of which one call goes on."""
         burst = self._crew.at_work
-        if isinstance(burst, Burst) and burst.is_parted and burst.client.apart is burst:
-            self._clients.settle_parted(burst, monotonic())
+        if isinstance(burst, Burst) and burst.parted is not None and burst.client.apart is burst:
+            self._clients.settle_parted(burst, burst.parted, monotonic())
             if burst.client.connection is not None:
                 self._unsent.add(burst.client.connection)
 
@@ -350,8 +351,6 @@ class PlaneLoop:
 
         The door stays open for clients that were lost before they knew where their flexible ends go.
         """
-        if self._ends_at == NEVER:
-            return False
         now = monotonic()
         awaits_anybody = self._clients.await_ends(now)
         if not awaits_anybody:
