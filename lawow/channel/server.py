@@ -13,15 +13,12 @@ from lawow.channel.connection import Handler, require_step
 from lawow.channel.events import (
     Called,
     Cancelled,
-    ChannelAsked,
     ChannelEnded,
     Event,
     FunctionAsked,
     Greeted,
     Lost,
-    MoveAsked,
 )
-from lawow.channel.exchange import ExchangingConnection
 from lawow.channel.frames import COUNTED_BYTES, HEAD, PART, VERSION, Op, frame
 from lawow.channel.inbox import PLACED, Payload
 from lawow.channel.payloads import (
@@ -29,22 +26,17 @@ from lawow.channel.payloads import (
     Bind,
     Bound,
     Hello,
-    Kind,
     Mark,
-    Move,
-    Moved,
     Nothing,
     Notice,
-    Open,
     Opened,
-    Policy,
     Refusal,
     Trap,
     Welcome,
     read_payload,
     write_payload,
 )
-from lawow.channel.sequences import ChannelEnd, Position
+from lawow.channel.served_channels import ServedChannels
 from lawow.channel.sessions import Call, ServerSession
 from lawow.channel.states import CALL, CallState, ChannelState, ConnectionState, Direction, Role
 from lawow.errors import LocalProtocolError, RemoteProtocolError
@@ -75,10 +67,8 @@ PayloadBuffer = Callable[[int, int, int], memoryview | None]
 written there any more once `Called` or `Cancelled` was returned or the call was refused."""
 
 
-class ServerConnection(ExchangingConnection):
+class ServerConnection(ServedChannels):
     """One connection of a server. With `payload_buffer`, large arguments go where it says."""
-
-    session: ServerSession
 
     def __init__(self, limits: ChannelLimits = CHANNEL, payload_buffer: PayloadBuffer | None = None) -> None:
         super().__init__(Role.SERVER, limits, self._place if payload_buffer else None)
@@ -274,37 +264,6 @@ class ServerConnection(ExchangingConnection):
         payload = write_payload(Refusal(retry_after_ms, code, detail[:MAX_TEXT_CHARACTERS]))
         self._answer(call_id, Op.FAILED, payload)
 
-    # channels
-
-    def send_opened(self, channel_id: int, position: Position | None = None) -> None:
-        """Accept a channel; with a `position` it goes on where the flexible end's former host stopped.
-
-        Raises `LocalProtocolError` if the client has received another number of messages than were sent.
-        """
-        self._require(Op.OPENED)
-        end = self.channel(channel_id)
-        at = Position() if position is None else position
-        if at.sent != end.asked_received:
-            raise LocalProtocolError(
-                f"the client has received {end.asked_received} messages, sent were {at.sent}; refuse it"
-            )
-        end.state = self._step(end, SEND, "OPENED")
-        end.start_at(at)
-        self._put(channel_id, Op.OPENED, write_payload(Opened(end.window, at.received)))
-
-    def send_moved(self, channel_id: int, endpoint: str, ticket: bytes) -> Position:
-        """Say where the frozen flexible end goes on, and return the position that its next host needs.
-
-        What it did not take (`send_credit`) goes to the next host. An empty endpoint is the client itself.
-        """
-        self._require(Op.MOVED)
-        end = self.channel(channel_id)
-        payload = write_payload(Moved(end.taken, end.sent, endpoint, ticket))
-        end.state = self._step(end, SEND, "MOVED")
-        end.moved = payload
-        self._put(channel_id, Op.MOVED, payload)
-        return Position(end.taken, end.sent)
-
     # inside
 
     def _answer(self, call_id: int, operation: Op, payload: bytes) -> None:
@@ -376,14 +335,6 @@ class ServerConnection(ExchangingConnection):
             self._out.append(frame(call_id, operation, payload))
         else:
             self._put_bulk(call_id, Op.RESULT, payload[:8], memoryview(payload)[8:], lambda: None)
-
-    def _refuse_channel(self, channel_id: int, payload: bytes) -> None:
-        self._require(Op.REFUSED)
-        end = self.channel(channel_id)
-        end.state = self._step(end, SEND, "REFUSED")
-        if end.state is ChannelState.CLOSED:
-            del self.session.channels[channel_id]
-        self._put(channel_id, Op.REFUSED, payload)
 
     def _note_seen(self) -> None:
         self._seen = self.session.last_id
@@ -576,39 +527,6 @@ class ServerConnection(ExchangingConnection):
             self.send_refused(
                 frame_id, "cancelled", "the client has cancelled the call before it was complete"
             )
-
-    def _on_open(self, frame_id: int, flags: int, payload: Payload, events: list[Event]) -> None:
-        asked = read_payload(Open, payload)
-        session, limits = self.session, self.limits
-        if asked.kind not in set(Kind) or asked.policy not in set(Policy):
-            raise RemoteProtocolError(
-                f"OPEN of kind {asked.kind} with policy {asked.policy} (allowed 0 to 1, 2)"
-            )
-        if asked.received and not asked.ticket:
-            raise RemoteProtocolError(f"OPEN after {asked.received} messages without a ticket")
-        if len(session.channels) >= limits.channels:
-            raise RemoteProtocolError(f"more than {limits.channels} channels")
-        if frame_id <= session.last_id:
-            raise RemoteProtocolError(f"id {frame_id} after id {session.last_id}; each must be larger")
-        session.last_id = frame_id
-        kind, policy = Kind(asked.kind), Policy(asked.policy)
-        end = ChannelEnd(kind, policy, asked.name, asked.type, limits.window_bytes)
-        end.peer_window, end.asked_received = asked.window_bytes, asked.received
-        end.state = ChannelState.OPENING
-        session.channels[frame_id] = end
-        events.append(
-            ChannelAsked(frame_id, kind, policy, asked.name, asked.type, asked.received, asked.ticket)
-        )
-
-    def _on_move(self, frame_id: int, flags: int, payload: Payload, events: list[Event]) -> None:
-        move = read_payload(Move, payload)
-        end = self._found(frame_id, Op.MOVE)
-        if end is None:
-            return
-        was = end.state
-        end.state = self._step(end, RECEIVE, "MOVE")
-        if was is ChannelState.OPEN:
-            events.append(MoveAsked(frame_id, move.destination))
 
 
 def _repeats(ids: Sequence[int]) -> bool:

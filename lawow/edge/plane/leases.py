@@ -16,7 +16,9 @@ __all__ = ["QUICK_CALLS", "Function", "LeaseTable", "OwnLease"]
 
 QUICK_SECONDS = 50e-6
 QUICK_CALLS = 16
-"""So many calls as quick as that, one after the other, and the next ones are answered in bursts."""
+"""So many calls as quick as that, and the next ones are answered in bursts."""
+SLOW_CALL = 4
+"""A call that is not takes so many quick ones back: the processor may have been another's meanwhile."""
 FIRST_BURST = 32
 
 
@@ -58,7 +60,7 @@ class Function:
     signature: str
     core_params: str | None = field(init=False)
     result_bytes: int = field(init=False, default=0)  # of core results
-    quick_calls: int = field(init=False, default=0)  # one after the other, up to now
+    quick_calls: int = field(init=False, default=0)  # less those that a slow one took back
     most: int = field(init=False, default=FIRST_BURST)  # calls that are answered in one go
     _core_bytes: int = field(init=False, default=0)
     _zeros: int = field(init=False, default=0)  # the bits of core arguments that are none of a number's
@@ -75,7 +77,8 @@ class Function:
 
     def learn(self, run_seconds: float) -> None:
         """Take note of how long a call ran."""
-        self.quick_calls = self.quick_calls + 1 if run_seconds < QUICK_SECONDS else 0
+        quick = self.quick_calls + (1 if run_seconds < QUICK_SECONDS else -SLOW_CALL)
+        self.quick_calls = max(quick, 0)
 
     def require_fit(self, arguments: bytes | memoryview) -> None:
         """Raise `FormatError` for numbers that are no arguments of it; a guest's own lists come later."""
