@@ -62,6 +62,7 @@ class EdgeConnection:
             raise Refused(f"{url}: plain HTTP would send the token in clear; use https://")
         self._host = parts.hostname
         self._port = parts.port or (443 if self._is_tls else 80)
+        self._shows_certificate = client_certificate is not None
         self._token = token
         self._timeout_seconds = timeout_seconds
         self._pin = None if certificate_sha256 is None else normal_pin(certificate_sha256)
@@ -159,6 +160,9 @@ class EdgeConnection:
             lost = f"{self.name}: the connection was lost after the request was sent ({_reason(error)})"
             if not self._is_tls and isinstance(error, http.client.RemoteDisconnected):
                 lost += "; an edge with a certificate wants https:// in its URL"
+            if isinstance(error, ssl.SSLError) and not self._shows_certificate:
+                # With TLS 1.3 a client learns that it should have shown one when it reads.
+                lost += "; an edge may ask for a certificate of its clients: --client-cert and --client-key"
             if is_call:
                 raise OutcomeUnknown(f"{lost}; the call may have run and was not sent again") from None
             raise HostLost(lost) from None
