@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lawow.edge.messages import NEEDS_CODE, NO_SESSION, Call, Failure, Open, Result, Save
-from lawow.edge.worker import MODULES_LOADED, Limits, Worker
+from lawow.edge.worker_guests import MODULES_LOADED, Limits, Worker
 from lawow.formats.state import decode_state
 from lawow.formats.wasm_expose import expose_state
 from lawow.runtime.profiles import EDGE_PROFILE

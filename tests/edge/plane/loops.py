@@ -26,7 +26,7 @@ from lawow.edge.plane.handing import handing_pair
 from lawow.edge.plane.loop import PlaneLoop
 from lawow.edge.plane.parts import PlaneParts
 from lawow.edge.usage import Usage, read_usage
-from lawow.edge.worker import Limits, Worker
+from lawow.edge.worker_guests import Limits, Worker
 from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.edge.builders import Module

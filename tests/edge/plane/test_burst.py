@@ -221,7 +221,7 @@ def test_calls_answered_in_bursts_are_counted_kept_and_timed_like_others() -> No
 
 
 def test_a_worker_calls_only_so_many_functions_in_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lawow.edge.worker.BURST_CALLERS", 1)
+    monkeypatch.setattr("lawow.edge.worker_guests.BURST_CALLERS", 1)
     with served(module_of(GUEST)) as (_, client, worker):
         for signature, argument in (("i>i", bytes(8)), ("I>iI", bytes(8)), (">", b"")):
             function = client.bind(signature, signature)
