@@ -121,7 +121,7 @@ def test_a_thousand_calls_may_be_under_way(client: Client) -> None:
 
 
 def test_a_cancelled_call_is_over_here_and_stopped_there(client: Client) -> None:
-    client.start("work", "i>i", LONG, fresh=True)
+    client.start("spin", ">", fresh=True)
     assert client.java.ask("cancel") == "true"
     assert client.java.ask("wait") == "cancelled"
     assert client.call("work", "i>i", 1, fresh=True) == "0"

@@ -59,7 +59,7 @@ def test_an_object_that_is_collected_closes_its_instance(
 ) -> None:
     edge.queue += [opened("one"), counted(1), opened("two"), counted(1)]
     client.run("Instances", "abF", calls_module.name)
-    assert sent(edge)[4:] == ["DELETE /v1/sessions/one"]
+    until(lambda: sent(edge)[4:] == ["DELETE /v1/sessions/one"])
 
 
 def test_closing_reaches_the_edge_without_the_caller_waiting(

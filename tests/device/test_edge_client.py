@@ -297,16 +297,18 @@ def test_an_edge_that_never_answers_is_given_up_in_time() -> None:
 
 
 def test_an_idle_connection_that_the_edge_closed_is_replaced_before_a_call() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    answer, closed = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", threading.Semaphore(0)
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(answer)
+        connection.shutdown(socket.SHUT_RDWR)
+        closed.release()
 
     with listening(serve) as address, EdgeClient(f"http://{address}", "token") as client:
         for _ in range(3):
             client.call(DIGEST, "f", ">", [])
-            threading.Event().wait(0.05)
+            assert closed.acquire(timeout=20)
 
 
 @pytest.mark.promise("N12")

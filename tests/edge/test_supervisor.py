@@ -204,10 +204,11 @@ def test_a_spare_is_taken_by_the_first_tenant_who_needs_a_worker_and_replaced_wh
         for tenant, kills in (("a", False), ("b", True)):
             supervisor.prepare_spare()
             assert supervisor._starter._spare is not None
-            spare = (await supervisor._starter._spare).process_id
+            started = await supervisor._starter._spare
+            spare = started.process_id
             if kills:
                 os.kill(spare, signal.SIGKILL)
-                await asyncio.sleep(0.1)
+                await started.wait()
             await bench.call(tenant, all_sorts(), "nothing")
             assert (supervisor.workers()[tenant] == spare) is not kills
 

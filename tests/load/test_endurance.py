@@ -108,7 +108,7 @@ def test_more_than_the_edge_can_do_is_refused_early_and_the_rest_is_done(roomy: 
             wire.close()
         return statuses, refused
 
-    able, seconds = asyncio.run(capacity()), sized(1, 20)
+    able, seconds = max(asyncio.run(capacity()) for _ in range(3)), sized(1, 20)
     for times in (2, 10):
         begun = time.monotonic()
         statuses, refused = asyncio.run(offer(times * able, seconds))

@@ -24,7 +24,15 @@ from lawow.edge.policies import SCOPES
 from lawow.edge.tenants import Tenants, TokenTerms
 from tests.conftest import ROOT
 
-__all__ = ["Reply", "RunningEdge", "call_outcomes", "issue_token", "running_edge", "until"]
+__all__ = [
+    "Reply",
+    "RunningEdge",
+    "call_outcomes",
+    "issue_token",
+    "processor_seconds",
+    "running_edge",
+    "until",
+]
 
 JSON = {"Content-Type": "application/json"}
 
@@ -227,3 +235,9 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
+
+
+def processor_seconds(process: int) -> float:
+    """Return what a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -154,7 +154,7 @@ def test_calls_behind_a_slow_one_run_after_it(caller: Caller) -> None:
 
 
 def test_a_call_behind_a_slow_one_can_be_cancelled_and_never_runs(caller: Caller) -> None:
-    ids = caller.burst(caller.step, HALF_A_SECOND, 0, 0)
+    ids = caller.burst(caller.step, 3 * HALF_A_SECOND, 0, 0)
     caller.link.send_cancel(ids[1])
     caller.send()
     refused, slow, last = sorted(caller.next(3), key=lambda event: not isinstance(event, Refused))

@@ -11,7 +11,6 @@ import struct
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +23,7 @@ from lawow.formats.elements import Packed
 from lawow.limits import EDGE
 from tests.server.bare import greet, is_closed, open_socket, send_frame, text
 from tests.server.planes import CuttingProxy, Plane, number, open_plane, slots
-from tests.server.running import RunningEdge, running_edge, until
+from tests.server.running import RunningEdge, processor_seconds, running_edge, until
 
 LONG = 400_000_000
 """Rounds of a loop that take much longer than a round trip."""
@@ -229,12 +228,6 @@ def test_a_worker_without_descriptors_rests_until_it_has_some(
         assert number(late.call(late.bind(plane.target, "add", "i>i"), slots(1)).results) == 2
 
 
-def processor_seconds(process: int) -> float:
-    """Return what a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_a_stopping_edge_answers_what_has_begun_and_refuses_the_rest(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -243,7 +236,7 @@ def test_a_stopping_edge_answers_what_has_begun_and_refuses_the_rest(
         plane = open_plane(edge, "tenant")
         with plane.client() as client:
             work = client.bind(plane.target, "work", "i>i")
-            call_id = client.start(work, slots(LONG))
+            call_id = client.start(work, slots(LONG * 3))  # goes on for longer than the end takes to begin
             client.look()
             time.sleep(0.1)
             edge.process.send_signal(signal.SIGTERM)

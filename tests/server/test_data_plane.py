@@ -137,7 +137,7 @@ def test_a_running_call_can_be_cancelled(client: DataClient) -> None:
 def test_a_waiting_call_can_be_cancelled_and_never_starts(client: DataClient, plane: Plane) -> None:
     spin = client.bind(f"sha256:{COUNTER.digest}", "spin", ">")
     add = client.bind(plane.target, "add", "i>i")
-    first, second = client.start(spin, b"", 0.5), client.start(add, slots(1))
+    first, second = client.start(spin, b"", 1.4), client.start(add, slots(1))
     client.cancel(second)
     with pytest.raises(EdgeProblem) as caught:
         client.wait(second)

@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from lawow.edge.policies import SCOPES
+from lawow.edge.tenants import TokenTerms
 from lawow.formats.bytes import encode_uleb128
 from tests.edge.builders import Module, all_sorts, bundle_of, numbered
-from tests.server.running import Reply, RunningEdge, issue_token, running_edge, until
+from tests.server.running import Reply, RunningEdge, issue_token, processor_seconds, running_edge, until
 
 SORTS = all_sorts()
 
@@ -74,8 +76,9 @@ def test_an_endless_call_ends_at_its_deadline_and_no_other_tenant_waits(quick: R
 def test_a_killed_worker_is_reported_at_once_and_replaced(quick: RunningEdge) -> None:
     quick.call("greedy", SORTS.digest, "nothing")
     worker = quick.workers()["greedy"]
+    before = processor_seconds(worker)
     lost = in_background(quick, "greedy", "loop")
-    time.sleep(0.2)
+    until(lambda: processor_seconds(worker) > before + 0.05)  # only the loop takes so much
     os.kill(worker, signal.SIGKILL)
     killed = time.monotonic()
     until(lambda: bool(lost))
@@ -112,14 +115,23 @@ def test_an_idle_worker_ends(quick: RunningEdge) -> None:
 
 
 def test_a_full_queue_is_refused_with_a_time_to_come_back(quick: RunningEdge) -> None:
-    running = in_background(quick, "greedy", "loop", 4, deadline_seconds=0.4)
-    time.sleep(0.25)
+    first = in_background(quick, "greedy", "loop", deadline_seconds=2.0)
+    quick.tokens["operator"] = issue_token(quick.data, "operator", TokenTerms(tuple(SCOPES)))
+    until(lambda: sample(quick, "lawow_instances") >= 1)
+    running = in_background(quick, "greedy", "loop", 3, deadline_seconds=0.4)
+    until(lambda: sample(quick, "lawow_waiting") == 3)
     refused = quick.call("greedy", SORTS.digest, "nothing")
     assert refused.refused_with(429, "busy")
     assert int(refused.headers["Retry-After"]) >= 1
     assert quick.call("modest", SORTS.digest, "fib", 3).json["results"] == [2]
-    until(lambda: len(running) == 4)
-    assert [reply.code for reply in running] == ["deadline"] * 4
+    until(lambda: len(first + running) == 4)
+    assert [reply.code for reply in first + running] == ["deadline"] * 4
+
+
+def sample(edge: RunningEdge, name: str) -> float:
+    """Return a number of the edge's metrics."""
+    text = edge.ask("GET", "/v1/metrics", "operator").body.decode()
+    return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 def test_quotas_of_number_and_bytes_are_kept(quick: RunningEdge) -> None:

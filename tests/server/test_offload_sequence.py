@@ -205,7 +205,7 @@ def test_what_came_before_a_lost_connection_is_kept(edge: RunningEdge, tenant: s
 @pytest.fixture
 def short(tmp_path: Path) -> Iterator[RunningEdge]:
     """An edge whose offers and leases end soon, and of which a tenant may have few."""
-    limits = {"offer_seconds": 0.4, "lease_seconds": 1.0, "leases_per_tenant": 2, "requests_per_tenant": 3}
+    limits = {"offer_seconds": 1.0, "lease_seconds": 3.0, "leases_per_tenant": 2, "requests_per_tenant": 3}
     with running_edge(tmp_path / "data", **limits) as running:
         yield running
 

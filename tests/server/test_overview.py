@@ -196,6 +196,7 @@ def stream(edge: RunningEdge, tenant: str) -> Iterator[http.client.HTTPResponse]
 def test_the_stream_tells_each_second_and_ends_by_itself(tmp_path: Path) -> None:
     with running_edge(tmp_path / "data", overview_stream_seconds=1.5) as edge, edge.client("acme") as client:
         edge.put("acme", SORTS.wasm, SORTS.digest)
+        edge.open_session("acme", SORTS.digest)  # a worker is there, and has the code
         seen = []
         for document in watch_overview(client):
             seen.append(document["outcomes"])

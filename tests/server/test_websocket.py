@@ -222,7 +222,7 @@ def test_a_worker_that_dies_leaves_the_outcome_unknown_and_the_edge_alive(
     serving: RunningEdge, tenant: str, lease: Offloaded, client: DataClient
 ) -> None:
     work = client.bind(f"sha256:{lease.digest}", "work", "i>i")
-    call_id = client.start(work, slots(LONG))
+    call_id = client.start(work, slots(LONG * 10))
     client.look()
     time.sleep(0.1)
     os.kill(serving.workers()[tenant], signal.SIGKILL)
@@ -232,6 +232,18 @@ def test_a_worker_that_dies_leaves_the_outcome_unknown_and_the_edge_alive(
     lease.follow(lease.control.initialise(lease.lease))
     with client_of(lease) as again:
         assert number(again.call(bind(again, lease, "add", "i>i"), slots(1)).results) == 1
+
+
+def is_closed_by_the_edge(client: DataClient) -> bool:
+    """Tell whether the edge has closed a client's WebSocket, or the client has let it go."""
+    wire = client._socket
+    if wire is None:
+        return True
+    wire.setblocking(False)
+    try:
+        return not wire.recv(65536)
+    except BlockingIOError:
+        return False
 
 
 def test_a_stopping_edge_answers_what_has_begun_and_says_goodbye(tmp_path: Path) -> None:
@@ -257,6 +269,7 @@ def test_a_stopping_edge_answers_what_has_begun_and_says_goodbye(tmp_path: Path)
                 return False
 
             until(is_sent_away)
+            until(lambda: is_closed_by_the_edge(client) and is_closed_by_the_edge(idle))
         assert edge.stop() == 0
         ends = [line for line in edge.log.read_text().splitlines() if " websocket " in line]
         assert [line.partition(" code=")[2][:4] for line in ends] == ["1001", "1001"]
