@@ -148,9 +148,12 @@ class DataClient:
             self._try_to_flush()
 
     def look(self) -> None:
-        """Take in what has come meanwhile, and answer PINGs."""
+        """Take in what has come meanwhile, and answer PINGs; waits for nothing.
+
+        Raises `HostLost` if the connection has been lost: the session goes on with the next use.
+        """
         if self._socket is not None:
-            self._exchange(for_answer=False)
+            self._exchange(for_answer=False, looks=True)
 
     def cut(self) -> None:
         """Drop the connection as a lost network would; the session goes on with the next use."""
@@ -202,11 +205,14 @@ class DataClient:
         if self._socket is not None:
             self._exchange(for_answer=False)
 
-    def _exchange(self, *, for_answer: bool) -> None:
-        """Send until nothing is due; with `for_answer` also receive something. Raises as `_receive`."""
+    def _exchange(self, *, for_answer: bool, looks: bool = False) -> None:
+        """Send until nothing is due; with `for_answer` also receive something. Raises as `_receive`.
+
+        With `looks` what has come is taken in first.
+        """
         assert self._socket is not None  # `_connect` came before
-        has_come = False
         try:
+            has_come = looks and self._take(self._socket)
             while not (self._send(self._socket) and (has_come or not for_answer)):
                 if self._take(self._socket):
                     has_come = True
