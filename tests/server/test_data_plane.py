@@ -6,6 +6,7 @@ import random
 import struct
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -73,11 +74,15 @@ def test_a_thousand_calls_may_be_made_before_the_first_outcome_is_read(
     assert [number(client.wait(call_id).results) for call_id in ids] == list(range(1, 1001))
 
 
-def test_large_calls_beyond_all_buffers_do_not_block_both_ends(client: DataClient, plane: Plane) -> None:
-    echo = client.bind(plane.target, "echo", "[b>[b")
-    body = write_arguments([Packed(700_000, bytes(700_000))])
-    ids = [client.start(echo, body) for _ in range(30)]
-    assert all(len(client.wait(call_id).results) == len(body) for call_id in ids)
+@pytest.mark.parametrize("data_tls", [False, True])
+def test_large_calls_beyond_all_buffers_do_not_block_both_ends(tmp_path: Path, data_tls: bool) -> None:
+    with running_edge(tmp_path / "data", data_tls=data_tls) as edge:
+        plane = open_plane(edge, "tenant")
+        with plane.client() as client:
+            echo = client.bind(plane.target, "echo", "[b>[b")
+            body = write_arguments([Packed(700_000, bytes(700_000))])
+            ids = [client.start(echo, body) for _ in range(30)]
+            assert all(len(client.wait(call_id).results) == len(body) for call_id in ids)
 
 
 def test_a_client_of_twenty_lines_is_served(serving: RunningEdge, tenant: str) -> None:

@@ -36,11 +36,20 @@ from tests.server.test_data_plane import LONG
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[RunningEdge]:
+def served(folder: Path, deadline_seconds: str = "1.5") -> Iterator[RunningEdge]:
     """An edge as an operator starts it, with a certificate."""
     made = json.loads(lawow("certificate", "--out", folder, "--host", "127.0.0.1", "--json").stdout)
-    command = [sys.executable, "-m", "lawow", "serve", "--port", "0", "--json", "--deadline", "1.5"]
-    command += ["--data", str(folder / "data"), "--cert", made["cert"], "--key", made["key"]]
+    command = [sys.executable, "-m", "lawow", "serve", "--port", "0", "--json"]
+    command += [
+        "--deadline",
+        deadline_seconds,
+        "--data",
+        str(folder / "data"),
+        "--cert",
+        made["cert"],
+        "--key",
+        made["key"],
+    ]
     with running_edge(folder / "data", command=command) as running:
         yield running
 
@@ -117,15 +126,14 @@ def test_strings_of_any_size_come_back_as_they_were(client: DataClient, lease: O
     assert bytes(client.call(echo, body).results) == body
 
 
-def test_many_calls_small_and_large_are_under_way_and_no_end_blocks_the_other(
-    client: DataClient, lease: Offloaded
-) -> None:
-    add, echo = bind(client, lease, "add", "i>i"), bind(client, lease, "echo", "[b>[b")
-    small = [client.start(add, slots(1)) for _ in range(1000)]
-    assert [number(client.wait(call_id).results) for call_id in small] == list(range(1, 1001))
-    body = write_arguments([Packed(700_000, bytes(700_000))])
-    large = [client.start(echo, body) for _ in range(12)]
-    assert all(len(client.wait(call_id).results) == len(body) for call_id in large)
+def test_many_calls_small_and_large_are_under_way_and_no_end_blocks_the_other(tmp_path: Path) -> None:
+    with served(tmp_path, "10") as edge, leased(edge, "tenant") as lease, client_of(lease) as client:
+        add, echo = bind(client, lease, "add", "i>i"), bind(client, lease, "echo", "[b>[b")
+        small = [client.start(add, slots(1)) for _ in range(1000)]
+        assert [number(client.wait(call_id).results) for call_id in small] == list(range(1, 1001))
+        body = write_arguments([Packed(700_000, bytes(700_000))])
+        large = [client.start(echo, body) for _ in range(12)]
+        assert all(len(client.wait(call_id).results) == len(body) for call_id in large)
 
 
 def test_deadlines_cancelling_and_traps_are_those_of_the_port(client: DataClient, lease: Offloaded) -> None:
