@@ -257,11 +257,11 @@ def test_uses_of_the_data_plane_keep_the_lease_and_count_as_calls(
             for count in range(1, 15):
                 assert number(client.call(add, slots(1)).results) == count
                 time.sleep(0.5)
-            for _ in range(100):
-                client.start(add, slots(1))
 
             def is_sent_away() -> bool:
                 try:
+                    for _ in range(100):
+                        client.start(add, slots(1))
                     client.call(add, slots(1))
                 except (EdgeProblem, Unauthorized, OutcomeUnknown, HostLost):
                     return True
