@@ -211,15 +211,15 @@ class Worker:
         session = self._sessions.get(name)
         if session is None:
             return Failure(NO_SESSION, "")
-        caller = session.burst_callers.get(export) or self._burst_caller(session, export)
-        if caller is None:
-            return Failure(NO_ROOM, "there are too many functions that are called in bursts")
-        if session is not self._grown:
-            self._let_grow(session)
-        if self._inference is not None:
-            self._bound_inference(seconds)
-        self._running, self._burst_caller_running = session.instance, caller
         try:
+            caller = session.burst_callers.get(export) or self._burst_caller(session, export)
+            if caller is None:
+                return Failure(NO_ROOM, "there are too many functions that are called in bursts")
+            if session is not self._grown:
+                self._let_grow(session)
+            if self._inference is not None:
+                self._bound_inference(seconds)
+            self._running, self._burst_caller_running = session.instance, caller
             caller.run(burst, seconds)
         except LawowError as error:
             return self._answer_to(error, name)

@@ -234,6 +234,21 @@ def test_a_worker_calls_only_so_many_functions_in_bursts(monkeypatch: pytest.Mon
         assert worker.bursting_functions == 1
 
 
+def test_calls_are_answered_where_no_module_for_bursts_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lawow.edge.burst_caller.burst_module", lambda _: "(module")
+    with served(module_of(GUEST)) as (plane, client, worker):
+        function = client.bind("i>i", "i>i")
+        for _ in range(3):
+            for _ in range(40):
+                client.link.send_call(function, bytes(8))
+            events = client.exchange(40)
+            assert [event.results for event in events if isinstance(event, Returned)] == [
+                struct.pack("<Q", 1)
+            ] * 40
+        assert worker.bursting_functions == 0
+        assert plane.usage().outcomes == {"ok": 120}
+
+
 def test_heads_of_frames_are_as_the_module_writes_them() -> None:
     shape = shape_of(FuncType(("i32", "f64"), ("f32",)))
     call = frame(1, Op.CALL, bytes(8 + 16))
