@@ -286,6 +286,10 @@ public final class Steady {
             System.out.println("interrupted");
             return;
         }
+        String name = ModuleName.parse(SQUARE).digest + " square";
+        for (int round = 0; round < 20; round++) {
+            hedge.learn(name, 300_000_000); // so a call has been sent by the time it runs here as well
+        }
         for (int round = 0; round < 7; round++) {
             System.out.println(function.call(12) + " " + function.wasRemote() + " " + hedge.hedged());
         }
