@@ -57,6 +57,8 @@ UPGRADE = (
 MESSAGE = b"\x82\x88\0\0\0\0" + BODY  # binary, of eight bytes, under a mask of zeros
 Cost = Callable[[int], float]
 """Depth -> microseconds of the server's processor time for one call."""
+Wanted = dict[int, float]
+"""Depth -> the largest ratio that is wanted."""
 Runs = Callable[[int], Load]
 """Depth -> what the client in C found."""
 
@@ -70,24 +72,24 @@ def measure(folder: Path, rounds: int) -> tuple[Table, ...]:
         plane = stack.enter_context(serving(folder / "plane"))
         ours, by_websocket = _data_plane(folder, program, plane)
         yardstick = stack.enter_context(_in_c(folder, program))
-        peers: list[tuple[str, Cost, float]] = [("epoll and libwasmtime in C", yardstick, 6.0)]
+        peers: list[tuple[str, Cost, Wanted]] = [("epoll and libwasmtime in C", yardstick, {1: 3.0, 64: 6.0})]
         more: list[tuple[str | float, ...]] = []
         if _is_there("workerd"):
             port, process = stack.enter_context(_workerd(folder))
             theirs_by_websocket = _loaded(folder, program, port, process, MESSAGE, UPGRADE)
             by_http = _loaded(folder, program, port, process, HTTP)
             peers += [
-                ("workerd, WebSocket", _cost(theirs_by_websocket), 0.4),
-                ("workerd, HTTP", _cost(by_http), 0.15),
+                ("workerd, WebSocket", _cost(theirs_by_websocket), dict.fromkeys(DEPTHS, 0.4)),
+                ("workerd, HTTP", _cost(by_http), dict.fromkeys(DEPTHS, 0.15)),
             ]
             more = _websocket_rows(by_websocket, theirs_by_websocket, rounds)
         if _is_there("grpcio"):
-            peers.append(("grpcio", stack.enter_context(_grpcio(folder)), 0.1))
+            peers.append(("grpcio", stack.enter_context(_grpcio(folder)), dict.fromkeys(DEPTHS, 0.1)))
         rows = more + [
             ratio_row(
                 f"{depth} under way (against {name})",
                 [(ours(depth).cpu_us, theirs(depth)) for _ in range(rounds)],
-                wanted,
+                wanted[depth],
             )
             for depth in DEPTHS
             for name, theirs, wanted in peers

@@ -22,8 +22,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lawow.channel.frames import COUNTED_BYTES, HEAD, Op
+from lawow.channel.server import CALL_HEAD, RESULT_FIELDS
 from lawow.channel.values import SLOT_BYTES
 from lawow.formats.interface import FuncType
+from lawow.formats.wasm_state import PAGE_BYTES
 
 __all__ = [
     "ANSWERS_PLACE",
@@ -39,13 +41,11 @@ __all__ = [
 FRAMES_PLACE = 64
 ANSWERS_PLACE = 32 << 10
 FRAMES_BYTES = ANSWERS_PLACE - FRAMES_PLACE
-PAGE_BYTES = 64 << 10
 PROGRESS = struct.Struct("<IIII")
 MICROSECONDS = struct.Struct("<I")
 QUICK_DEADLINE_US = 1_000_000
 """Nobody looks at the deadline of a call in a burst before it has run for some milliseconds."""
-CALL_FIELD_BYTES = RESULT_FIELD_BYTES = 8  # function and deadline; times of preparation and run
-CALL_HEAD_BYTES = HEAD.size + CALL_FIELD_BYTES
+RESULT_HEAD_BYTES = HEAD.size + RESULT_FIELDS.size
 RUN_US = HEAD.size + 4
 
 
@@ -68,8 +68,8 @@ class BurstShape(NamedTuple):
 
 def shape_of(function: FuncType) -> BurstShape:
     """Return the lengths for a type of numbers alone."""
-    call_bytes = CALL_HEAD_BYTES + SLOT_BYTES * len(function.params)
-    answer_bytes = HEAD.size + RESULT_FIELD_BYTES + SLOT_BYTES * len(function.results)
+    call_bytes = CALL_HEAD.size + SLOT_BYTES * len(function.params)
+    answer_bytes = RESULT_HEAD_BYTES + SLOT_BYTES * len(function.results)
     return BurstShape(call_bytes, answer_bytes)
 
 
@@ -140,7 +140,7 @@ def _slots(first: int, count: int) -> range:
 
 def _refusals(function: FuncType) -> str:
     """Leave frames with bits that belong to no argument."""
-    places = zip(_slots(CALL_HEAD_BYTES, len(function.params)), function.params, strict=True)
+    places = zip(_slots(CALL_HEAD.size, len(function.params)), function.params, strict=True)
     return "\n      ".join(
         f"(br_if $done (i32.load offset={place + 4} (local.get $at)))"
         for place, kind in places
@@ -149,14 +149,14 @@ def _refusals(function: FuncType) -> str:
 
 
 def _loads(function: FuncType) -> str:
-    places = zip(_slots(CALL_HEAD_BYTES, len(function.params)), function.params, strict=True)
+    places = zip(_slots(CALL_HEAD.size, len(function.params)), function.params, strict=True)
     return "\n      ".join(f"({kind}.load offset={place} (local.get $at))" for place, kind in places)
 
 
 def _stores(function: FuncType) -> str:
     """Write the time that the call ran, which is known later, and the results."""
     lines = [f"(i32.store offset={RUN_US} (local.get $out) (i32.const 0))"]
-    places = _slots(HEAD.size + RESULT_FIELD_BYTES, len(function.results))
+    places = _slots(RESULT_HEAD_BYTES, len(function.results))
     for index, (place, kind) in enumerate(zip(places, function.results, strict=True)):
         lines.append(f"({kind}.store offset={place} (local.get $out) (local.get $r{index}))")
         if _is_short(kind):

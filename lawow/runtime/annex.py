@@ -11,6 +11,7 @@ from __future__ import annotations
 from ctypes import addressof, byref, c_char, c_uint64, c_void_p
 from functools import partial
 
+from lawow.formats.wasm_state import PAGE_BYTES
 from lawow.runtime import libwasmtime as lib
 from lawow.runtime.binding import BoundExport, unsigned_slots
 from lawow.runtime.failures import require_done
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ANNEX_BYTES", "Annex"]
 
-ANNEX_BYTES = 64 << 10
+ANNEX_BYTES = PAGE_BYTES
 """Size of each annex's memory."""
 
 

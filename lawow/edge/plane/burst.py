@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from lawow.channel.bursts import FRAMES_BYTES, BurstShape
-from lawow.channel.server import CALL_HEAD, CALL_OPERATION, ServerConnection
+from lawow.channel.server import CALL_HEAD, CALL_OPERATION, RESULT_FIELDS, ServerConnection
 from lawow.edge.messages import Message, Result
 from lawow.edge.plane.leases import QUICK_CALLS, Function
 from lawow.edge.plane.parts import Serves
@@ -27,7 +27,6 @@ __all__ = ["Burst", "Progress", "burst_in"]
 
 BURST_SECONDS = 0.0005
 """How long a burst should take: so many calls make one."""
-RESULT_FIELD_BYTES = 8
 NO_SHAPE = BurstShape(1, 1)
 
 
@@ -127,7 +126,7 @@ class Burst:
         """Give the calls that have results their outcome, each one once."""
         answers = progress.answers[self.told * self.shape.answer_bytes :]
         for job, (_, payload) in zip(self._jobs_from(self.told), self.shape.outcomes(answers), strict=False):
-            job.answer(Result(0.0, 0.0, payload[RESULT_FIELD_BYTES:]), now)
+            job.answer(Result(0.0, 0.0, payload[RESULT_FIELDS.size :]), now)
         self.told = progress.answered
 
     def open_job(self, progress: Progress) -> Job | None:

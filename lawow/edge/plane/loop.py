@@ -182,9 +182,9 @@ class PlaneLoop:
             return
         pipe = connection.pipe
         if connection.interest == IN and not (pipe.waiting_bytes or pipe.wants_write or pipe.has_decrypted):
-            return
-        interest = (IN if connection.may_be_read else 0) | (OUT if connection.pipe.waiting_bytes else 0)
-        if connection.pipe.wants_write:
+            return  # as most are after each of their calls
+        interest = (IN if connection.may_be_read else 0) | (OUT if pipe.waiting_bytes else 0)
+        if pipe.wants_write:
             interest |= OUT
         if interest != connection.interest:
             connection.interest = interest

@@ -31,7 +31,7 @@ from lawow.runtime.profiles import EDGE_PROFILE
 from lawow.runtime.wasmtime_engine import WasmtimeEngine
 from tests.edge.builders import Module
 
-__all__ = ["ServedPlane", "served"]
+__all__ = ["PlaneClient", "ServedPlane", "served"]
 
 TOKEN = b"token-of-the-lease"
 MEMORY_BYTES = 16 << 20
